@@ -1,0 +1,130 @@
+package store
+
+import "time"
+
+// Organization is the tenant (product page, "Words").
+type Organization struct {
+	Key       Key
+	ID        ID
+	Name      string
+	CreatedAt time.Time
+}
+
+// DefaultOrganization is the name of the organization that exists from the start.
+const DefaultOrganization = "default"
+
+// DirectoryKind is how a directory's users come to us.
+type DirectoryKind string
+
+// The kinds of directory.
+const (
+	DirectorySCIM DirectoryKind = "scim" // pushes to us
+	DirectoryLDAP DirectoryKind = "ldap" // we poll it
+)
+
+// Directory is one place users come from.
+type Directory struct {
+	Key       Key
+	ID        ID
+	Org       Key
+	Name      string
+	Kind      DirectoryKind
+	Settings  Settings
+	Secret    []byte // the sealed bind password (ldap); never shown
+	Revision  int64  // raised by each change of settings or secret
+	CreatedAt time.Time
+	UpdatedAt time.Time
+	SyncedAt  time.Time // last succeeded pull or accepted push; zero: never
+}
+
+// Settings are what an administrator chooses for a directory. They are stored as
+// one JSON document and shown as they are in REST.
+type Settings struct {
+	DomainPolicy   DomainPolicy `json:"domain_policy"`
+	Domains        []string     `json:"domains,omitempty"` // for [DomainsSelected]: folded names
+	OnMatch        OnMatch      `json:"on_match"`
+	External       External     `json:"external"`
+	ReplicateState bool         `json:"replicate_state"` // rule 7; pull only
+	EnableNewUsers bool         `json:"enable_new_users"`
+	Guard          Guard        `json:"guard"`
+	LDAP           *LDAP        `json:"ldap,omitempty"`
+}
+
+// DomainPolicy chooses which users rule 3 lets in.
+type DomainPolicy string
+
+// The domain policies (rule 3).
+const (
+	DomainsVerified DomainPolicy = "verified"
+	DomainsSelected DomainPolicy = "selected"
+	DomainsOff      DomainPolicy = "off"
+)
+
+// OnMatch says what becomes of a stated user that equals an internal one (rule 2).
+type OnMatch string
+
+// The choices of [OnMatch].
+const (
+	MatchDuplicate OnMatch = "duplicate"
+	MatchClaim     OnMatch = "claim"
+)
+
+// External says who is external and so exempt from rule 3: any that matches.
+type External struct {
+	UserTypes []string `json:"user_types"`          // values of userType, case-insensitive
+	UserName  string   `json:"user_name,omitempty"` // a substring of userName, case-insensitive
+}
+
+// Guard is rule 6: a run that takes away more than Count records of a class AND
+// more than Percent of that class is held.
+type Guard struct {
+	Count   int     `json:"count"`
+	Percent float64 `json:"percent"`
+}
+
+// LDAP is how a directory of kind ldap is read.
+type LDAP struct {
+	URLs           []string          `json:"urls"` // tried in order
+	StartTLS       bool              `json:"start_tls"`
+	AllowPlaintext bool              `json:"allow_plaintext"`
+	CA             string            `json:"ca,omitempty"` // PEM; empty: the system's roots
+	BindDN         string            `json:"bind_dn"`
+	BaseDNs        []string          `json:"base_dns"`
+	Preset         string            `json:"preset"` // openldap or active_directory
+	UserFilter     string            `json:"user_filter,omitempty"`
+	GroupFilter    string            `json:"group_filter,omitempty"`
+	Attributes     map[string]string `json:"attributes,omitempty"` // overrides of the preset, by SCIM attribute
+	PageSize       int               `json:"page_size"`
+	TimeoutSeconds int               `json:"timeout_seconds"`        // of one request to the server
+	ScopeGroups    []string          `json:"scope_groups,omitempty"` // names; none: scope "all"
+	Schedule       Schedule          `json:"schedule"`
+}
+
+// Schedule says when a directory is pulled.
+type Schedule struct {
+	Kind         string `json:"kind"`                       // off, interval or daily
+	IntervalMins int    `json:"interval_minutes,omitempty"` // of interval
+	At           string `json:"at,omitempty"`               // of daily: 15:04
+	EveryDays    int    `json:"every_days,omitempty"`       // of daily
+	Zone         string `json:"zone,omitempty"`             // of daily: an IANA name
+}
+
+// DefaultSettings are those of a new directory (product page).
+func DefaultSettings(kind DirectoryKind) Settings {
+	s := Settings{
+		DomainPolicy:   DomainsVerified,
+		OnMatch:        MatchDuplicate,
+		External:       External{UserTypes: []string{"Guest", "External"}, UserName: "#EXT#"},
+		ReplicateState: true,
+		EnableNewUsers: true,
+		Guard:          Guard{Count: 20, Percent: 10},
+	}
+	if kind == DirectoryLDAP {
+		s.LDAP = &LDAP{
+			PageSize:       1000,
+			TimeoutSeconds: 60,
+			Schedule:       Schedule{Kind: "interval", IntervalMins: 240},
+		}
+	}
+	return s
+}

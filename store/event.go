@@ -1,0 +1,57 @@
+package store
+
+import (
+	"encoding/json"
+	"time"
+)
+
+// Types of events. Payloads only ever gain fields.
+const (
+	EventUserCreated      = "user.created"
+	EventUserUpdated      = "user.updated"
+	EventUserDeleted      = "user.deleted"
+	EventUserRestored     = "user.restored"
+	EventUserClaimed      = "user.claimed"
+	EventGroupCreated     = "group.created"
+	EventGroupUpdated     = "group.updated"
+	EventGroupDeleted     = "group.deleted"
+	EventGroupRestored    = "group.restored"
+	EventMembersChanged   = "group.members_changed"   // direct members: data.added, data.removed
+	EventEffectiveChanged = "group.effective_changed" // published effective users: data.added, data.removed, data.count, data.over_cap
+	EventDirectoryCreated = "directory.created"
+	EventDirectoryUpdated = "directory.updated"
+	EventDirectoryDeleted = "directory.deleted"
+	EventOrgCreated       = "organization.created"
+	EventTokenCreated     = "token.created"
+	EventTokenRevoked     = "token.revoked"
+	EventDomainAdded      = "domain.added"
+	EventDomainVerified   = "domain.verified"
+	EventDomainFailed     = "domain.failed"
+	EventDomainDeleted    = "domain.deleted"
+	EventRunHeld          = "run.held"
+	EventRunSucceeded     = "run.succeeded"
+	EventRunFailed        = "run.failed"
+	EventRunApproved      = "run.approved"
+	EventRunDiscarded     = "run.discarded"
+)
+
+// EventVersion is the version of every payload written by this program.
+const EventVersion = 1
+
+// EventIDs is the most ids that one membership event carries.
+const EventIDs = 1000
+
+// Event is one row of the log that is both the audit trail and the feed (rule 11).
+type Event struct {
+	Cursor    int64 // the place in the organization's order; set when read
+	ID        ID
+	Org       Key
+	Directory Key
+	Type      string
+	Version   int
+	Kind      string // of the resource: User, Group, Directory, …
+	Resource  ID
+	Cause     Cause
+	Data      json.RawMessage // an object: "before" and "after", or the change
+	Time      time.Time
+}

@@ -1,0 +1,105 @@
+package store
+
+import "time"
+
+// Field names what a condition or an order looks at: the canonical path of a SCIM
+// attribute ("userName", "emails.value", "meta.lastModified",
+// "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User:department"). The
+// engine's registry of fields is the allow-list; an unknown one is [CodeFilter].
+type Field string
+
+// Condition is a node of a query's filter tree.
+type Condition interface{ condition() }
+
+// The conditions.
+type (
+	And     []Condition
+	Or      []Condition
+	Not     struct{ Of Condition }
+	Compare struct {
+		Field Field
+		Op    CompareOp
+		Value any // string, bool, int64, float64 or time.Time, as the field's type wants
+	}
+	Has struct{ Field Field } // SCIM's pr
+	// Element holds if one element of a multi-valued attribute satisfies Of, whose
+	// fields are full paths below Attr.
+	Element struct {
+		Attr Field
+		Of   Condition
+	}
+)
+
+func (And) condition()     {}
+func (Or) condition()      {}
+func (Not) condition()     {}
+func (Compare) condition() {}
+func (Has) condition()     {}
+func (Element) condition() {}
+
+// CompareOp is an operator of RFC 7644 section 3.4.2.2.
+type CompareOp string
+
+// The operators.
+const (
+	Eq         CompareOp = "eq"
+	Ne         CompareOp = "ne"
+	Contains   CompareOp = "co"
+	StartsWith CompareOp = "sw"
+	EndsWith   CompareOp = "ew"
+	Greater    CompareOp = "gt"
+	AtLeast    CompareOp = "ge"
+	Less       CompareOp = "lt"
+	AtMost     CompareOp = "le"
+)
+
+// Query selects users or groups of one organization, ordered by internal key.
+type Query struct {
+	Org       Key
+	Directory *Key // only those owned by this directory; nil: all of the organization
+	Filter    Condition
+	Offset    int // skip so many (SCIM's startIndex - 1)
+	Limit     int // at most so many; 0: only count
+	After     Key // only keys greater than this (a cursor)
+	Count     bool
+}
+
+// Page is a part of a list.
+type Page[T any] struct {
+	Items []T
+	Total int // of the whole list, if Query.Count asked for it
+	More  bool
+}
+
+// EventQuery selects events of one organization in the order of their cursor.
+type EventQuery struct {
+	Org      Key
+	After    int64 // cursor of the last event seen; 0: from the beginning
+	Limit    int
+	Kind     string // only of this resource kind
+	Resource ID
+}
+
+// FindingQuery selects findings.
+type FindingQuery struct {
+	Org       Key
+	Directory *Key
+	Run       Key
+	Open      bool // only open ones
+	After     Key
+	Limit     int
+}
+
+// RunQuery selects runs, newest first.
+type RunQuery struct {
+	Org       Key
+	Directory *Key
+	Before    Key // only older than this
+	Limit     int
+}
+
+// Due is one directory's place in the schedule.
+type Due struct {
+	Directory Directory
+	LastRun   time.Time // start of the last run that a person or the schedule started; zero: none
+}

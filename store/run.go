@@ -1,0 +1,175 @@
+package store
+
+import (
+	"encoding/json"
+	"time"
+)
+
+// RunState is where a sync run stands (product page, "A run").
+type RunState string
+
+// The states. Planned covers the reading of a plan as well as its waiting; the
+// phase tells which.
+const (
+	RunPlanned   RunState = "planned"
+	RunRunning   RunState = "running"
+	RunHeld      RunState = "held"
+	RunSucceeded RunState = "succeeded"
+	RunFailed    RunState = "failed"
+	RunDiscarded RunState = "discarded"
+)
+
+// Finished reports whether nothing further will happen to a run in this state.
+func (s RunState) Finished() bool {
+	return s == RunSucceeded || s == RunFailed || s == RunDiscarded
+}
+
+// RunPhase is what a run is doing.
+type RunPhase string
+
+// The phases, in order.
+const (
+	PhaseQueued  RunPhase = "queued"  // waits for a worker
+	PhaseRead    RunPhase = "read"    // reads the directory and stages what differs
+	PhaseReady   RunPhase = "ready"   // staged whole: a plan to look at, or held
+	PhaseApply   RunPhase = "apply"   // applies the stage in windows
+	PhasePublish RunPhase = "publish" // publishes effective membership
+	PhaseDone    RunPhase = "done"
+)
+
+// Run is one pull of one directory, from plan to result.
+type Run struct {
+	Key           Key
+	ID            ID
+	Org           Key
+	Directory     Key
+	DirectoryName string
+	State         RunState
+	Phase         RunPhase
+	Apply         bool // apply without asking once staged (a run, not a plan)
+	Approved      bool // a person approved it: the guard does not hold it again
+	ApprovedBy    string
+	Cause         Cause
+	Revision      int64           // of the directory's settings that it read with
+	PolicyHash    string          // of the domains and the cap that it planned with
+	StageHash     string          // of the whole stage; what an approval is bound to
+	Windows       int             // of the stage
+	NextWindow    int             // the first one not applied
+	Plan          json.RawMessage // the summary made when the stage was complete
+	Counts        RunCounts
+	Progress      Progress
+	Phases        []PhaseTime
+	Error         string
+	Owner         string // the worker that holds the lease
+	Fence         int64
+	LeaseUntil    time.Time
+	CreatedAt     time.Time
+	StartedAt     time.Time
+	FinishedAt    time.Time
+}
+
+// RunCounts are the results of a run by kind.
+type RunCounts struct {
+	Users  Counts `json:"users"`
+	Groups Counts `json:"groups"`
+}
+
+// Counts counts records by [Outcome].
+type Counts struct {
+	Created     int `json:"created"`
+	Modified    int `json:"modified"`
+	Deactivated int `json:"deactivated"`
+	Deleted     int `json:"deleted"`
+	Duplicated  int `json:"duplicated"`
+	Refused     int `json:"refused"`
+	Claimed     int `json:"claimed"`
+	Restored    int `json:"restored"`
+	OutOfScope  int `json:"out_of_scope"`
+	Unchanged   int `json:"unchanged"`
+}
+
+// Add counts n records of one outcome.
+func (c *Counts) Add(o Outcome, n int) {
+	switch o {
+	case Created:
+		c.Created += n
+	case Modified:
+		c.Modified += n
+	case Deactivated:
+		c.Deactivated += n
+	case Deleted:
+		c.Deleted += n
+	case Duplicated:
+		c.Duplicated += n
+	case Refused:
+		c.Refused += n
+	case Claimed:
+		c.Claimed += n
+	case Restored:
+		c.Restored += n
+	case LeftScope:
+		c.OutOfScope += n
+	case Unchanged:
+		c.Unchanged += n
+	}
+}
+
+// Progress is how far a run is.
+type Progress struct {
+	ReadUsers  int `json:"read_users"`
+	ReadGroups int `json:"read_groups"`
+	Staged     int `json:"staged"`
+	Applied    int `json:"applied"`
+}
+
+// PhaseTime is when a phase began and how long it took; zero while it goes on.
+type PhaseTime struct {
+	Phase   RunPhase  `json:"phase"`
+	Start   time.Time `json:"start"`
+	Seconds float64   `json:"seconds"`
+}
+
+// Lease is the proof that a worker holds a run: its fence was given by a claim
+// and is checked by every transaction that writes for the run.
+type Lease struct {
+	Run   Key
+	Fence int64
+}
+
+// StagePhase orders the rows of a stage: users before groups before edges before
+// what takes away, so that nobody loses access for the length of a window.
+type StagePhase int
+
+// The stage phases.
+const (
+	StageUsers  StagePhase = 1 // users that are there
+	StageGroups StagePhase = 2 // groups that are there, without members
+	StageEdges  StagePhase = 3 // the members of those groups
+	StageGone   StagePhase = 4 // whatever is gone or left the scope
+)
+
+// Staged is one row of a run's stage: a statement about one record that differs
+// from what is stored.
+type Staged struct {
+	Seq        int64 // set by the store; rows of one phase are applied in this order
+	Phase      StagePhase
+	Window     int // set by the store when the stage is sealed
+	Kind       Kind
+	ExternalID string
+	Presence   Presence
+	Body       json.RawMessage // a StagedUser or StagedGroup; empty for Gone and Left
+	Hash       []byte
+	Keys       []string // folded identity keys claimed; the first is the userName's or displayName's
+	DN         string
+	Known      bool // a live record has this stable id: it will be changed, not created
+}
+
+// Known is the stored state of one record of a directory, as a read compares it.
+type Known struct {
+	Kind       Kind
+	Key        Key
+	ExternalID string
+	Hash       []byte
+	Active     bool // of a user
+	OutOfScope bool
+}

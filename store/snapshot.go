@@ -1,0 +1,55 @@
+package store
+
+// Scope is what a transaction locks and loads before a plan is made of it. The
+// reconciler derives it from a [Statement].
+type Scope struct {
+	Org       Key
+	Directory Key
+	Users     []RecordKey
+	UserKeys  []string // folded identity keys that statements would claim (rule 2)
+	UserNames []string // folded userNames among them
+	Groups    []GroupScope
+	GroupKeys []string // folded displayNames that statements would claim
+	Departed  bool     // also soft-deleted records that may return: by Users[].ExternalID, by External, and by name
+	External  []string // further stable ids to look for among the soft-deleted users and groups (a push's externalId)
+}
+
+// GroupScope is one group to load and which of its edges to look up.
+type GroupScope struct {
+	Record   RecordKey
+	Refs     []MemberRef // resolve these, and say which are members now
+	AllEdges bool        // load every edge: the set is being replaced
+	Deletes  bool        // the group is to be deleted or to leave the scope: takes the graph for itself
+}
+
+// Snapshot is what is stored about one [Scope], as it stands under the locks of
+// the transaction that loaded it.
+type Snapshot struct {
+	Directory *Directory             // nil for internal records
+	Domains   map[string]DomainState // of the organization, by folded name
+
+	Users       map[RecordKey]*User // those found, by the key that the scope used
+	NameHolders map[string]*User    // live users of the same directory, by folded userName
+	Departed    []*User             // soft-deleted users of the same directory, newest first
+	Owners      map[string]KeyOwner // identity keys that are held, by folded key
+
+	Groups           map[RecordKey]*Group
+	GroupNameHolders map[string]*Group
+	DepartedGroups   []*Group
+	GroupOwners      map[string]KeyOwner
+
+	Members map[MemberRef]Edge      // the refs that are known, live records of the organization that the directory may name
+	Edges   map[Key]map[Edge]bool   // by group: which of the named (or all) edges exist
+	Pending map[Key]map[string]bool // by group: stable ids stated as members and not known yet
+}
+
+// KeyOwner is who holds an identity key.
+type KeyOwner struct {
+	Directory     Key
+	DirectoryName string // "" for internal
+	Holders       int
+	Key           Key // a holder
+	ID            ID
+	Name          string // its userName or displayName
+	Internal      bool
+}

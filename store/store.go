@@ -1,0 +1,185 @@
+package store
+
+import (
+	"context"
+	"time"
+)
+
+// Store is a database engine. Two exist, both in store/gormstore; each passes the
+// conformance suite of store/storetest.
+type Store interface {
+	// View reads. What fn sees need not be one instant unless it says so.
+	View(ctx context.Context, fn func(Reader) error) error
+	// Update runs fn in one transaction: all of it is kept, or nothing. It is run
+	// again from the start, a bounded number of times, on a serialization failure,
+	// a deadlock, or an [Error] of [CodeStale] marked retryable by the engine; so fn
+	// must have no effect outside the transaction that it may not have twice.
+	Update(ctx context.Context, fn func(Tx) error) error
+	// Ping reports whether the database answers and its schema is current.
+	Ping(ctx context.Context) error
+	// Close waits for transactions to end and closes the connections.
+	Close() error
+}
+
+// Reader is what can be read. A single record that is not there is [CodeNotFound].
+// Soft-deleted users and groups are never returned.
+type Reader interface {
+	DirectoryReader
+	RecordReader
+	RunReader
+	LogReader
+}
+
+// Tx is a transaction. Its locks are taken in one order: run, the organization's
+// graph, groups, users, identity keys, events.
+type Tx interface {
+	Reader
+	RecordWriter
+	DirectoryWriter
+	RunWriter
+	LogWriter
+}
+
+// DirectoryReader reads what administrators set up. ref is a name
+// (case-insensitive) or an ID.
+type DirectoryReader interface {
+	Organizations(ctx context.Context) ([]Organization, error)
+	Organization(ctx context.Context, ref string) (*Organization, error)
+	OrganizationByKey(ctx context.Context, key Key) (*Organization, error)
+	Directories(ctx context.Context, org Key) ([]Directory, error)
+	Directory(ctx context.Context, org Key, ref string) (*Directory, error)
+	DirectoryByKey(ctx context.Context, key Key) (*Directory, error)
+	Tokens(ctx context.Context, org Key, directory *Key) ([]Token, error) // newest first; nil: all
+	TokenByHash(ctx context.Context, hash []byte) (*Token, error)         // revoked and expired ones too
+	Domains(ctx context.Context, org Key) ([]Domain, error)               // by name
+	Domain(ctx context.Context, org Key, ref string) (*Domain, error)
+	// DomainsToCheck returns at most limit pending-or-verified domains of all
+	// organizations that were verified and last checked before the given time.
+	DomainsToCheck(ctx context.Context, before time.Time, limit int) ([]Domain, error)
+}
+
+// RecordReader reads users, groups and memberships.
+type RecordReader interface {
+	User(ctx context.Context, org Key, ref string) (*User, error) // by ID, else by userName if only one has it
+	Users(ctx context.Context, q Query) (Page[User], error)
+	Group(ctx context.Context, org Key, ref string) (*Group, error) // by ID, else by displayName if only one has it
+	Groups(ctx context.Context, q Query) (Page[Group], error)
+	// Members lists a group's members after the given one, users before groups,
+	// each by key: the stated ones, or the published effective users.
+	Members(ctx context.Context, q MemberQuery) (Page[Member], error)
+	// Memberships lists the groups in which the users are published members, by
+	// user and then group key; one query for all of them.
+	Memberships(ctx context.Context, org Key, users []Key) ([]Membership, error)
+	// Resolve finds which of the references are live records of the directory
+	// (0: internal ones).
+	Resolve(ctx context.Context, org, directory Key, refs []MemberRef) (map[MemberRef]Edge, error)
+	// CountRecords counts a directory's live users, its active ones, and its groups.
+	CountRecords(ctx context.Context, org, directory Key) (users, active, groups int, err error)
+}
+
+// MemberQuery selects members of one group.
+type MemberQuery struct {
+	Org       Key
+	Group     Key
+	Effective bool
+	After     Edge // the last one seen; zero: from the beginning
+	Limit     int  // 0: all
+}
+
+// RecordWriter is how users, groups and memberships change. Only
+// sync/reconcile uses it.
+type RecordWriter interface {
+	// Load locks what the scope names and loads it.
+	Load(ctx context.Context, s Scope) (*Snapshot, error)
+	// Apply writes a change set. It fails with [CodeStale] if another directory
+	// holds a claimed key, which the snapshot could not show (a race).
+	Apply(ctx context.Context, c *ChangeSet) (*Effects, error)
+	// Publish brings effective membership of stale groups up to date, until about
+	// rows rows were compared, and reports whether stale groups remain.
+	Publish(ctx context.Context, p Publication) (e *Effects, more bool, err error)
+	// Keys hands out n internal keys for new records of a kind.
+	Keys(ctx context.Context, kind Kind, n int) ([]Key, error)
+}
+
+// Publication is one step of publishing what [ChangeSet.Deferred] left stale.
+type Publication struct {
+	Org   Key
+	Cap   int
+	Now   time.Time
+	Cause Cause
+	Rows  int // stop after about so many effective rows
+}
+
+// DirectoryWriter changes what administrators set up. Create fills Key; a taken
+// name is [CodeUniqueness].
+type DirectoryWriter interface {
+	CreateOrganization(ctx context.Context, o *Organization) error
+	CreateDirectory(ctx context.Context, d *Directory) error
+	UpdateDirectory(ctx context.Context, d *Directory) error // [CodeStale] unless Revision is the stored one; raises it
+	// DeleteDirectory removes the directory and revokes its tokens. Its users and
+	// groups must have been dealt with.
+	DeleteDirectory(ctx context.Context, org, directory Key, now time.Time) error
+	CreateToken(ctx context.Context, t *Token) error
+	RevokeToken(ctx context.Context, org Key, id ID, now time.Time) error
+	TouchToken(ctx context.Context, key Key, now time.Time) error // last use
+	SaveDomain(ctx context.Context, d *Domain) error              // creates with Key 0; a domain verified elsewhere is [CodeUniqueness]
+	DeleteDomain(ctx context.Context, org, domain Key) error
+}
+
+// RunReader reads runs and what they compare with.
+type RunReader interface {
+	Run(ctx context.Context, org Key, ref ID) (*Run, error)
+	RunByKey(ctx context.Context, key Key) (*Run, error)
+	Runs(ctx context.Context, q RunQuery) ([]Run, error)
+	// Known streams what is stored of a directory's live records and of those out
+	// of scope.
+	Known(ctx context.Context, directory Key, each func(Known) error) error
+	// Due lists the directories of kind ldap of all organizations with the start
+	// of their last run.
+	Due(ctx context.Context) ([]Due, error)
+	// StagedWindow returns the rows of one window in order.
+	StagedWindow(ctx context.Context, run Key, window int) ([]Staged, error)
+	// StagedPage returns rows of a stage after seq, for a plan's page; kind ""
+	// means both.
+	StagedPage(ctx context.Context, run Key, kind Kind, after int64, limit int) ([]Staged, error)
+}
+
+// RunWriter changes runs and their stage. Methods with a [Lease] fail with
+// [CodeStale] when the lease was lost to another worker.
+type RunWriter interface {
+	CreateRun(ctx context.Context, r *Run) error // [CodeConflict] while another of the directory is active
+	// ClaimRun takes one run that waits for a worker or whose lease ran out, by the
+	// database's clock, and raises its fence; nil if there is none.
+	ClaimRun(ctx context.Context, owner string, lease time.Duration) (*Run, error)
+	RenewLease(ctx context.Context, l Lease, lease time.Duration) error
+	// HoldRun locks the run for the rest of the transaction and returns it as it is.
+	HoldRun(ctx context.Context, l Lease) (*Run, error)
+	// LockRun locks a run that no worker holds (a plan or a held run), to decide on it.
+	LockRun(ctx context.Context, org Key, id ID) (*Run, error)
+	// SaveRun writes what a worker or a decision changed; Owner and LeaseUntil are
+	// cleared when the run waits for a person or is finished.
+	SaveRun(ctx context.Context, r *Run) error
+	ClearStage(ctx context.Context, run Key) error
+	AppendStage(ctx context.Context, run Key, rows []Staged) error
+	// SealStage divides the stage into windows of about so many records and member
+	// references, such that records of one kind that trade a name share a window,
+	// and returns how many there are and a hash of the whole stage.
+	SealStage(ctx context.Context, run Key, records, refs int) (windows int, hash string, err error)
+	// ResolveFindings closes the directory's open findings of the given rules that
+	// the run has not seen.
+	ResolveFindings(ctx context.Context, directory, run Key, rules []string, now time.Time) error
+}
+
+// LogReader reads events and findings.
+type LogReader interface {
+	// Events returns events after the cursor in the organization's order, in which
+	// none is ever inserted before one already read.
+	Events(ctx context.Context, q EventQuery) ([]Event, error)
+	Findings(ctx context.Context, q FindingQuery) ([]Finding, error)
+}
+
+// LogWriter writes events and findings.
+type LogWriter interface {
+	Append(ctx context.Context, events []Event) error // last in a transaction
+	Open(ctx context.Context, findings []Finding) error
+}
