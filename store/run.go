@@ -136,16 +136,16 @@ type Lease struct {
 	Fence int64
 }
 
-// StagePhase orders the rows of a stage: users before groups before edges before
-// what takes away, so that nobody loses access for the length of a window.
+// StagePhase orders the rows of a stage: users, then groups with their members,
+// then what takes away. A member that is created after its group is pending until
+// then, and effective membership is published once, last.
 type StagePhase int
 
 // The stage phases.
 const (
 	StageUsers  StagePhase = 1 // users that are there
-	StageGroups StagePhase = 2 // groups that are there, without members
-	StageEdges  StagePhase = 3 // the members of those groups
-	StageGone   StagePhase = 4 // whatever is gone or left the scope
+	StageGroups StagePhase = 2 // groups that are there, with their members
+	StageGone   StagePhase = 3 // whatever is gone or left the scope
 )
 
 // Staged is one row of a run's stage: a statement about one record that differs
@@ -157,11 +157,27 @@ type Staged struct {
 	Kind       Kind
 	ExternalID string
 	Presence   Presence
-	Body       json.RawMessage // a StagedUser or StagedGroup; empty for Gone and Left
+	Body       json.RawMessage // a [StagedUser] or [StagedGroup]; empty for Gone and Left
 	Hash       []byte
 	Keys       []string // folded identity keys claimed; the first is the userName's or displayName's
+	Weight     int      // member references, at least 1
+	Manager    string   // of a user: the manager's stable id
 	DN         string
 	Known      bool // a live record has this stable id: it will be changed, not created
+}
+
+// StagedUser is the body of a staged user.
+type StagedUser struct {
+	Active     *bool      `json:"active,omitempty"`
+	Attributes Attributes `json:"attributes"`
+}
+
+// StagedGroup is the body of a staged group. Members are the stable ids of all its
+// members, sorted.
+type StagedGroup struct {
+	DisplayName string   `json:"display_name"`
+	Description string   `json:"description,omitempty"`
+	Members     []string `json:"members,omitempty"`
 }
 
 // Known is the stored state of one record of a directory, as a read compares it.
@@ -170,6 +186,7 @@ type Known struct {
 	Key        Key
 	ExternalID string
 	Hash       []byte
-	Active     bool // of a user
+	Active     bool // of a user: as the directory says
 	OutOfScope bool
+	Count      int // of a group: direct members
 }

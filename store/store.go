@@ -73,6 +73,8 @@ type RecordReader interface {
 	// Resolve finds which of the references are live records of the directory
 	// (0: internal ones).
 	Resolve(ctx context.Context, org, directory Key, refs []MemberRef) (map[MemberRef]Edge, error)
+	// IDs returns the public ids of live records of one kind.
+	IDs(ctx context.Context, org Key, kind Kind, keys []Key) (map[Key]ID, error)
 	// CountRecords counts a directory's live users, its active ones, and its groups.
 	CountRecords(ctx context.Context, org, directory Key) (users, active, groups int, err error)
 }
@@ -161,6 +163,9 @@ type RunWriter interface {
 	SaveRun(ctx context.Context, r *Run) error
 	ClearStage(ctx context.Context, run Key) error
 	AppendStage(ctx context.Context, run Key, rows []Staged) error
+	// AmendManagers sets the manager of staged users, by stable id: of those whose
+	// manager's entry was read after their own.
+	AmendManagers(ctx context.Context, run Key, managers map[string]string) error
 	// SealStage divides the stage into windows of about so many records and member
 	// references, such that records of one kind that trade a name share a window,
 	// and returns how many there are and a hash of the whole stage.

@@ -95,8 +95,9 @@ type Enterprise struct {
 	Manager        *Manager `json:"manager,omitempty"`
 }
 
-// Manager names a user's manager: the id as the directory stated it, which may
-// be that of a user that does not exist yet.
+// Manager names a user's manager as the directory stated it: by id in a push,
+// which may be that of a user that does not exist yet; by stable id in a pull,
+// which REST resolves to the id when it is read.
 type Manager struct {
 	Value       string `json:"value,omitempty"`
 	DisplayName string `json:"displayName,omitempty"`
