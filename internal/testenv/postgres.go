@@ -30,11 +30,11 @@ type PG struct {
 	next    atomic.Int64
 
 	mu        sync.Mutex
-	templates map[uintptr]*template
+	templates map[uintptr]*migrated
 }
 
-// template is a migrated database that is only ever cloned.
-type template struct {
+// migrated is a database that migrate has filled and that is only ever cloned.
+type migrated struct {
 	once sync.Once
 	name string
 	err  error
@@ -103,12 +103,12 @@ func (pg *PG) Database(t testing.TB, migrate func(dsn string) error) string {
 }
 
 // template returns the template that migrate makes, making it at the first call.
-func (pg *PG) template(migrate func(dsn string) error) *template {
+func (pg *PG) template(migrate func(dsn string) error) *migrated {
 	key := reflect.ValueOf(migrate).Pointer()
 	pg.mu.Lock()
 	made, ok := pg.templates[key]
 	if !ok {
-		made = &template{name: fmt.Sprintf("migrated_%d", len(pg.templates)+1)}
+		made = &migrated{name: fmt.Sprintf("migrated_%d", len(pg.templates)+1)}
 		pg.templates[key] = made
 	}
 	pg.mu.Unlock()
@@ -174,7 +174,7 @@ func startPostgres(bin string, settings []string) (*PG, error) {
 	if err != nil {
 		return nil, err
 	}
-	pg := &PG{dir: dir, account: account, templates: map[uintptr]*template{}}
+	pg := &PG{dir: dir, account: account, templates: map[uintptr]*migrated{}}
 	if err := shared.onClose(pg.stop); err != nil {
 		return nil, errors.Join(err, os.RemoveAll(dir))
 	}
