@@ -1,0 +1,179 @@
+package filter
+
+import (
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/elimity-com/scim/errors"
+)
+
+// SyntaxError says where a filter or a path cannot be read, and what was expected there.
+type SyntaxError struct {
+	Offset   int    // in bytes from the start
+	Expected string // completes "expected …"
+	Type     errors.ScimType
+}
+
+func (e *SyntaxError) Error() string {
+	what := "filter"
+	if e.Type == errors.ScimTypeInvalidPath {
+		what = "path"
+	}
+	return fmt.Sprintf("%s: at position %d: expected %s", what, e.Offset, e.Expected)
+}
+
+// Unwrap makes the error an errors.ScimError with status 400.
+func (e *SyntaxError) Unwrap() error {
+	return errors.ScimError{Status: 400, ScimType: e.Type, Detail: e.Error()}
+}
+
+type kind int
+
+const (
+	end kind = iota
+	word
+	quoted
+	open   // ( [
+	closed // ) ]
+)
+
+type token struct {
+	kind   kind
+	text   string // for a quoted string, its value
+	offset int
+}
+
+type lexer struct {
+	input    string
+	pos      int
+	token    token
+	closedAt int // offset of the last closing bracket that was passed
+	scimType errors.ScimType
+}
+
+// next reads one token. Each byte is read once, so reading a filter takes time linear in its length.
+func (l *lexer) next() error {
+	if l.token.kind == closed {
+		l.closedAt = l.token.offset
+	}
+	for l.pos < len(l.input) && isSpace(l.input[l.pos]) {
+		l.pos++
+	}
+	start := l.pos
+	if start == len(l.input) {
+		l.token = token{end, "", start}
+		return nil
+	}
+	switch l.input[start] {
+	case '(', '[':
+		l.pos++
+		l.token = token{open, l.input[start:l.pos], start}
+		return nil
+	case ')', ']':
+		l.pos++
+		l.token = token{closed, l.input[start:l.pos], start}
+		return nil
+	case '"':
+		return l.quoted()
+	}
+	for l.pos < len(l.input) && !isDelimiter(l.input[l.pos]) {
+		l.pos++
+	}
+	if l.pos == start || strings.IndexByte(l.input[start:l.pos], 0) >= 0 {
+		return l.fail(start, "no control character")
+	}
+	l.token = token{word, l.input[start:l.pos], start}
+	return nil
+}
+
+func isSpace(c byte) bool { return c == ' ' || c == '\t' || c == '\r' || c == '\n' }
+
+func isDelimiter(c byte) bool {
+	return isSpace(c) || c == '(' || c == ')' || c == '[' || c == ']' || c == '"'
+}
+
+// quoted reads a JSON string (RFC 8259 §7).
+func (l *lexer) quoted() error {
+	start, escaped := l.pos, false
+	for i := start + 1; i < len(l.input); i++ {
+		switch c := l.input[i]; {
+		case c == '\\':
+			escaped = true
+			i++
+		case c < 0x20:
+			return l.fail(i, "no control character in a string")
+		case c == '"':
+			l.pos = i + 1
+			value := l.input[start+1 : i]
+			if escaped {
+				if err := json.Unmarshal([]byte(l.input[start:l.pos]), &value); err != nil {
+					return l.fail(start, "a string with the escapes of JSON")
+				}
+				if strings.IndexByte(value, 0) >= 0 {
+					return l.fail(start, "a string without a NUL character")
+				}
+			}
+			l.token = token{quoted, value, start}
+			return nil
+		}
+	}
+	return l.fail(len(l.input), "a closing quotation mark")
+}
+
+// value reads the right side of a comparison.
+func (l *lexer) value() (any, error) {
+	t := l.token
+	if t.kind == quoted {
+		return t.text, l.next()
+	}
+	if t.kind != word {
+		return nil, l.expected("a value: a string in quotation marks, a number, true, false or null")
+	}
+	switch {
+	case strings.EqualFold(t.text, "true"):
+		return true, l.next()
+	case strings.EqualFold(t.text, "false"):
+		return false, l.next()
+	case strings.EqualFold(t.text, "null"):
+		return nil, l.next()
+	case !json.Valid([]byte(t.text)):
+		return t.text, l.next() // a bare word
+	}
+	if i, err := strconv.ParseInt(t.text, 10, 64); err == nil && t.text != "-0" {
+		return i, l.next()
+	}
+	f, err := strconv.ParseFloat(t.text, 64)
+	if err != nil {
+		return nil, l.expected("a number that fits 64 bits")
+	}
+	return f, l.next()
+}
+
+// word reports whether the current token is the keyword, in any case.
+func (l *lexer) word(keyword string) bool {
+	return l.token.kind == word && strings.EqualFold(l.token.text, keyword)
+}
+
+// followedBy reports whether the next token begins with c.
+func (l *lexer) followedBy(c byte) bool {
+	for i := l.pos; i < len(l.input); i++ {
+		if !isSpace(l.input[i]) {
+			return l.input[i] == c
+		}
+	}
+	return false
+}
+
+func (l *lexer) expected(what string) error {
+	found := "the end"
+	if l.token.kind != end {
+		found = strconv.Quote(l.token.text[:min(len(l.token.text), 40)])
+	}
+	return l.fail(l.token.offset, "%s, found %s", what, found)
+}
+
+func (l *lexer) fail(offset int, format string, args ...any) error {
+	return &SyntaxError{Offset: offset, Expected: fmt.Sprintf(format, args...), Type: l.scimType}
+}
