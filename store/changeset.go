@@ -7,6 +7,7 @@ import "time"
 type ChangeSet struct {
 	Org       Key
 	Directory Key
+	Cause     Cause // of the events that Apply adds
 	Now       time.Time
 	Cap       int  // rule 5: the most users a group publishes
 	Deferred  bool // leave effective membership stale, to be published by [Tx.Publish] (pull)
@@ -14,7 +15,7 @@ type ChangeSet struct {
 	Groups    []GroupChange
 	Findings  []Finding // to be open from now on
 	Resolved  []FindingKey
-	Events    []Event  // to append; events of effective membership are added by Apply
+	Events    []Event  // to append; Apply adds those of direct and of effective membership (EventMembersChanged, EventEffectiveChanged)
 	Results   []Result // one for each stated record: users, then groups, in the statement's order
 	Synced    bool     // mark the directory as synced now (a push was accepted)
 }

@@ -44,7 +44,7 @@ const EventIDs = 1000
 // Event is one row of the log that is both the audit trail and the feed (rule 11).
 type Event struct {
 	Cursor    int64 // the place in the organization's order; set when read
-	ID        ID
+	ID        ID    // made by Append when empty
 	Org       Key
 	Directory Key
 	Type      string

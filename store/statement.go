@@ -9,6 +9,7 @@ type Statement struct {
 	Directory Key // 0: an administrator, about internal records
 	Origin    Origin
 	Cause     Cause
+	Run       Key // the sync run that states it, for findings; 0 for others
 	Users     []UserStatement
 	Groups    []GroupStatement
 }
@@ -95,8 +96,8 @@ func (m *MemberStatement) Empty() bool {
 }
 
 // MemberRef names a member by public id (push, admin) or by the stable id of the
-// same directory (pull); one of the two is set. Kind may be empty: then it is
-// found out.
+// same directory (pull); one of the two is set. Whether it is a user or a group
+// is found out when it is resolved.
 type MemberRef struct {
 	ID         ID     `json:"id,omitempty"`
 	ExternalID string `json:"external_id,omitempty"`

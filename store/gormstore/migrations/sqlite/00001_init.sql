@@ -1,0 +1,324 @@
+-- +goose Up
+-- The same schema as PostgreSQL's, name by name. Times are microseconds since 1970
+-- in UTC; keys are rowids that are never given out again; every text is compared
+-- bytewise.
+
+CREATE TABLE organization (
+    id          INTEGER PRIMARY KEY AUTOINCREMENT,
+    public_id   TEXT NOT NULL UNIQUE,
+    name        TEXT NOT NULL,
+    name_folded TEXT NOT NULL UNIQUE,
+    created_at  INTEGER NOT NULL
+);
+
+-- One row an organization. PostgreSQL locks it; here there is one writer.
+CREATE TABLE org_graph (
+    org_id INTEGER PRIMARY KEY REFERENCES organization (id) ON DELETE CASCADE
+);
+
+CREATE TABLE directory (
+    id          INTEGER PRIMARY KEY AUTOINCREMENT,
+    org_id      INTEGER NOT NULL REFERENCES organization (id),
+    public_id   TEXT NOT NULL UNIQUE,
+    name        TEXT NOT NULL,
+    name_folded TEXT NOT NULL,
+    kind        TEXT NOT NULL CHECK (kind IN ('scim', 'ldap')),
+    settings    TEXT NOT NULL,
+    secret      BLOB,
+    revision    INTEGER NOT NULL DEFAULT 1,
+    created_at  INTEGER NOT NULL,
+    updated_at  INTEGER NOT NULL,
+    synced_at   INTEGER,
+    UNIQUE (org_id, id),
+    UNIQUE (name_folded, org_id)
+);
+
+CREATE TABLE token (
+    id           INTEGER PRIMARY KEY AUTOINCREMENT,
+    public_id    TEXT NOT NULL UNIQUE,
+    org_id       INTEGER REFERENCES organization (id), -- null: the whole instance
+    directory_id INTEGER,
+    name         TEXT NOT NULL DEFAULT '',
+    role         TEXT NOT NULL CHECK (role IN ('directory', 'owner', 'admin', 'auditor')),
+    hash         BLOB NOT NULL UNIQUE,
+    prefix       TEXT NOT NULL,
+    created_at   INTEGER NOT NULL,
+    expires_at   INTEGER,
+    last_used_at INTEGER,
+    revoked_at   INTEGER,
+    CHECK ((role = 'directory') = (directory_id IS NOT NULL))
+);
+CREATE INDEX token_directory ON token (directory_id, org_id);
+
+CREATE TABLE domain (
+    id          INTEGER PRIMARY KEY AUTOINCREMENT,
+    public_id   TEXT NOT NULL UNIQUE,
+    org_id      INTEGER NOT NULL REFERENCES organization (id),
+    name        TEXT NOT NULL,
+    state       TEXT NOT NULL CHECK (state IN ('pending', 'verified', 'failed')),
+    challenge   TEXT NOT NULL,
+    vouched     boolean NOT NULL DEFAULT false,
+    failures    INTEGER NOT NULL DEFAULT 0,
+    last_error  TEXT NOT NULL DEFAULT '',
+    created_at  INTEGER NOT NULL,
+    verified_at INTEGER,
+    checked_at  INTEGER,
+    UNIQUE (name, org_id)
+);
+-- A verified domain is verified by one organization only.
+CREATE UNIQUE INDEX domain_verified ON domain (name) WHERE state = 'verified';
+
+-- The attributes document holds the whole of a user's SCIM attributes; the folded
+-- columns and user_value repeat what filters look at.
+CREATE TABLE users (
+    org_id              INTEGER NOT NULL REFERENCES organization (id),
+    id                  INTEGER PRIMARY KEY AUTOINCREMENT,
+    public_id           TEXT NOT NULL UNIQUE,
+    directory_id        INTEGER, -- null: internal
+    external_id         TEXT NOT NULL DEFAULT '',
+    user_name           TEXT NOT NULL,
+    user_name_folded    TEXT NOT NULL,
+    display_name_folded TEXT NOT NULL DEFAULT '',
+    given_name_folded   TEXT NOT NULL DEFAULT '',
+    family_name_folded  TEXT NOT NULL DEFAULT '',
+    title_folded        TEXT NOT NULL DEFAULT '',
+    user_type_folded    TEXT NOT NULL DEFAULT '',
+    department_folded   TEXT NOT NULL DEFAULT '',
+    employee_number_folded TEXT NOT NULL DEFAULT '',
+    manager             TEXT NOT NULL DEFAULT '',
+    attributes          TEXT NOT NULL, -- JSON, read and written whole
+    stated              boolean NOT NULL,
+    enabled             boolean NOT NULL,
+    out_of_scope        boolean NOT NULL DEFAULT false,
+    version             INTEGER NOT NULL,
+    hash                BLOB,
+    created_at          INTEGER NOT NULL,
+    modified_at         INTEGER NOT NULL,
+    deleted_at          INTEGER,
+    UNIQUE (org_id, id),
+    FOREIGN KEY (org_id, directory_id) REFERENCES directory (org_id, id)
+);
+CREATE UNIQUE INDEX users_name ON users (user_name_folded, (coalesce(directory_id, 0)), org_id) WHERE deleted_at IS NULL;
+CREATE INDEX users_external ON users (external_id, directory_id) WHERE external_id <> '';
+CREATE INDEX users_directory ON users (directory_id, id) WHERE deleted_at IS NULL;
+CREATE INDEX users_deleted ON users (user_name_folded, directory_id) WHERE deleted_at IS NOT NULL;
+
+-- One row an element of a multi-valued attribute (sub: the sub-attribute that text
+-- is of), or a rarely used single value. fold_key is at most 256 bytes of folded.
+CREATE TABLE user_value (
+    org_id      INTEGER NOT NULL,
+    user_id     INTEGER NOT NULL,
+    attr        TEXT NOT NULL,
+    sub         TEXT NOT NULL DEFAULT 'value',
+    ord         INTEGER NOT NULL DEFAULT 0,
+    text        TEXT NOT NULL,
+    folded      TEXT NOT NULL,
+    fold_key    TEXT NOT NULL,
+    type_folded TEXT NOT NULL DEFAULT '',
+    is_primary  boolean NOT NULL DEFAULT false,
+    PRIMARY KEY (user_id, attr, sub, ord),
+    FOREIGN KEY (org_id, user_id) REFERENCES users (org_id, id) ON DELETE CASCADE
+) WITHOUT ROWID;
+CREATE INDEX user_value_fold ON user_value (fold_key, attr, org_id);
+
+CREATE TABLE groups (
+    org_id              INTEGER NOT NULL REFERENCES organization (id),
+    id                  INTEGER PRIMARY KEY AUTOINCREMENT,
+    public_id           TEXT NOT NULL UNIQUE,
+    directory_id        INTEGER,
+    external_id         TEXT NOT NULL DEFAULT '',
+    display_name        TEXT NOT NULL,
+    display_name_folded TEXT NOT NULL,
+    description         TEXT NOT NULL DEFAULT '',
+    out_of_scope        boolean NOT NULL DEFAULT false,
+    effective_count     INTEGER NOT NULL DEFAULT 0,
+    over_cap            boolean NOT NULL DEFAULT false,
+    stale               boolean NOT NULL DEFAULT false, -- effective awaits publishing
+    version             INTEGER NOT NULL,
+    hash                BLOB,
+    created_at          INTEGER NOT NULL,
+    modified_at         INTEGER NOT NULL,
+    deleted_at          INTEGER,
+    UNIQUE (org_id, id),
+    FOREIGN KEY (org_id, directory_id) REFERENCES directory (org_id, id)
+);
+CREATE UNIQUE INDEX groups_name ON groups (display_name_folded, (coalesce(directory_id, 0)), org_id) WHERE deleted_at IS NULL;
+CREATE INDEX groups_external ON groups (external_id, directory_id) WHERE external_id <> '';
+CREATE INDEX groups_directory ON groups (directory_id, id) WHERE deleted_at IS NULL;
+CREATE INDEX groups_stale ON groups (org_id, id) WHERE stale;
+
+-- Names by which records are known in their organization (rule 2). Directories do
+-- not share a key; holders of one directory do. directory_id 0 is internal.
+CREATE TABLE identity_key (
+    folded       TEXT NOT NULL,
+    kind         TEXT NOT NULL,
+    org_id       INTEGER NOT NULL REFERENCES organization (id),
+    directory_id INTEGER NOT NULL,
+    holders      INTEGER NOT NULL CHECK (holders > 0),
+    PRIMARY KEY (folded, kind, org_id)
+) WITHOUT ROWID;
+
+-- What directories state: users in groups, groups in groups, and stable ids that
+-- are not known yet. Edges outlive a soft deletion of either end.
+CREATE TABLE member (
+    org_id   INTEGER NOT NULL,
+    group_id INTEGER NOT NULL,
+    user_id  INTEGER NOT NULL,
+    PRIMARY KEY (group_id, user_id),
+    FOREIGN KEY (org_id, group_id) REFERENCES groups (org_id, id) ON DELETE CASCADE,
+    FOREIGN KEY (org_id, user_id) REFERENCES users (org_id, id) ON DELETE CASCADE
+) WITHOUT ROWID;
+CREATE INDEX member_user ON member (user_id);
+
+CREATE TABLE nest (
+    org_id    INTEGER NOT NULL,
+    parent_id INTEGER NOT NULL,
+    child_id  INTEGER NOT NULL,
+    PRIMARY KEY (parent_id, child_id),
+    FOREIGN KEY (org_id, parent_id) REFERENCES groups (org_id, id) ON DELETE CASCADE,
+    FOREIGN KEY (org_id, child_id) REFERENCES groups (org_id, id) ON DELETE CASCADE
+) WITHOUT ROWID;
+CREATE INDEX nest_child ON nest (child_id);
+
+CREATE TABLE pending_member (
+    org_id      INTEGER NOT NULL,
+    group_id    INTEGER NOT NULL,
+    external_id TEXT NOT NULL,
+    PRIMARY KEY (group_id, external_id),
+    FOREIGN KEY (org_id, group_id) REFERENCES groups (org_id, id) ON DELETE CASCADE
+) WITHOUT ROWID;
+CREATE INDEX pending_member_external ON pending_member (external_id);
+
+-- Derived from member and nest, only ever by statements of one organization. support
+-- counts the groups at or below group_id that hold the user directly.
+CREATE TABLE effective (
+    group_id  INTEGER NOT NULL,
+    user_id   INTEGER NOT NULL,
+    support   INTEGER NOT NULL CHECK (support > 0),
+    published boolean NOT NULL,
+    PRIMARY KEY (group_id, user_id)
+) WITHOUT ROWID;
+CREATE INDEX effective_user ON effective (user_id);
+CREATE INDEX effective_unpublished ON effective (group_id) WHERE NOT published;
+
+-- One writer means that ids are given out in the order of commits, so the id is the
+-- place in the order.
+CREATE TABLE event (
+    id           INTEGER PRIMARY KEY AUTOINCREMENT,
+    public_id    TEXT NOT NULL,
+    org_id       INTEGER NOT NULL REFERENCES organization (id),
+    seq          INTEGER GENERATED ALWAYS AS (id) VIRTUAL,
+    directory_id INTEGER,
+    type         TEXT NOT NULL,
+    version      INTEGER NOT NULL,
+    kind         TEXT NOT NULL,
+    resource     TEXT NOT NULL,
+    cause        TEXT NOT NULL, -- JSON
+    data         TEXT NOT NULL, -- JSON
+    time         INTEGER NOT NULL,
+    UNIQUE (org_id, seq)
+);
+CREATE INDEX event_unstamped ON event (org_id, id) WHERE seq IS NULL;
+CREATE INDEX event_resource ON event (resource, org_id, seq);
+
+CREATE TABLE event_head (
+    org_id INTEGER PRIMARY KEY REFERENCES organization (id) ON DELETE CASCADE,
+    seq    INTEGER NOT NULL DEFAULT 0
+);
+
+CREATE TABLE run (
+    id            INTEGER PRIMARY KEY AUTOINCREMENT,
+    public_id     TEXT NOT NULL UNIQUE,
+    org_id        INTEGER NOT NULL,
+    directory_id  INTEGER NOT NULL,
+    state         TEXT NOT NULL CHECK (state IN ('planned', 'running', 'held', 'succeeded', 'failed', 'discarded')),
+    phase         TEXT NOT NULL CHECK (phase IN ('queued', 'read', 'ready', 'apply', 'publish', 'done')),
+    active        boolean NOT NULL, -- a worker has it or should take it
+    apply         boolean NOT NULL,
+    approved      boolean NOT NULL DEFAULT false,
+    approved_by   TEXT NOT NULL DEFAULT '',
+    cause         TEXT NOT NULL, -- JSON
+    revision      INTEGER NOT NULL DEFAULT 0,
+    policy_hash   TEXT NOT NULL DEFAULT '',
+    stage_hash    TEXT NOT NULL DEFAULT '',
+    windows       INTEGER NOT NULL DEFAULT 0,
+    next_window   INTEGER NOT NULL DEFAULT 0,
+    plan          TEXT NOT NULL DEFAULT '', -- JSON
+    counts        TEXT NOT NULL DEFAULT '{}', -- JSON
+    progress      TEXT NOT NULL DEFAULT '{}', -- JSON
+    phases        TEXT NOT NULL DEFAULT '[]', -- JSON
+    error         TEXT NOT NULL DEFAULT '',
+    owner         TEXT NOT NULL DEFAULT '',
+    fence         INTEGER NOT NULL DEFAULT 0,
+    lease_until   INTEGER,
+    created_at    INTEGER NOT NULL,
+    started_at    INTEGER,
+    finished_at   INTEGER,
+    FOREIGN KEY (org_id, directory_id) REFERENCES directory (org_id, id) ON DELETE CASCADE
+);
+-- One run of a directory at a time.
+CREATE UNIQUE INDEX run_active ON run (directory_id) WHERE active;
+CREATE INDEX run_directory ON run (directory_id, id);
+
+CREATE TABLE stage (
+    run_id      INTEGER NOT NULL REFERENCES run (id) ON DELETE CASCADE,
+    seq         INTEGER PRIMARY KEY,
+    phase       INTEGER NOT NULL,
+    window_no   INTEGER, -- null until the stage is sealed
+    kind        TEXT NOT NULL,
+    external_id TEXT NOT NULL,
+    presence    TEXT NOT NULL DEFAULT '',
+    name_key    TEXT NOT NULL DEFAULT '', -- the folded userName or displayName claimed
+    weight      INTEGER NOT NULL, -- member references, at least 1
+    known       boolean NOT NULL,
+    body        TEXT NOT NULL DEFAULT '', -- JSON
+    hash        BLOB,
+    keys        TEXT NOT NULL DEFAULT '[]', -- JSON
+    manager     TEXT NOT NULL DEFAULT '',
+    dn          TEXT NOT NULL DEFAULT '',
+    UNIQUE (run_id, seq)
+);
+CREATE INDEX stage_window ON stage (run_id, window_no, seq);
+
+CREATE TABLE finding (
+    id           INTEGER PRIMARY KEY AUTOINCREMENT,
+    public_id    TEXT NOT NULL UNIQUE,
+    org_id       INTEGER NOT NULL REFERENCES organization (id),
+    directory_id INTEGER NOT NULL, -- 0: none
+    rule         TEXT NOT NULL,
+    kind         TEXT NOT NULL,
+    record       TEXT NOT NULL,
+    run_id       INTEGER, -- the run that saw it last
+    sentence     TEXT NOT NULL,
+    name         TEXT NOT NULL DEFAULT '',
+    dn           TEXT NOT NULL DEFAULT '',
+    opened_at    INTEGER NOT NULL,
+    seen_at      INTEGER NOT NULL,
+    resolved_at  INTEGER
+);
+CREATE UNIQUE INDEX finding_open ON finding (record, rule, kind, directory_id, org_id) WHERE resolved_at IS NULL;
+CREATE INDEX finding_directory ON finding (directory_id, id);
+CREATE INDEX finding_run ON finding (run_id, id);
+
+-- Keys for new users and groups are taken from here before the rows are inserted.
+INSERT INTO sqlite_sequence (name, seq) VALUES ('users', 0), ('groups', 0);
+
+-- +goose Down
+DROP TABLE finding;
+DROP TABLE stage;
+DROP TABLE run;
+DROP TABLE event_head;
+DROP TABLE event;
+DROP TABLE effective;
+DROP TABLE pending_member;
+DROP TABLE nest;
+DROP TABLE member;
+DROP TABLE identity_key;
+DROP TABLE groups;
+DROP TABLE user_value;
+DROP TABLE users;
+DROP TABLE domain;
+DROP TABLE token;
+DROP TABLE directory;
+DROP TABLE org_graph;
+DROP TABLE organization;

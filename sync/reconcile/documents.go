@@ -1,0 +1,93 @@
+package reconcile
+
+import (
+	"bytes"
+	"encoding/json"
+
+	"github.com/provost-scim/provost/store"
+)
+
+// userState is a user in an event's data (rule 11). Fields are only ever added.
+type userState struct {
+	ID         store.ID         `json:"id"`
+	ExternalID string           `json:"external_id,omitempty"`
+	Active     bool             `json:"active"` // as published
+	Stated     bool             `json:"stated"` // as the directory says
+	Enabled    bool             `json:"enabled"`
+	OutOfScope bool             `json:"out_of_scope"`
+	Attributes store.Attributes `json:"attributes"`
+}
+
+func userDocument(u *store.User) any {
+	return userState{
+		ID: u.ID, ExternalID: u.ExternalID, Active: u.Active(), Stated: u.Stated, Enabled: u.Enabled,
+		OutOfScope: u.OutOfScope, Attributes: u.Attributes,
+	}
+}
+
+// groupState is a group in an event's data.
+type groupState struct {
+	ID          store.ID `json:"id"`
+	ExternalID  string   `json:"external_id,omitempty"`
+	DisplayName string   `json:"display_name"`
+	Description string   `json:"description,omitempty"`
+	OutOfScope  bool     `json:"out_of_scope"`
+}
+
+func groupDocument(g *store.Group) any {
+	return groupState{
+		ID: g.ID, ExternalID: g.ExternalID, DisplayName: g.DisplayName, Description: g.Description, OutOfScope: g.OutOfScope,
+	}
+}
+
+// event logs a change of a record. A created or deleted record is written whole;
+// of a changed one only what differs, before and after.
+func (p *planner) event(typ string, kind store.Kind, id store.ID, before, after any) {
+	data := struct {
+		Before json.RawMessage `json:"before,omitempty"`
+		After  json.RawMessage `json:"after,omitempty"`
+	}{encode(before), encode(after)}
+	if before != nil && after != nil {
+		data.Before, data.After = differences(data.Before, data.After)
+	}
+	p.log(typ, kind, id, data)
+}
+
+func (p *planner) log(typ string, kind store.Kind, id store.ID, data any) {
+	p.cs.Events = append(p.cs.Events, store.Event{
+		Org: p.want.Org, Directory: p.want.Directory, Type: typ, Version: store.EventVersion,
+		Kind: string(kind), Resource: id,
+		Cause: p.want.Cause, Data: encode(data), Time: p.cs.Now,
+	})
+}
+
+func encode(v any) json.RawMessage {
+	if v == nil {
+		return nil
+	}
+	b, err := json.Marshal(v)
+	if err != nil {
+		panic(err) // every document is made of plain structs
+	}
+	return b
+}
+
+// differences keeps the fields of two objects that are not the same in both; of
+// the nested object "attributes" likewise.
+func differences(before, after json.RawMessage) (json.RawMessage, json.RawMessage) {
+	var b, a map[string]json.RawMessage
+	if json.Unmarshal(before, &b) != nil || json.Unmarshal(after, &a) != nil {
+		return before, after
+	}
+	for k, v := range b {
+		w, ok := a[k]
+		switch {
+		case ok && bytes.Equal(v, w):
+			delete(b, k)
+			delete(a, k)
+		case ok && k == "attributes":
+			b[k], a[k] = differences(v, w)
+		}
+	}
+	return encode(b), encode(a)
+}

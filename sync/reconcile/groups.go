@@ -1,0 +1,360 @@
+package reconcile
+
+import (
+	"slices"
+
+	"github.com/provost-scim/provost/store"
+)
+
+// groupDraft is one stated group on its way to a change.
+type groupDraft struct {
+	index    int
+	s        *store.GroupStatement
+	cur      *store.Group
+	back     *store.Group // the soft-deleted record that returns
+	claimant *claimant
+}
+
+// groups plans every stated group: rules 1, 2, 4 and 7. Rule 5 is judged on the
+// effects of applying.
+func (p *planner) groups() {
+	drafts := make([]*groupDraft, 0, len(p.want.Groups))
+	claimants := make([]*claimant, 0, len(p.want.Groups))
+	base := len(p.cs.Results)
+	for i := range p.want.Groups {
+		s := p.want.Groups[i]
+		p.cs.Results = append(p.cs.Results, store.Result{Kind: store.KindGroup, Record: s.Record, Outcome: store.Unchanged})
+		d := &groupDraft{index: base + i, s: &s}
+		if s.Record != (store.RecordKey{}) {
+			d.cur = p.have.Groups[s.Record]
+		}
+		if p.settleGroup(d) {
+			continue
+		}
+		d.claimant = &claimant{stable: recordName(s.Record, deref(s.ExternalID))}
+		if d.cur != nil {
+			d.claimant.current = d.cur.Key
+			d.claimant.held = store.Fold(d.cur.DisplayName)
+			d.claimant.wants = d.claimant.held
+		}
+		if s.DisplayName != nil {
+			d.claimant.wants = store.Fold(*s.DisplayName)
+		}
+		drafts = append(drafts, d)
+		claimants = append(claimants, d.claimant)
+	}
+	for i := range p.cs.Groups {
+		if c := &p.cs.Groups[i]; c.Op == store.OpDelete {
+			claimants = append(claimants, &claimant{current: c.Before.Key, held: store.Fold(c.Before.DisplayName), gives: true})
+		}
+	}
+	holders := make(map[string]store.Key, len(p.have.GroupNameHolders))
+	for name, g := range p.have.GroupNameHolders {
+		holders[name] = g.Key
+	}
+	contend(claimants, holders)
+	for _, d := range drafts {
+		if d.claimant.rejected {
+			e := store.Errorf(store.CodeUniqueness, "the displayName %s belongs to another group of this directory", deref(d.s.DisplayName))
+			e.Field = "displayName"
+			if d.back != nil {
+				delete(p.returned, d.back.Key)
+			}
+			p.refuseGroup(d, store.RuleDuplicate, store.Duplicated, e)
+			continue
+		}
+		p.writeGroup(d)
+	}
+}
+
+// settleGroup deals with statements that end before names are contended for, and
+// reports whether it did.
+func (p *planner) settleGroup(d *groupDraft) bool {
+	if d.s.Presence != store.Present {
+		p.groupAway(d)
+		return true
+	}
+	if d.cur == nil && d.s.Record.ID != "" {
+		p.refuseGroup(d, store.RuleInvalidEntry, store.Refused,
+			&store.Error{Code: store.CodeNotFound, Message: "group " + string(d.s.Record.ID) + " does not exist", Resource: "Group " + string(d.s.Record.ID)})
+		return true
+	}
+	if p.want.Origin == store.OriginAdmin && p.want.Directory != 0 {
+		p.refuseGroup(d, store.RuleInvalidEntry, store.Refused,
+			store.Errorf(store.CodeOwned, "the group is owned by the directory %s; change it there", p.have.Directory.Name))
+		return true
+	}
+	if d.cur == nil && d.s.DisplayName == nil {
+		p.refuseGroup(d, store.RuleInvalidEntry, store.Refused, invalid("displayName", "displayName is required"))
+		return true
+	}
+	if err := checkGroup(d.s); err != nil {
+		p.refuseGroup(d, store.RuleInvalidEntry, store.Refused, err)
+		return true
+	}
+	if d.s.DisplayName != nil {
+		if o, ok := p.have.GroupOwners[store.Fold(*d.s.DisplayName)]; ok && o.Directory != p.want.Directory {
+			owner := "an administrator"
+			if o.Directory != 0 {
+				owner = "the directory " + o.DirectoryName
+			}
+			e := store.Errorf(store.CodeUniqueness, "the group %s equals the group %s (%s), which is owned by %s: displayName is unique between directories",
+				*d.s.DisplayName, o.Name, o.ID, owner)
+			e.Field = "displayName"
+			p.refuseGroup(d, store.RuleDuplicate, store.Duplicated, e)
+			return true
+		}
+	}
+	if err := p.membersKnown(d); err != nil {
+		p.refuseGroup(d, store.RuleUnknownMember, store.Refused, err)
+		return true
+	}
+	if d.cur == nil {
+		d.back = p.returningGroup(d.s)
+	}
+	return false
+}
+
+// membersKnown is rule 4 for a push: an unknown member is refused, as is a group
+// that names itself.
+func (p *planner) membersKnown(d *groupDraft) *store.Error {
+	if p.pull() {
+		return nil
+	}
+	for _, ref := range d.s.Members.Add {
+		edge, ok := p.have.Members[ref]
+		if !ok {
+			e := invalid("members", "the member %s is neither a user nor a group of this directory; create it first", ref.ID)
+			e.Rule = store.RuleUnknownMember
+			return e
+		}
+		if d.cur != nil && edge.Kind == store.KindGroup && edge.Key == d.cur.Key {
+			return invalid("members", "a group cannot be a member of itself")
+		}
+	}
+	return nil
+}
+
+// returningGroup finds the soft-deleted group that a stated new group is (rule 7).
+func (p *planner) returningGroup(s *store.GroupStatement) *store.Group {
+	ext, name := deref(s.ExternalID), store.Fold(deref(s.DisplayName))
+	for _, byName := range []bool{false, true} {
+		for _, g := range p.have.DepartedGroups {
+			if p.returned[g.Key] {
+				continue
+			}
+			same := !byName && ext != "" && g.ExternalID == ext ||
+				byName && (ext == "" || g.ExternalID == "") && store.Fold(g.DisplayName) == name
+			if same {
+				p.returned[g.Key] = true
+				return g
+			}
+		}
+	}
+	return nil
+}
+
+// groupAway is rule 7 for a group that is gone, or no longer in the scope.
+func (p *planner) groupAway(d *groupDraft) {
+	r := &p.cs.Results[d.index]
+	if d.cur == nil {
+		return
+	}
+	cur := d.cur
+	r.Key, r.ID = cur.Key, cur.ID
+	after := *cur
+	after.ModifiedAt = p.cs.Now
+	after.Version++
+	after.Hash = nil
+	if d.s.Presence == store.Left {
+		if cur.OutOfScope {
+			return
+		}
+		after.OutOfScope = true
+		p.cs.Groups = append(p.cs.Groups, store.GroupChange{Op: store.OpUpdate, Before: cur, After: after})
+		p.event(store.EventGroupUpdated, store.KindGroup, cur.ID, groupDocument(cur), groupDocument(&after))
+		r.Outcome = store.LeftScope
+		return
+	}
+	if p.pull() && !p.settings().ReplicateState {
+		p.finding(store.RuleStateKept, store.KindGroup, cur.ExternalID, cur.DisplayName,
+			"group "+cur.DisplayName+" no longer exists in the directory; it is left as it is because replicate_state is off")
+		return
+	}
+	after.DeletedAt = p.cs.Now
+	p.cs.Groups = append(p.cs.Groups, store.GroupChange{
+		Op: store.OpDelete, Before: cur, After: after, Release: store.Fold(cur.DisplayName),
+	})
+	p.event(store.EventGroupDeleted, store.KindGroup, cur.ID, groupDocument(cur), nil)
+	r.Outcome = store.Deleted
+}
+
+// writeGroup makes the change of a group that every rule lets through.
+func (p *planner) writeGroup(d *groupDraft) {
+	r := &p.cs.Results[d.index]
+	before := d.cur
+	c := store.GroupChange{Before: d.cur}
+	switch {
+	case d.back != nil:
+		before = nil
+		c.Op, c.Before, c.After = store.OpRestore, d.back, *d.back
+		c.After.DeletedAt = store.Group{}.DeletedAt
+		c.After.OutOfScope = false
+		c.After.Version++
+		r.Outcome = store.Restored
+	case d.cur == nil:
+		c.Op = store.OpCreate
+		c.After = store.Group{
+			Key: d.s.NewKey, ID: d.s.NewID, Org: p.want.Org, Directory: p.want.Directory,
+			Version: 1, CreatedAt: p.cs.Now,
+		}
+		r.Outcome = store.Created
+	default:
+		c.After = *d.cur
+		c.After.OutOfScope = false
+	}
+	r.Key, r.ID = c.After.Key, c.After.ID
+	p.stateGroup(&c.After, d.s)
+	p.members(&c, d)
+	edges := len(c.Add)+len(c.Remove)+len(c.AddPending)+len(c.RemovePending) > 0
+
+	if before != nil {
+		changed := before.ExternalID != c.After.ExternalID || before.DisplayName != c.After.DisplayName ||
+			before.Description != c.After.Description || before.OutOfScope != c.After.OutOfScope
+		switch {
+		case changed || edges:
+			c.Op = store.OpUpdate
+			c.After.Version = before.Version + 1
+			r.Outcome = store.Modified
+			if before.OutOfScope {
+				r.Outcome = store.Restored
+			}
+			if changed {
+				p.event(store.EventGroupUpdated, store.KindGroup, c.After.ID, groupDocument(before), groupDocument(&c.After))
+			}
+		case p.pull() && !slices.Equal(before.Hash, c.After.Hash):
+			c.Op = store.OpMark
+		default:
+			return
+		}
+	}
+	is := store.Fold(c.After.DisplayName)
+	if before == nil {
+		c.Claim = is
+		name := store.EventGroupCreated
+		if c.Op == store.OpRestore {
+			name = store.EventGroupRestored
+		}
+		p.event(name, store.KindGroup, c.After.ID, nil, groupDocument(&c.After))
+	} else if was := store.Fold(before.DisplayName); was != is {
+		c.Release, c.Claim = was, is
+	}
+	p.cs.Groups = append(p.cs.Groups, c)
+}
+
+func (p *planner) stateGroup(g *store.Group, s *store.GroupStatement) {
+	if s.ExternalID != nil {
+		g.ExternalID = *s.ExternalID
+	}
+	if s.DisplayName != nil {
+		g.DisplayName = *s.DisplayName
+	}
+	if s.Description != nil {
+		g.Description = *s.Description
+	}
+	g.ModifiedAt = p.cs.Now
+	g.Hash = nil
+	if p.pull() {
+		g.Hash = s.Hash
+	}
+}
+
+// members finds the edges to write: only those that are not there yet, and only
+// those to remove that are (rule 4).
+func (p *planner) members(c *store.GroupChange, d *groupDraft) {
+	m := &d.s.Members
+	var have map[store.Edge]bool
+	var pending map[string]bool
+	if d.cur != nil {
+		have, pending = p.have.Edges[d.cur.Key], p.have.Pending[d.cur.Key]
+	}
+	wanted := make(map[store.Edge]bool, len(m.Add))
+	waiting := make(map[string]bool)
+	for _, ref := range m.Add {
+		edge, ok := p.have.Members[ref]
+		switch {
+		case ok && edge == store.Edge{Kind: store.KindGroup, Key: c.After.Key}:
+			// A group inside itself holds whom it holds: the edge says nothing.
+		case ok:
+			if !wanted[edge] && !have[edge] {
+				c.Add = append(c.Add, edge)
+			}
+			wanted[edge] = true
+		case ref.ExternalID != "":
+			if !waiting[ref.ExternalID] && !pending[ref.ExternalID] {
+				c.AddPending = append(c.AddPending, ref.ExternalID)
+			}
+			waiting[ref.ExternalID] = true
+		}
+	}
+	if m.Mode == store.MembersReplace {
+		for edge := range have {
+			if !wanted[edge] {
+				c.Remove = append(c.Remove, edge)
+			}
+		}
+		for ext := range pending {
+			if !waiting[ext] {
+				c.RemovePending = append(c.RemovePending, ext)
+			}
+		}
+		sortEdges(c.Remove)
+		slices.Sort(c.RemovePending)
+		return
+	}
+	removed := make(map[store.Edge]bool, len(m.Remove))
+	for _, ref := range m.Remove {
+		if edge, ok := p.have.Members[ref]; ok {
+			if have[edge] && !wanted[edge] && !removed[edge] {
+				c.Remove = append(c.Remove, edge)
+				removed[edge] = true
+			}
+		} else if pending[ref.ExternalID] {
+			c.RemovePending = append(c.RemovePending, ref.ExternalID)
+		}
+	}
+}
+
+func sortEdges(edges []store.Edge) {
+	slices.SortFunc(edges, func(a, b store.Edge) int {
+		if a.Kind != b.Kind {
+			if a.Kind == store.KindUser {
+				return -1
+			}
+			return 1
+		}
+		return int(a.Key - b.Key)
+	})
+}
+
+func (p *planner) refuseGroup(d *groupDraft, rule string, outcome store.Outcome, err *store.Error) {
+	r := &p.cs.Results[d.index]
+	r.Outcome, r.Err = outcome, err
+	if err.Rule == "" {
+		err.Rule = rule
+	}
+	if d.cur != nil {
+		r.Key, r.ID = d.cur.Key, d.cur.ID
+	}
+	if p.pull() {
+		name := deref(d.s.DisplayName)
+		p.finding(rule, store.KindGroup, recordName(d.s.Record, deref(d.s.ExternalID)), name, err.Message)
+	}
+}
+
+func deref(s *string) string {
+	if s == nil {
+		return ""
+	}
+	return *s
+}

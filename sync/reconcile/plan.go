@@ -1,0 +1,87 @@
+package reconcile
+
+import (
+	"time"
+
+	"github.com/provost-scim/provost/store"
+)
+
+// Policy is what a plan depends on besides the snapshot and the statement.
+type Policy struct {
+	Now time.Time
+	Cap int // rule 5
+}
+
+// Plan makes of a statement the change set that makes it true, by the rules. It is
+// pure, total and deterministic: the same arguments give the same change set, and
+// applying it and planning again gives one that changes nothing.
+func Plan(have *store.Snapshot, want store.Statement, policy Policy) store.ChangeSet {
+	p := &planner{
+		have:   have,
+		want:   &want,
+		policy: policy,
+		cs: store.ChangeSet{
+			Org:       want.Org,
+			Directory: want.Directory,
+			Cause:     want.Cause,
+			Now:       policy.Now.UTC().Truncate(time.Microsecond),
+			Cap:       policy.Cap,
+			Deferred:  want.Origin == store.OriginPull,
+			Synced:    want.Origin == store.OriginPush,
+		},
+		returned: map[store.Key]bool{},
+	}
+	p.users()
+	p.groups()
+	return p.cs
+}
+
+// planner holds one planning.
+type planner struct {
+	have     *store.Snapshot
+	want     *store.Statement
+	policy   Policy
+	cs       store.ChangeSet
+	returned map[store.Key]bool // soft-deleted records that a statement has brought back
+}
+
+func (p *planner) pull() bool { return p.want.Origin == store.OriginPull }
+
+// settings are the directory's, or those of internal records.
+func (p *planner) settings() *store.Settings {
+	if p.have.Directory != nil {
+		return &p.have.Directory.Settings
+	}
+	return &internalSettings
+}
+
+var internalSettings = store.Settings{
+	DomainPolicy:   store.DomainsOff,
+	ReplicateState: true,
+	EnableNewUsers: true,
+}
+
+// finding records what a person should know of a stated record.
+func (p *planner) finding(rule string, kind store.Kind, record, name, sentence string) {
+	p.cs.Findings = append(p.cs.Findings, store.Finding{
+		FindingKey: store.FindingKey{Directory: p.want.Directory, Rule: rule, Kind: kind, Record: record},
+		Org:        p.want.Org,
+		Run:        p.want.Run,
+		Sentence:   sentence,
+		Name:       name,
+		OpenedAt:   p.cs.Now,
+		SeenAt:     p.cs.Now,
+	})
+}
+
+// recordName is how a finding names the record of a statement.
+func recordName(r store.RecordKey, externalID string) string {
+	switch {
+	case r.ExternalID != "":
+		return r.ExternalID
+	case r.ID != "":
+		return string(r.ID)
+	default:
+		return externalID
+	}
+}
