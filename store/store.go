@@ -67,6 +67,10 @@ type RecordReader interface {
 	// Members lists a group's members after the given one, users before groups,
 	// each by key: the stated ones, or the published effective users.
 	Members(ctx context.Context, q MemberQuery) (Page[Member], error)
+	// MembersOf lists the stated members of several groups, in one query for all.
+	MembersOf(ctx context.Context, org Key, groups []Key) (map[Key][]Member, error)
+	// MemberCount counts a group's stated live members, but at most limit of them.
+	MemberCount(ctx context.Context, org, group Key, limit int) (int, error)
 	// Memberships lists the groups in which the users are published members, by
 	// user and then group key; one query for all of them.
 	Memberships(ctx context.Context, org Key, users []Key) ([]Membership, error)
