@@ -1,0 +1,106 @@
+package gormstore
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// Limits of one INSERT: parameters (PostgreSQL takes 65,535, SQLite 32,766), and
+// from how many rows on COPY is the faster way.
+const (
+	maxParameters = 30_000
+	copyFrom      = 20
+)
+
+// copyRows inserts rows, each with a value for each column: by COPY on PostgreSQL if
+// there are many, else by INSERT in chunks.
+func (s *session) copyRows(ctx context.Context, table string, columns []string, rows [][]any) error {
+	if s.e.postgres && len(rows) > copyFrom {
+		return s.pgx(func(c *pgx.Conn) error {
+			n, err := c.CopyFrom(ctx, pgx.Identifier{table}, columns, pgx.CopyFromSlice(len(rows), func(i int) ([]any, error) {
+				return s.e.arguments(rows[i]), nil
+			}))
+			if err == nil && n != int64(len(rows)) {
+				err = fmt.Errorf("copied %d of %d rows into %s", n, len(rows), table)
+			}
+			return err
+		})
+	}
+	return s.insertRows(ctx, table, columns, rows, "")
+}
+
+// insertRows inserts rows in chunks, each statement ending in suffix, such as an ON
+// CONFLICT clause.
+func (s *session) insertRows(ctx context.Context, table string, columns []string, rows [][]any, suffix string) error {
+	chunk := maxParameters / len(columns)
+	for len(rows) > 0 {
+		n := min(chunk, len(rows), 500) // a longer text is no faster
+		args := make([]any, 0, n*len(columns))
+		for _, r := range rows[:n] {
+			args = append(args, r...)
+		}
+		if _, err := s.exec(ctx, insertSQL(table, columns, n)+suffix, args...); err != nil {
+			return err
+		}
+		rows = rows[n:]
+	}
+	return nil
+}
+
+func insertSQL(table string, columns []string, rows int) string {
+	one := "(" + strings.Repeat("?, ", len(columns)-1) + "?)"
+	return "INSERT INTO " + table + " (" + strings.Join(columns, ", ") + ") VALUES " + strings.Repeat(one+", ", rows-1) + one
+}
+
+// statement is one of a [session.batch].
+type statement struct {
+	query string
+	args  []any
+	want  int64 // rows that it must change; below 0: any number
+}
+
+// batch runs statements in order, on PostgreSQL in one round trip. One that does not
+// change as many rows as it wants ends it with a [race].
+func (s *session) batch(ctx context.Context, list []statement) error {
+	if !s.e.postgres || len(list) == 1 {
+		for _, st := range list {
+			n, err := s.exec(ctx, st.query, st.args...)
+			if err := st.check(n, err); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	if len(list) == 0 {
+		return nil
+	}
+	return s.pgx(func(c *pgx.Conn) (err error) {
+		b := &pgx.Batch{}
+		for _, st := range list {
+			b.Queue(s.e.rebind(st.query), s.e.arguments(st.args)...)
+		}
+		results := c.SendBatch(ctx, b)
+		defer func() {
+			if closed := results.Close(); err == nil {
+				err = closed
+			}
+		}()
+		for _, st := range list {
+			tag, err := results.Exec()
+			if err := st.check(tag.RowsAffected(), err); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+func (st *statement) check(n int64, err error) error {
+	if err == nil && st.want >= 0 && n != st.want {
+		return race("%d rows were changed instead of %d", n, st.want)
+	}
+	return err
+}

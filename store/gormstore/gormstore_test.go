@@ -1,0 +1,26 @@
+package gormstore_test
+
+import (
+	"context"
+	"path/filepath"
+	"testing"
+
+	"github.com/provost-scim/provost/internal/testenv"
+	"github.com/provost-scim/provost/store/gormstore"
+)
+
+func TestMain(m *testing.M) { testenv.Main(m) }
+
+// engines are the databases that every test of this package runs on.
+var engines = map[string]func(t *testing.T) (dsn string){
+	"postgres": func(t *testing.T) string { return testenv.Postgres(t).Database(t, migrate) },
+	"sqlite": func(t *testing.T) string {
+		dsn := "sqlite:" + filepath.Join(t.TempDir(), "provost.db")
+		if err := migrate(dsn); err != nil {
+			t.Fatal(err)
+		}
+		return dsn
+	},
+}
+
+func migrate(dsn string) error { return gormstore.Migrate(context.Background(), dsn) }

@@ -1,0 +1,20 @@
+package gormstore
+
+import "github.com/provost-scim/provost/store"
+
+// pendingReader and pendingWriter let the package compile until every method is
+// written; a method of *reader or *tx hides the one below it.
+type (
+	pendingReader struct {
+		store.RecordReader
+		store.RunReader
+		store.LogReader
+		store.DirectoryReader
+	}
+	pendingWriter struct {
+		store.RecordWriter
+		store.RunWriter
+		store.LogWriter
+		store.DirectoryWriter
+	}
+)

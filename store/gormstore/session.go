@@ -1,0 +1,148 @@
+package gormstore
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/stdlib"
+	"gorm.io/gorm"
+)
+
+// cachedQueries bounds how many rewritten statements are kept; filters make new
+// ones without end.
+const cachedQueries = 2000
+
+// session is one connection, and the transaction open on it if inTx is set.
+type session struct {
+	e    *engine
+	q    queryer
+	conn *sql.Conn
+	inTx bool
+}
+
+// exec runs a statement and returns how many rows it changed.
+func (s *session) exec(ctx context.Context, query string, args ...any) (int64, error) {
+	r, err := s.q.ExecContext(ctx, s.e.rebind(query), s.e.arguments(args)...)
+	if err != nil {
+		return 0, err
+	}
+	return r.RowsAffected()
+}
+
+// query runs a statement that returns rows; the caller closes them. Until then
+// nothing else may run on the session.
+func (s *session) query(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
+	return s.q.QueryContext(ctx, s.e.rebind(query), s.e.arguments(args)...)
+}
+
+// row runs a statement that returns at most one row.
+func (s *session) row(ctx context.Context, query string, args ...any) *sql.Row {
+	return s.q.QueryRowContext(ctx, s.e.rebind(query), s.e.arguments(args)...)
+}
+
+// scanner is a row to be scanned: *sql.Row or *sql.Rows.
+type scanner interface{ Scan(dest ...any) error }
+
+// collect runs a query and scans each of its rows.
+func collect[T any](ctx context.Context, s *session, scan func(scanner) (T, error), query string, args ...any) ([]T, error) {
+	var out []T
+	err := s.each(ctx, func(r scanner) error {
+		v, err := scan(r)
+		out = append(out, v)
+		return err
+	}, query, args...)
+	return out, err
+}
+
+// find runs a query and scans its first row; without one it is [sql.ErrNoRows].
+func find[T any](ctx context.Context, s *session, scan func(scanner) (T, error), query string, args ...any) (T, error) {
+	return scan(s.row(ctx, query, args...))
+}
+
+// value scans a row of one column, for [collect] and [find].
+func value[T any](r scanner) (v T, err error) {
+	err = r.Scan(&v)
+	return v, err
+}
+
+// each runs a query and calls fn for each of its rows.
+func (s *session) each(ctx context.Context, fn func(scanner) error, query string, args ...any) (err error) {
+	rows, err := s.query(ctx, query, args...)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	for rows.Next() {
+		if err := fn(rows); err != nil {
+			return err
+		}
+	}
+	return rows.Err()
+}
+
+// orm is gorm on the session's connection and transaction, for plain reads and small
+// writes.
+func (s *session) orm(ctx context.Context) *gorm.DB {
+	g := s.e.gorm.Session(&gorm.Session{NewDB: true, Context: ctx})
+	g.Statement.ConnPool = s.q
+	return g
+}
+
+// pgx hands out the connection beneath, which takes part in the open transaction.
+// Only on PostgreSQL, and not while rows are open.
+func (s *session) pgx(fn func(*pgx.Conn) error) error {
+	return s.conn.Raw(func(driver any) error {
+		c, ok := driver.(*stdlib.Conn)
+		if !ok {
+			return fmt.Errorf("the connection is a %T, not one of pgx", driver)
+		}
+		return fn(c.Conn())
+	})
+}
+
+// rebind writes $1, $2, … for each ? outside of quotes on PostgreSQL.
+func (e *engine) rebind(query string) string {
+	if !e.postgres || !strings.Contains(query, "?") {
+		return query
+	}
+	if q, ok := e.rebound.Load(query); ok {
+		return q.(string)
+	}
+	q := dollars(query)
+	if e.rebounds.Load() < cachedQueries {
+		if _, known := e.rebound.LoadOrStore(query, q); !known {
+			e.rebounds.Add(1)
+		}
+	}
+	return q
+}
+
+func dollars(query string) string {
+	var b strings.Builder
+	b.Grow(len(query) + 16)
+	n := 0
+	var quote byte
+	for i := range len(query) {
+		c := query[i]
+		switch {
+		case quote != 0:
+			if c == quote {
+				quote = 0
+			}
+		case c == '\'' || c == '"':
+			quote = c
+		case c == '?':
+			n++
+			b.WriteByte('$')
+			b.WriteString(strconv.Itoa(n))
+			continue
+		}
+		b.WriteByte(c)
+	}
+	return b.String()
+}
