@@ -1,0 +1,270 @@
+package patch
+
+import (
+	"strings"
+	"unicode/utf8"
+
+	"github.com/elimity-com/scim/errors"
+
+	"github.com/provost-scim/provost/scim/filter"
+	"github.com/provost-scim/provost/scim/schema"
+)
+
+// GroupChange is what a PATCH of a group asks for. A nil field is unchanged.
+type GroupChange struct {
+	DisplayName *string // never blank
+	ExternalID  *string // empty: removed
+	Description *string // empty: removed
+	Members     MemberChange
+}
+
+// MemberChange is the sum of all operations on members, in their order: with Replace the members become exactly Add;
+// without, Add and Remove are what changes, and no id is in both. Ids are unique and in the order in which they were last added or removed first.
+type MemberChange struct {
+	Replace bool
+	Add     []Member
+	Remove  []string // ids; empty with Replace
+}
+
+// Member is a direct member of a group.
+type Member struct {
+	Value string // the id, never empty
+	Type  string // "User", "Group", or empty if the client did not say
+}
+
+// Empty reports whether members stay as they are.
+func (c MemberChange) Empty() bool { return !c.Replace && len(c.Add) == 0 && len(c.Remove) == 0 }
+
+// Group interprets operations on the group with the given id; "id" in a value must equal it.
+// Its time is linear in the number of operations and of members they name.
+//
+// Inside members[…] only `value eq "…"` is understood, alone or joined by or, and only for remove: other filters would
+// need the present members, and are refused with invalidFilter.
+func Group(id string, ops []Operation) (GroupChange, error) {
+	if err := tooMany(ops, MaxOperations); err != nil {
+		return GroupChange{}, err
+	}
+	g := groupPatch{id: id}
+	for _, o := range ops {
+		if err := steps(schema.Groups, o, g.apply); err != nil {
+			return GroupChange{}, err
+		}
+	}
+	g.change.Members = g.members.sum()
+	return g.change, nil
+}
+
+type groupPatch struct {
+	id      string
+	change  GroupChange
+	members ledger
+}
+
+func (g *groupPatch) apply(s step) error {
+	if s.to.Attribute.Name == "members" {
+		return g.applyMembers(s)
+	}
+	if done, err := s.skip(g.id); done || err != nil {
+		return err
+	}
+	if s.path.Filter != nil {
+		return fail(errors.ScimTypeInvalidPath, "%s has one value and takes no filter", s.to)
+	}
+	value := ""
+	if s.op != Remove {
+		normal, err := s.to.Attribute.Normalize(s.value)
+		if err != nil {
+			return err
+		}
+		value, _ = normal.(string)
+	}
+	switch s.to.Attribute.Name {
+	case "displayName":
+		if s.op == Remove {
+			return fail(errors.ScimTypeMutability, "displayName is required and cannot be removed")
+		}
+		if strings.TrimSpace(value) == "" {
+			return fail(errors.ScimTypeInvalidValue, "displayName is required and must not be blank")
+		}
+		g.change.DisplayName = &value
+	case "externalId":
+		g.change.ExternalID = &value
+	case "description":
+		g.change.Description = &value
+	}
+	return nil
+}
+
+func (g *groupPatch) applyMembers(s step) error {
+	switch {
+	case s.to.Sub != nil:
+		return fail(errors.ScimTypeMutability, "%s cannot be changed; add or remove the member", s.to)
+	case s.path.Filter != nil && s.op != Remove:
+		return fail(errors.ScimTypeInvalidPath, `members[…] can only be removed; to %s, use the path "members"`, s.op)
+	case s.path.Filter != nil:
+		return eachValue(s.path.Filter, g.members.remove)
+	case s.op == Remove && s.value == nil:
+		g.members.replace()
+		return nil
+	case s.keyed && s.value == nil:
+		return nil // a null among other attributes says nothing; only a path of "members" empties the group
+	}
+	members, err := Members(s.value)
+	if err != nil {
+		return err
+	}
+	if s.op == Replace {
+		g.members.replace()
+	}
+	for _, m := range members {
+		if s.op == Remove {
+			g.members.remove(m.Value)
+		} else {
+			g.members.add(m)
+		}
+	}
+	return nil
+}
+
+// eachValue calls do with each id of `value eq "a" or value eq "b"`.
+func eachValue(e filter.Expr, do func(string)) error {
+	switch e := e.(type) {
+	case filter.Or:
+		for _, term := range e.Terms {
+			if err := eachValue(term, do); err != nil {
+				return err
+			}
+		}
+		return nil
+	case filter.Compare:
+		value, ok := e.Value.(string)
+		if p, known := schema.Groups.Resolve("members." + e.Attr.Name); ok && known && e.Op == filter.Equal &&
+			p.Sub.Name == "value" && e.Attr.URN == "" && e.Attr.Sub == "" {
+			do(value)
+			return nil
+		}
+	}
+	return fail(errors.ScimTypeInvalidFilter, `members[…] understands only value eq "ID", alone or joined by or`)
+}
+
+// Members reads members as clients write them: a list of objects, or one object; null and an empty list are no members.
+// Of each, value and type count; without a value, the last segment of $ref is the id, and without a type, $ref may tell it.
+func Members(value any) ([]Member, error) {
+	list, ok := value.([]any)
+	if object, single := value.(map[string]any); single {
+		list, ok = []any{object}, true
+	}
+	if !ok && value != nil {
+		return nil, fail(errors.ScimTypeInvalidValue, "members must be a list of objects with a value")
+	}
+	members := make([]Member, 0, len(list))
+	for i, item := range list {
+		if item == nil {
+			continue
+		}
+		object, ok := item.(map[string]any)
+		if !ok {
+			return nil, fail(errors.ScimTypeInvalidValue, "members must be a list of objects with a value; element %d is none", i)
+		}
+		m, err := member(object)
+		if err != nil {
+			return nil, err
+		}
+		members = append(members, m)
+	}
+	return members, nil
+}
+
+func member(object map[string]any) (Member, error) {
+	var m Member
+	var ref string
+	for key, value := range object { // of two spellings of a name the canonical wins, else the lesser value
+		var to *string
+		switch {
+		case strings.EqualFold(key, "value"):
+			to = &m.Value
+		case strings.EqualFold(key, "type"):
+			to = &m.Type
+		case strings.EqualFold(key, "$ref"):
+			to = &ref
+		default:
+			continue
+		}
+		s, ok := value.(string)
+		switch {
+		case !ok && value != nil:
+			return Member{}, fail(errors.ScimTypeInvalidValue, "members.%s must be a string", strings.ToLower(key))
+		case len(s) > schema.MaxIdentifier || !utf8.ValidString(s) || strings.IndexByte(s, 0) >= 0:
+			return Member{}, fail(errors.ScimTypeInvalidValue, "members.%s must be at most %d bytes of UTF-8 without NUL", strings.ToLower(key), schema.MaxIdentifier)
+		case s != "" && (*to == "" || s < *to || key == "value" || key == "type" || key == "$ref"):
+			*to = s
+		}
+	}
+	if m.Value == "" {
+		m.Value = ref[strings.LastIndexByte(ref, '/')+1:]
+	}
+	if m.Value == "" {
+		return Member{}, fail(errors.ScimTypeInvalidValue, "members need a value, the id of a user or group")
+	}
+	switch {
+	case strings.EqualFold(m.Type, "User"):
+		m.Type = "User"
+	case strings.EqualFold(m.Type, "Group"):
+		m.Type = "Group"
+	case strings.Contains(ref, "/Groups/"):
+		m.Type = "Group"
+	case strings.Contains(ref, "/Users/"):
+		m.Type = "User"
+	default:
+		m.Type = ""
+	}
+	return m, nil
+}
+
+// ledger composes additions and removals: what was said last about an id holds.
+type ledger struct {
+	replaced bool
+	said     map[string]int // id → its entry
+	entries  []entry
+}
+
+type entry struct {
+	Member
+	added bool
+	void  bool // a removal after a replacement, which leaves nothing to say
+}
+
+func (l *ledger) replace() { *l = ledger{replaced: true} }
+
+func (l *ledger) add(m Member) { l.say(entry{Member: m, added: true}) }
+
+func (l *ledger) remove(id string) { l.say(entry{Member: Member{Value: id}, void: l.replaced}) }
+
+func (l *ledger) say(e entry) {
+	if i, ok := l.said[e.Value]; ok {
+		l.entries[i] = e
+		return
+	}
+	if e.void {
+		return
+	}
+	if l.said == nil {
+		l.said = map[string]int{}
+	}
+	l.said[e.Value] = len(l.entries)
+	l.entries = append(l.entries, e)
+}
+
+func (l *ledger) sum() MemberChange {
+	c := MemberChange{Replace: l.replaced}
+	for _, e := range l.entries {
+		switch {
+		case e.void:
+		case e.added:
+			c.Add = append(c.Add, e.Member)
+		default:
+			c.Remove = append(c.Remove, e.Value)
+		}
+	}
+	return c
+}
