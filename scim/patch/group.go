@@ -44,7 +44,7 @@ func Group(id string, ops []Operation) (GroupChange, error) {
 	if err := tooMany(ops, MaxOperations); err != nil {
 		return GroupChange{}, err
 	}
-	g := groupPatch{id: id}
+	g := groupPatch{id: id, members: ledger{said: make(map[string]int, len(ops))}}
 	for _, o := range ops {
 		if err := steps(schema.Groups, o, g.apply); err != nil {
 			return GroupChange{}, err
@@ -138,8 +138,7 @@ func eachValue(e filter.Expr, do func(string)) error {
 		return nil
 	case filter.Compare:
 		value, ok := e.Value.(string)
-		if p, known := schema.Groups.Resolve("members." + e.Attr.Name); ok && known && e.Op == filter.Equal &&
-			p.Sub.Name == "value" && e.Attr.URN == "" && e.Attr.Sub == "" {
+		if ok && e.Op == filter.Equal && strings.EqualFold(e.Attr.Name, "value") && e.Attr.URN == "" && e.Attr.Sub == "" {
 			do(value)
 			return nil
 		}

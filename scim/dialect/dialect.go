@@ -1,0 +1,187 @@
+// Package dialect turns what SCIM clients really send into canonical SCIM.
+//
+// The usual path: hand the body of a POST or PUT to [User] or [Group], that of a PATCH to [Patch]. What comes out
+// has canonical names, typed values, no nulls and nothing empty, only attributes that a client may write. What the clients do
+// differently from the RFCs is written down here and in schema.Attribute.Normalize, and nowhere else:
+//
+//   - names, URNs, "Operations" and op in any case (Entra, PingOne), booleans as strings (Entra)
+//   - read-only attributes sent back (Okta: id, meta, groups), nulls and empty lists (Entra), unknown attributes and schemas: all dropped
+//   - a password placeholder (Okta): dropped
+//   - emails as one object (OneLogin); manager as a list, a bare string, or "" (Entra)
+//   - extension attributes without their URN, or dotted and URN-prefixed keys (Entra): put where they belong
+//
+// It never does I/O and never looks at what is stored. Every error is an errors.ScimError with status 400:
+// invalidSyntax if the body is no JSON object or no request of its kind, else invalidValue with the name of the attribute.
+package dialect
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/elimity-com/scim/errors"
+
+	"github.com/provost-scim/provost/scim/patch"
+	"github.com/provost-scim/provost/scim/schema"
+)
+
+// PatchOpURN is the schema of a PATCH request (RFC 7644 §3.5.2).
+const PatchOpURN = "urn:ietf:params:scim:api:messages:2.0:PatchOp"
+
+// User reads the body of POST /Users or PUT /Users/{id}. The result has no "schemas", "id" or "meta";
+// the attributes of the enterprise extension stand under its URN. "userName" is there and is not blank.
+func User(body []byte) (map[string]any, error) {
+	object, err := decodeObject(body)
+	if err != nil {
+		return nil, err
+	}
+	user, err := canonical(schema.Users, object)
+	if err != nil {
+		return nil, err
+	}
+	if name, _ := user["userName"].(string); strings.TrimSpace(name) == "" {
+		return nil, fail(errors.ScimTypeInvalidValue, "userName is required and must not be blank")
+	}
+	return user, nil
+}
+
+// GroupBody is the body of POST /Groups or PUT /Groups/{id}.
+type GroupBody struct {
+	DisplayName string // never blank
+	ExternalID  string // empty if absent
+	Description string // empty if absent
+	// Members are the direct members, each id once. Nil means that the body said nothing about members (absent or
+	// null); an empty list is not nil.
+	Members []patch.Member
+}
+
+// Group reads the body of POST /Groups or PUT /Groups/{id}.
+func Group(body []byte) (GroupBody, error) {
+	object, err := decodeObject(body)
+	if err != nil {
+		return GroupBody{}, err
+	}
+	var members []patch.Member
+	for _, name := range sortedNames(object) {
+		if p, ok := schema.Groups.Resolve(name); !ok || p.Attribute == nil || p.Attribute.Name != "members" || p.Sub != nil {
+			continue
+		}
+		if object[name] != nil {
+			if members, err = patch.Members(object[name]); err != nil {
+				return GroupBody{}, err
+			}
+		}
+		delete(object, name)
+	}
+	group, err := canonical(schema.Groups, object)
+	if err != nil {
+		return GroupBody{}, err
+	}
+	b := GroupBody{Members: distinct(members)}
+	b.DisplayName, _ = group["displayName"].(string)
+	b.ExternalID, _ = group["externalId"].(string)
+	extension, _ := group[schema.ProvostGroupURN].(map[string]any)
+	b.Description, _ = extension["description"].(string)
+	if strings.TrimSpace(b.DisplayName) == "" {
+		return GroupBody{}, fail(errors.ScimTypeInvalidValue, "displayName is required and must not be blank")
+	}
+	return b, nil
+}
+
+func distinct(members []patch.Member) []patch.Member {
+	seen := make(map[string]bool, len(members))
+	return slices.DeleteFunc(members, func(m patch.Member) bool {
+		again := seen[m.Value]
+		seen[m.Value] = true
+		return again
+	})
+}
+
+// Patch reads the body of a PATCH request. Paths and values stay as they are: patch.User and patch.Group judge them by
+// the schema.
+func Patch(body []byte) ([]patch.Operation, error) {
+	object, err := decodeObject(body)
+	if err != nil {
+		return nil, err
+	}
+	if !hasSchema(lookup(object, "schemas"), PatchOpURN) {
+		return nil, fail(errors.ScimTypeInvalidSyntax, "schemas must be a list with %s", PatchOpURN)
+	}
+	list, ok := lookup(object, "Operations").([]any)
+	if !ok || len(list) == 0 {
+		return nil, fail(errors.ScimTypeInvalidSyntax, "Operations must be a list of one operation or more")
+	}
+	if len(list) > patch.MaxOperations {
+		return nil, fail(errors.ScimTypeInvalidSyntax, "%d operations; at most %d are allowed in one request", len(list), patch.MaxOperations)
+	}
+	ops := make([]patch.Operation, len(list))
+	for i, item := range list {
+		if ops[i], err = operation(item); err != nil {
+			return nil, err
+		}
+	}
+	return ops, nil
+}
+
+func operation(item any) (patch.Operation, error) {
+	object, ok := item.(map[string]any)
+	if !ok {
+		return patch.Operation{}, fail(errors.ScimTypeInvalidSyntax, "each of Operations must be an object")
+	}
+	op, ok := lookup(object, "op").(string)
+	o := patch.Operation{Op: patch.Op(strings.ToLower(op)), Value: lookup(object, "value")}
+	if !ok || o.Op != patch.Add && o.Op != patch.Replace && o.Op != patch.Remove {
+		return patch.Operation{}, fail(errors.ScimTypeInvalidSyntax, "op must be add, replace or remove")
+	}
+	path := lookup(object, "path")
+	if o.Path, ok = path.(string); !ok && path != nil {
+		return patch.Operation{}, fail(errors.ScimTypeInvalidPath, "path must be a string")
+	}
+	if o.Op != patch.Remove && !has(object, "value") {
+		return patch.Operation{}, fail(errors.ScimTypeInvalidValue, "%s needs a value", o.Op)
+	}
+	return o, nil
+}
+
+// lookup finds a member of a message by its name in any case; the exact spelling wins.
+func lookup(object map[string]any, name string) any {
+	if value, ok := object[name]; ok {
+		return value
+	}
+	for _, n := range sortedNames(object) {
+		if strings.EqualFold(n, name) {
+			return object[n]
+		}
+	}
+	return nil
+}
+
+func has(object map[string]any, name string) bool {
+	for n := range object {
+		if strings.EqualFold(n, name) {
+			return true
+		}
+	}
+	return false
+}
+
+func hasSchema(value any, urn string) bool {
+	list, _ := value.([]any)
+	return slices.ContainsFunc(list, func(s any) bool {
+		text, _ := s.(string)
+		return strings.EqualFold(text, urn)
+	})
+}
+
+func sortedNames(object map[string]any) []string {
+	names := make([]string, 0, len(object))
+	for name := range object {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return names
+}
+
+func fail(t errors.ScimType, format string, args ...any) error {
+	return errors.ScimError{Status: 400, ScimType: t, Detail: fmt.Sprintf(format, args...)}
+}
