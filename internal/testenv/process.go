@@ -98,8 +98,7 @@ type process struct {
 	name string
 	cmd  *exec.Cmd
 	log  string        // file that has its output
-	done chan struct{} // closed when it has ended
-	err  error         // how it ended; read after done
+	done chan struct{} // closed when it has ended and been waited for
 }
 
 // start runs a server in the background with its output in dir/NAME.log. One
@@ -118,7 +117,7 @@ func (a account) start(dir, program string, args ...string) (*process, error) {
 		return nil, fmt.Errorf("start %s: %w", name, err)
 	}
 	go func() {
-		p.err = p.cmd.Wait()
+		_ = p.cmd.Wait() // how it ended is in cmd.ProcessState
 		close(p.done)
 	}()
 	return p, nil
@@ -141,7 +140,7 @@ func (p *process) ready(check func(context.Context) error) error {
 		}
 		select {
 		case <-p.done:
-			return fmt.Errorf("%s %w (%v)\n%s", p.name, errEnded, p.err, p.output())
+			return fmt.Errorf("%s %w (%s)\n%s", p.name, errEnded, p.cmd.ProcessState, p.output())
 		case <-ctx.Done():
 			return fmt.Errorf("%s was not ready within %s: %w\n%s", p.name, startTimeout, err, p.output())
 		case <-tick.C:

@@ -26,6 +26,7 @@ package testenv
 import (
 	"fmt"
 	"os"
+	"slices"
 	"sync"
 	"testing"
 )
@@ -88,8 +89,8 @@ func (r *registry) close() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	var first error
-	for i := len(r.stops) - 1; i >= 0; i-- {
-		if err := r.stops[i](); err != nil && first == nil {
+	for _, stop := range slices.Backward(r.stops) {
+		if err := stop(); err != nil && first == nil {
 			first = err
 		}
 	}
