@@ -62,6 +62,9 @@ func TestUserMakesBodiesCanonical(t *testing.T) {
 			if diff := cmp.Diff(decode(t, tt.want), any(got)); diff != "" {
 				t.Error(diff)
 			}
+			if _, err := schema.User().ValidateExtension(any(got)); err != nil {
+				t.Errorf("against the schema: %v", err)
+			}
 		})
 	}
 }

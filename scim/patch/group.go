@@ -19,7 +19,7 @@ type GroupChange struct {
 }
 
 // MemberChange is the sum of all operations on members, in their order: with Replace the members become exactly Add;
-// without, Add and Remove are what changes, and no id is in both. Ids are unique and in the order in which they were last added or removed first.
+// without, Add and Remove are what changes, and no id is in both. Ids are unique, in the order in which they were first named.
 type MemberChange struct {
 	Replace bool
 	Add     []Member
@@ -139,7 +139,9 @@ func eachValue(e filter.Expr, do func(string)) error {
 	case filter.Compare:
 		value, ok := e.Value.(string)
 		if ok && e.Op == filter.Equal && strings.EqualFold(e.Attr.Name, "value") && e.Attr.URN == "" && e.Attr.Sub == "" {
-			do(value)
+			if value != "" { // nobody has an empty id
+				do(value)
+			}
 			return nil
 		}
 	}
