@@ -16,8 +16,9 @@ import (
 // applyMulti applies a step to a multi-valued attribute.
 func (u *userPatch) applyMulti(s step) error {
 	list, _ := u.get(s.to.Attribute).([]any)
-	var err error
+	err := u.spend(len(list), s)
 	switch {
+	case err != nil:
 	case s.path.Filter != nil || s.to.Sub != nil:
 		list, err = selected(list, s)
 	case s.op == Remove && s.value == nil:
@@ -39,6 +40,37 @@ func (u *userPatch) applyMulti(s step) error {
 	}
 	u.set(s.to.Attribute, list)
 	return nil
+}
+
+// spend counts the comparisons that a step costs on a list of n elements, and refuses what exceeds the bound.
+func (u *userPatch) spend(n int, s step) error {
+	given, _ := s.value.([]any)
+	u.spent += n * (1 + len(given) + comparisons(s.path.Filter))
+	if u.spent > MaxComparisons {
+		return fail(errors.ScimTypeInvalidValue, "the operations on %s are too many for its %d values; send fewer in one request", s.to, n)
+	}
+	return nil
+}
+
+func comparisons(e filter.Expr) int {
+	var terms []filter.Expr
+	switch e := e.(type) {
+	case nil:
+		return 0
+	case filter.And:
+		terms = e.Terms
+	case filter.Or:
+		terms = e.Terms
+	case filter.Not:
+		return comparisons(e.Term)
+	default:
+		return 1
+	}
+	n := 0
+	for _, term := range terms {
+		n += comparisons(term)
+	}
+	return n
 }
 
 // with adds values to a list, or replaces it. A value that is there already (the same value and type) is not added twice

@@ -24,6 +24,7 @@ import (
 const (
 	MaxOperations     = 20_000 // operations on a group; clients may send one for each member
 	MaxUserOperations = 1000   // operations on a user
+	MaxComparisons    = 1e6    // of elements of a user with filters and values, over all operations; about 0.1 s
 )
 
 // Op is what an operation does.

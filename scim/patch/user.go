@@ -39,6 +39,7 @@ type userPatch struct {
 	before map[string]any
 	after  map[string]any
 	own    map[*schema.Attribute]bool // attributes whose value in after is ours to modify
+	spent  int                        // comparisons so far
 }
 
 func (u *userPatch) apply(s step) error {

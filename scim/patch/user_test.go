@@ -167,6 +167,23 @@ func TestUserIsBounded(t *testing.T) {
 	wantError(t, err, "invalidValue", "roles would have 1001 values")
 }
 
+func TestUserBoundsTheWorkOfFilters(t *testing.T) {
+	var list []any
+	for i := range schema.MaxValues {
+		list = append(list, map[string]any{"value": fmt.Sprint(i)})
+	}
+	filter := `roles[value eq "x"` + strings.Repeat(` or value eq "x"`, 199) + `]`
+	var ops []patch.Operation
+	for range 10 {
+		ops = append(ops, patch.Operation{Op: patch.Remove, Path: filter})
+	}
+	if _, changed, err := patch.User(map[string]any{"roles": list}, ops[:4]); changed || err != nil {
+		t.Errorf("what is within the bound: %v, %v", changed, err)
+	}
+	_, _, err := patch.User(map[string]any{"roles": list}, ops)
+	wantError(t, err, "invalidValue", "too many for its 1000 values")
+}
+
 func TestAnEmptyUserCanBePatched(t *testing.T) {
 	got, changed, err := patch.User(nil, operations(t, `[{"op":"add","value":{"userName":"x"}}]`))
 	if diff := cmp.Diff(map[string]any{"userName": "x"}, got); diff != "" || !changed || err != nil {
