@@ -1,0 +1,112 @@
+package scim
+
+import (
+	"net/http"
+	"strings"
+
+	elimity "github.com/elimity-com/scim/schema"
+
+	"github.com/provost-scim/provost/scim/schema"
+	"github.com/provost-scim/provost/store"
+)
+
+// serviceProviderConfig is RFC 7643 section 5: what this server can do, and no more.
+func (s *Server) serviceProviderConfig(c *call) error {
+	if err := c.noFilter(); err != nil {
+		return err
+	}
+	off := map[string]any{"supported": false}
+	return respond(c, http.StatusOK, map[string]any{
+		"schemas": []string{"urn:ietf:params:scim:schemas:core:2.0:ServiceProviderConfig"},
+		"patch":   map[string]any{"supported": true},
+		"bulk":    map[string]any{"supported": false, "maxOperations": 0, "maxPayloadSize": 0},
+		"filter":  map[string]any{"supported": true, "maxResults": MaxResults},
+		"sort":    off, "changePassword": off,
+		"etag": map[string]any{"supported": true},
+		"authenticationSchemes": []any{map[string]any{
+			"type": "oauthbearertoken", "name": "Bearer token", "primary": true,
+			"description": "a token of the directory, in the Authorization header",
+			"specUri":     "https://www.rfc-editor.org/rfc/rfc6750",
+		}},
+		"meta": c.discoveryMeta("ServiceProviderConfig", "/ServiceProviderConfig"),
+	})
+}
+
+func (c *call) discoveryMeta(kind, path string) map[string]any {
+	return map[string]any{"resourceType": kind, "location": c.base + path}
+}
+
+// noFilter refuses a filter on discovery (RFC 7644 section 4).
+func (c *call) noFilter() error {
+	if c.QueryParam("filter") != "" {
+		return store.Errorf(store.CodeForbidden, "discovery takes no filter")
+	}
+	return nil
+}
+
+// resourceTypes is GET /ResourceTypes (RFC 7643 section 6).
+func (s *Server) resourceTypes(c *call) error {
+	if err := c.noFilter(); err != nil {
+		return err
+	}
+	return c.discoveryList(c.resourceTypeDocument(schema.Users), c.resourceTypeDocument(schema.Groups))
+}
+
+func (s *Server) resourceType(c *call) error {
+	for _, t := range []*schema.ResourceType{schema.Users, schema.Groups} {
+		if strings.EqualFold(t.Name, c.Param("id")) {
+			return respond(c, http.StatusOK, c.resourceTypeDocument(t))
+		}
+	}
+	return store.Errorf(store.CodeNotFound, "there is no such resource type")
+}
+
+func (c *call) resourceTypeDocument(t *schema.ResourceType) any {
+	var extensions []any
+	for _, urn := range t.Extensions {
+		extensions = append(extensions, map[string]any{"schema": urn, "required": false})
+	}
+	return map[string]any{
+		"schemas": []string{"urn:ietf:params:scim:schemas:core:2.0:ResourceType"},
+		"id":      t.Name, "name": t.Name, "endpoint": t.Endpoint, "schema": t.Core, "schemaExtensions": extensions,
+		"meta": c.discoveryMeta("ResourceType", "/ResourceTypes/"+t.Name),
+	}
+}
+
+// schemas is GET /Schemas (RFC 7643 section 7).
+func (s *Server) schemas(c *call) error {
+	if err := c.noFilter(); err != nil {
+		return err
+	}
+	var documents []any
+	for _, d := range served() {
+		documents = append(documents, c.schemaDocument(d))
+	}
+	return c.discoveryList(documents...)
+}
+
+func (s *Server) schema(c *call) error {
+	for _, d := range served() {
+		if strings.EqualFold(d.ID, c.Param("id")) {
+			return respond(c, http.StatusOK, c.schemaDocument(d))
+		}
+	}
+	return store.Errorf(store.CodeNotFound, "there is no such schema")
+}
+
+func served() []elimity.Schema {
+	return []elimity.Schema{schema.User(), schema.EnterpriseUser(), schema.Group(), schema.ProvostGroup()}
+}
+
+func (c *call) schemaDocument(d elimity.Schema) any {
+	m := d.ToMap()
+	m["schemas"] = []string{"urn:ietf:params:scim:schemas:core:2.0:Schema"}
+	m["meta"] = c.discoveryMeta("Schema", "/Schemas/"+d.ID)
+	return m
+}
+
+func (c *call) discoveryList(items ...any) error {
+	return respond(c, http.StatusOK, listResponse{
+		Schemas: []string{listSchema}, TotalResults: len(items), StartIndex: 1, ItemsPerPage: len(items), Resources: items,
+	})
+}

@@ -1,0 +1,231 @@
+package scim
+
+import (
+	"net/http"
+
+	"github.com/provost-scim/provost/scim/dialect"
+	"github.com/provost-scim/provost/scim/patch"
+	"github.com/provost-scim/provost/scim/schema"
+	"github.com/provost-scim/provost/store"
+	"github.com/provost-scim/provost/sync/reconcile"
+)
+
+// patchMembers is the most members that the answer to a PATCH of a group holds; of
+// a larger group it is 204, so that adding one member costs the same in any group.
+const patchMembers = 1000
+
+// createGroup is POST /Groups.
+func (s *Server) createGroup(c *call) error {
+	p, err := c.project(schema.Groups)
+	if err != nil {
+		return err
+	}
+	statement, err := c.groupBody()
+	if err != nil {
+		return err
+	}
+	statement.Members.Mode = store.MembersReplace
+	out, err := s.Reconciler.Reconcile(c.ctx(), c.stateGroup(statement))
+	if err != nil {
+		return err
+	}
+	return s.answerGroup(c, p, http.StatusCreated, &out.Groups[0], len(statement.Members.Add) > 0)
+}
+
+// groupBody reads the body of a POST or PUT. Without members it says nothing of them.
+func (c *call) groupBody() (store.GroupStatement, error) {
+	body, err := c.body()
+	if err != nil {
+		return store.GroupStatement{}, err
+	}
+	g, err := dialect.Group(body)
+	if err != nil {
+		return store.GroupStatement{}, err
+	}
+	statement := store.GroupStatement{ExternalID: &g.ExternalID, DisplayName: &g.DisplayName, Description: &g.Description}
+	if g.Members != nil {
+		statement.Members.Mode = store.MembersReplace
+		statement.Members.Add = references(g.Members)
+	}
+	return statement, nil
+}
+
+func references(members []patch.Member) []store.MemberRef {
+	refs := make([]store.MemberRef, len(members))
+	for i, m := range members {
+		refs[i] = store.MemberRef{ID: store.ID(m.Value)}
+	}
+	return refs
+}
+
+// getGroup is GET /Groups/{id}.
+func (s *Server) getGroup(c *call) error {
+	p, err := c.project(schema.Groups)
+	if err != nil {
+		return err
+	}
+	id, err := c.id(store.KindGroup)
+	if err != nil {
+		return err
+	}
+	var g *store.Group
+	err = s.Store.View(c.ctx(), func(r store.Reader) error {
+		page, err := r.Groups(c.ctx(), store.Query{
+			Org: c.caller.Org, Directory: &c.caller.Directory, Limit: 1,
+			Filter: store.Compare{Field: "id", Op: store.Eq, Value: string(id)},
+		})
+		if err != nil {
+			return err
+		}
+		if len(page.Items) == 0 {
+			return notFound(store.KindGroup, string(id))
+		}
+		g = &page.Items[0]
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	return s.answerGroup(c, p, http.StatusOK, g, true)
+}
+
+// replaceGroup is PUT /Groups/{id}. A body without members leaves them as they are:
+// a client that read the group without its members must not empty it by writing it
+// back. An empty list empties it.
+func (s *Server) replaceGroup(c *call) error {
+	statement, err := c.groupBody()
+	if err != nil {
+		return err
+	}
+	return s.changeGroup(c, statement, func(p *projection, g *store.Group) error {
+		return s.answerGroup(c, p, http.StatusOK, g, true)
+	})
+}
+
+// patchGroup is PATCH /Groups/{id}. The members that it does not name are neither
+// read nor written.
+func (s *Server) patchGroup(c *call) error {
+	id, err := c.id(store.KindGroup)
+	if err != nil {
+		return err
+	}
+	body, err := c.body()
+	if err != nil {
+		return err
+	}
+	ops, err := dialect.Patch(body)
+	if err != nil {
+		return err
+	}
+	change, err := patch.Group(string(id), ops)
+	if err != nil {
+		return err
+	}
+	statement := store.GroupStatement{
+		ExternalID: change.ExternalID, DisplayName: change.DisplayName, Description: change.Description,
+		Members: store.MemberStatement{Add: references(change.Members.Add)},
+	}
+	if change.Members.Replace {
+		statement.Members.Mode = store.MembersReplace
+	}
+	for _, id := range change.Members.Remove {
+		statement.Members.Remove = append(statement.Members.Remove, store.MemberRef{ID: store.ID(id)})
+	}
+	return s.changeGroup(c, statement, func(p *projection, g *store.Group) error {
+		if p.wants("members") && g.EffectiveCount > patchMembers {
+			large := false
+			err := s.Store.View(c.ctx(), func(r store.Reader) error {
+				n, err := r.MemberCount(c.ctx(), c.caller.Org, g.Key, patchMembers+1)
+				large = n > patchMembers
+				return err
+			})
+			if err != nil {
+				return err
+			}
+			if large {
+				c.Response().Header().Set("ETag", etag(g.Version))
+				return c.NoContent(http.StatusNoContent)
+			}
+		}
+		return s.answerGroup(c, p, http.StatusOK, g, true)
+	})
+}
+
+// changeGroup states a group that exists and answers with it.
+func (s *Server) changeGroup(c *call, statement store.GroupStatement, answer func(*projection, *store.Group) error) error {
+	p, err := c.project(schema.Groups)
+	if err != nil {
+		return err
+	}
+	id, err := c.id(store.KindGroup)
+	if err != nil {
+		return err
+	}
+	statement.Record = store.RecordKey{ID: id}
+	out, err := s.stateExisting(c, statement)
+	if err != nil {
+		return err
+	}
+	return answer(p, &out.Groups[0])
+}
+
+// stateExisting makes a statement about a group, on condition of If-Match if the
+// client sent it.
+func (s *Server) stateExisting(c *call, statement store.GroupStatement) (*reconcile.Outcome, error) {
+	want := c.stateGroup(statement)
+	if c.Request().Header.Get("If-Match") == "" {
+		return s.Reconciler.Reconcile(c.ctx(), want)
+	}
+	return s.Reconciler.Revise(c.ctx(), reconcile.Revision{
+		Org: c.caller.Org, Directory: c.caller.Directory, Groups: []store.RecordKey{statement.Record},
+		State: func(have *store.Snapshot) (store.Statement, error) {
+			g := have.Groups[statement.Record]
+			if g == nil {
+				return store.Statement{}, notFound(store.KindGroup, string(statement.Record.ID))
+			}
+			return want, c.precondition(g.Version)
+		},
+	})
+}
+
+// deleteGroup is DELETE /Groups/{id}: a soft delete that takes the group's edges.
+func (s *Server) deleteGroup(c *call) error {
+	id, err := c.id(store.KindGroup)
+	if err != nil {
+		return err
+	}
+	out, err := s.stateExisting(c, store.GroupStatement{Record: store.RecordKey{ID: id}, Presence: store.Gone})
+	if err != nil {
+		return err
+	}
+	if out.Results[0].Key == 0 {
+		return notFound(store.KindGroup, string(id))
+	}
+	return c.NoContent(http.StatusNoContent)
+}
+
+// answerGroup answers with a group; members are read only if they are wanted.
+func (s *Server) answerGroup(c *call, p *projection, status int, g *store.Group, members bool) error {
+	var list []store.Member
+	if members && p.wants("members") {
+		err := s.Store.View(c.ctx(), func(r store.Reader) error {
+			page, err := r.Members(c.ctx(), store.MemberQuery{Org: c.caller.Org, Group: g.Key})
+			list = page.Items
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	body, err := p.apply(c.renderGroup(g, list))
+	if err != nil {
+		return err
+	}
+	return c.resource(status, c.location("/Groups/", g.ID), g.Version, body)
+}
+
+func (c *call) stateGroup(g store.GroupStatement) store.Statement {
+	s := c.state()
+	s.Groups = []store.GroupStatement{g}
+	return s
+}

@@ -1,0 +1,137 @@
+package scim
+
+import (
+	"net/http"
+	"strconv"
+
+	"github.com/provost-scim/provost/scim/filter"
+	"github.com/provost-scim/provost/scim/schema"
+	"github.com/provost-scim/provost/store"
+)
+
+const listSchema = "urn:ietf:params:scim:api:messages:2.0:ListResponse"
+
+// defaultCount is how many resources a page holds when the client does not say.
+const defaultCount = 100
+
+// listResponse is RFC 7644 section 3.4.2. Resources is a list even when it is empty.
+type listResponse struct {
+	Schemas      []string `json:"schemas"`
+	TotalResults int      `json:"totalResults"`
+	StartIndex   int      `json:"startIndex"`
+	ItemsPerPage int      `json:"itemsPerPage"`
+	Resources    []any    `json:"Resources"`
+}
+
+// query reads filter, startIndex and count (RFC 7644 sections 3.4.2.2 and 3.4.2.4).
+func (c *call) query(of *schema.ResourceType) (store.Query, error) {
+	q := store.Query{Org: c.caller.Org, Directory: &c.caller.Directory, Count: true}
+	start, err := c.number("startIndex", 1)
+	if err != nil {
+		return q, err
+	}
+	count, err := c.number("count", defaultCount)
+	if err != nil {
+		return q, err
+	}
+	q.Offset = max(start, 1) - 1
+	q.Limit = min(max(count, 0), MaxResults)
+	if f := c.QueryParam("filter"); f != "" {
+		tree, err := filter.Parse(f)
+		if err != nil {
+			return q, err
+		}
+		if q.Filter, err = condition(of, tree); err != nil {
+			return q, err
+		}
+	}
+	return q, nil
+}
+
+func (c *call) number(name string, absent int) (int, error) {
+	s := c.QueryParam(name)
+	if s == "" {
+		return absent, nil
+	}
+	n, err := strconv.Atoi(s)
+	if err != nil {
+		return 0, store.Errorf(store.CodeInvalid, "%s must be an integer", name)
+	}
+	return n, nil
+}
+
+// listUsers is GET /Users.
+func (s *Server) listUsers(c *call) error {
+	p, err := c.project(schema.Users)
+	if err != nil {
+		return err
+	}
+	q, err := c.query(schema.Users)
+	if err != nil {
+		return err
+	}
+	var page store.Page[store.User]
+	groups := map[store.Key][]store.Membership{}
+	err = s.Store.View(c.ctx(), func(r store.Reader) error {
+		if page, err = r.Users(c.ctx(), q); err != nil || !p.wants("groups") || len(page.Items) == 0 {
+			return err
+		}
+		keys := make([]store.Key, len(page.Items))
+		for i := range page.Items {
+			keys[i] = page.Items[i].Key
+		}
+		memberships, err := r.Memberships(c.ctx(), c.caller.Org, keys)
+		for _, m := range memberships {
+			groups[m.User] = append(groups[m.User], m)
+		}
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return answerList(c, p, q, page, func(u *store.User) any { return c.renderUser(u, groups[u.Key]) })
+}
+
+// listGroups is GET /Groups.
+func (s *Server) listGroups(c *call) error {
+	p, err := c.project(schema.Groups)
+	if err != nil {
+		return err
+	}
+	q, err := c.query(schema.Groups)
+	if err != nil {
+		return err
+	}
+	var page store.Page[store.Group]
+	var members map[store.Key][]store.Member
+	err = s.Store.View(c.ctx(), func(r store.Reader) error {
+		if page, err = r.Groups(c.ctx(), q); err != nil || !p.wants("members") || len(page.Items) == 0 {
+			return err
+		}
+		keys := make([]store.Key, len(page.Items))
+		for i := range page.Items {
+			keys[i] = page.Items[i].Key
+		}
+		members, err = r.MembersOf(c.ctx(), c.caller.Org, keys)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return answerList(c, p, q, page, func(g *store.Group) any { return c.renderGroup(g, members[g.Key]) })
+}
+
+func answerList[T any](c *call, p *projection, q store.Query, page store.Page[T], render func(*T) any) error {
+	out := listResponse{
+		Schemas: []string{listSchema}, TotalResults: page.Total, StartIndex: q.Offset + 1,
+		ItemsPerPage: len(page.Items), Resources: make([]any, 0, len(page.Items)),
+	}
+	for i := range page.Items {
+		r, err := p.apply(render(&page.Items[i]))
+		if err != nil {
+			return err
+		}
+		out.Resources = append(out.Resources, r)
+	}
+	return respond(c, http.StatusOK, out)
+}

@@ -1,0 +1,101 @@
+package scim
+
+import (
+	"github.com/provost-scim/provost/scim/schema"
+	"github.com/provost-scim/provost/store"
+)
+
+// userResource is a User as it is sent (RFC 7643 section 4.1). Nothing in it is
+// null, and what is empty is left out.
+type userResource struct {
+	Schemas    []string `json:"schemas"`
+	ID         store.ID `json:"id"`
+	ExternalID string   `json:"externalId,omitempty"`
+	store.Attributes
+	Active bool       `json:"active"`
+	Groups []groupRef `json:"groups,omitempty"`
+	Meta   *meta      `json:"meta,omitempty"`
+}
+
+type groupRef struct {
+	Value   store.ID `json:"value"`
+	Ref     string   `json:"$ref"`
+	Display string   `json:"display"`
+	Type    string   `json:"type"` // direct or indirect
+}
+
+// groupResource is a Group as it is sent (RFC 7643 section 4.2).
+type groupResource struct {
+	Schemas     []string        `json:"schemas"`
+	ID          store.ID        `json:"id"`
+	ExternalID  string          `json:"externalId,omitempty"`
+	DisplayName string          `json:"displayName"`
+	Members     []memberRef     `json:"members,omitempty"`
+	Provost     *groupExtension `json:"urn:provost:params:scim:schemas:extension:1.0:Group,omitempty"`
+	Meta        *meta           `json:"meta,omitempty"`
+}
+
+type memberRef struct {
+	Value   store.ID   `json:"value"`
+	Ref     string     `json:"$ref"`
+	Display string     `json:"display,omitempty"`
+	Type    store.Kind `json:"type"`
+}
+
+type groupExtension struct {
+	Description    string `json:"description,omitempty"`
+	EffectiveCount int    `json:"effectiveCount"`
+	OverCap        bool   `json:"overCap"`
+}
+
+type meta struct {
+	ResourceType string `json:"resourceType"`
+	Created      string `json:"created"`
+	LastModified string `json:"lastModified"`
+	Location     string `json:"location"`
+	Version      string `json:"version"`
+}
+
+// renderUser shows a user to its directory. active is what the directory itself
+// said (rule 7).
+func (c *call) renderUser(u *store.User, groups []store.Membership) *userResource {
+	r := &userResource{
+		Schemas: []string{schema.UserURN}, ID: u.ID, ExternalID: u.ExternalID, Attributes: u.Attributes, Active: u.Stated,
+		Meta: &meta{"User", timestamp(u.CreatedAt), timestamp(u.ModifiedAt), c.location("/Users/", u.ID), etag(u.Version)},
+	}
+	if u.Attributes.Enterprise != nil {
+		r.Schemas = append(r.Schemas, schema.EnterpriseUserURN)
+	}
+	for _, g := range groups {
+		ref := groupRef{g.Group, c.location("/Groups/", g.Group), g.DisplayName, "indirect"}
+		if g.Direct {
+			ref.Type = "direct"
+		}
+		r.Groups = append(r.Groups, ref)
+	}
+	return r
+}
+
+func (c *call) renderGroup(g *store.Group, members []store.Member) *groupResource {
+	r := &groupResource{
+		Schemas: []string{schema.GroupURN, schema.ProvostGroupURN}, ID: g.ID, ExternalID: g.ExternalID, DisplayName: g.DisplayName,
+		Provost: &groupExtension{g.Description, g.EffectiveCount, g.OverCap},
+		Meta:    &meta{"Group", timestamp(g.CreatedAt), timestamp(g.ModifiedAt), c.location("/Groups/", g.ID), etag(g.Version)},
+	}
+	for _, m := range members {
+		ref := memberRef{Value: m.ID, Display: m.DisplayName, Type: m.Kind}
+		switch m.Kind {
+		case store.KindGroup:
+			ref.Ref = c.location("/Groups/", m.ID)
+		default:
+			ref.Ref = c.location("/Users/", m.ID)
+			if ref.Display == "" {
+				ref.Display = m.UserName
+			}
+		}
+		r.Members = append(r.Members, ref)
+	}
+	return r
+}
+
+func (c *call) location(path string, id store.ID) string { return c.base + path + string(id) }

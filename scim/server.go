@@ -1,0 +1,218 @@
+package scim
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"mime"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/provost-scim/provost/store"
+	"github.com/provost-scim/provost/sync/reconcile"
+)
+
+// BasePath is where the endpoint is mounted.
+const BasePath = "/scim/v2"
+
+// Bounds of a request.
+const (
+	MaxBody    = 8 << 20 // bytes: a group of 10,000 members, or 20,000 PATCH operations
+	MaxResults = 1000    // resources of one page
+)
+
+// Caller is who a request was authenticated as.
+type Caller struct {
+	Org       store.Key
+	Directory store.Key
+	Actor     store.Actor
+}
+
+// Options configure a [Server].
+type Options struct {
+	Store      store.Store
+	Reconciler *reconcile.Reconciler
+	// Authenticate names the directory that a request's Authorization header speaks
+	// for. A [store.Error] of CodeUnauthorized becomes a 401.
+	Authenticate func(ctx context.Context, authorization string) (Caller, error)
+	// BaseURL is the public URL of the endpoint, without a trailing slash; empty: it
+	// is taken from each request.
+	BaseURL string
+	Logger  *slog.Logger
+}
+
+// Server serves the SCIM endpoint.
+type Server struct {
+	Options
+}
+
+// New returns a server; [Server.Register] mounts it.
+func New(o Options) *Server {
+	if o.Logger == nil {
+		o.Logger = slog.Default()
+	}
+	return &Server{Options: o}
+}
+
+// Register mounts the endpoint at [BasePath].
+func (s *Server) Register(e *echo.Echo) {
+	for _, r := range []struct {
+		path    string
+		methods map[string]handler
+	}{
+		{"/Users", map[string]handler{http.MethodGet: s.listUsers, http.MethodPost: s.createUser}},
+		{"/Users/:id", map[string]handler{http.MethodGet: s.getUser, http.MethodPut: s.replaceUser, http.MethodPatch: s.patchUser, http.MethodDelete: s.deleteUser}},
+		{"/Groups", map[string]handler{http.MethodGet: s.listGroups, http.MethodPost: s.createGroup}},
+		{"/Groups/:id", map[string]handler{http.MethodGet: s.getGroup, http.MethodPut: s.replaceGroup, http.MethodPatch: s.patchGroup, http.MethodDelete: s.deleteGroup}},
+		{"/ServiceProviderConfig", map[string]handler{http.MethodGet: s.serviceProviderConfig}},
+		{"/ResourceTypes", map[string]handler{http.MethodGet: s.resourceTypes}},
+		{"/ResourceTypes/:id", map[string]handler{http.MethodGet: s.resourceType}},
+		{"/Schemas", map[string]handler{http.MethodGet: s.schemas}},
+		{"/Schemas/:id", map[string]handler{http.MethodGet: s.schema}},
+		{"/Me", nil},
+	} {
+		e.Any(BasePath+r.path, s.dispatch(r.methods))
+	}
+	e.Any(BasePath, s.dispatch(nil))
+	e.Any(BasePath+"/*", s.dispatch(nil))
+}
+
+// handler serves one authenticated request.
+type handler func(*call) error
+
+// call is one request being served.
+type call struct {
+	echo.Context
+	caller Caller
+	cause  store.Cause
+	base   string // of locations
+}
+
+func (c *call) ctx() context.Context { return c.Request().Context() }
+
+// dispatch authenticates, chooses the handler by method, and renders errors.
+func (s *Server) dispatch(methods map[string]handler) echo.HandlerFunc {
+	allow := allowed(methods)
+	return func(ec echo.Context) error {
+		c := &call{Context: ec, base: s.base(ec)}
+		err := s.serve(c, methods, allow)
+		if err != nil {
+			return s.fail(c, err)
+		}
+		return nil
+	}
+}
+
+func (s *Server) serve(c *call, methods map[string]handler, allow string) error {
+	r := c.Request()
+	caller, err := s.Authenticate(r.Context(), r.Header.Get(echo.HeaderAuthorization))
+	if err != nil {
+		return err
+	}
+	c.caller = caller
+	c.cause = store.Cause{Actor: caller.Actor, Reason: "SCIM " + r.Method, Request: c.Response().Header().Get(echo.HeaderXRequestID)}
+	if methods == nil {
+		if strings.EqualFold(strings.TrimSuffix(r.URL.Path, "/"), BasePath+"/Me") {
+			return &statusError{http.StatusNotImplemented, "", "/Me is not supported: a directory's token is no person"}
+		}
+		return store.Errorf(store.CodeNotFound, "no resource type or resource is served at this path")
+	}
+	method := r.Method
+	if method == http.MethodHead {
+		method = http.MethodGet // net/http drops the body
+	}
+	h := methods[method]
+	if h == nil {
+		c.Response().Header().Set(echo.HeaderAllow, allow)
+		return &statusError{http.StatusMethodNotAllowed, "", r.Method + " is not allowed here; allowed: " + allow}
+	}
+	return h(c)
+}
+
+func allowed(methods map[string]handler) string {
+	var list []string
+	for _, m := range []string{http.MethodGet, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete} {
+		if methods[m] != nil {
+			list = append(list, m)
+			if m == http.MethodGet {
+				list = append(list, http.MethodHead)
+			}
+		}
+	}
+	return strings.Join(list, ", ")
+}
+
+func (s *Server) base(c echo.Context) string {
+	if s.BaseURL != "" {
+		return s.BaseURL
+	}
+	return c.Scheme() + "://" + c.Request().Host + BasePath
+}
+
+// body reads the request's body, which must be JSON of at most [MaxBody] bytes.
+func (c *call) body() ([]byte, error) {
+	if ct := c.Request().Header.Get(echo.HeaderContentType); ct != "" {
+		media, _, err := mime.ParseMediaType(ct)
+		if err != nil || media != "application/scim+json" && media != "application/json" {
+			return nil, &statusError{http.StatusUnsupportedMediaType, "", "Content-Type must be application/scim+json or application/json"}
+		}
+	}
+	if c.Request().ContentLength > MaxBody {
+		return nil, tooLarge()
+	}
+	b, err := io.ReadAll(http.MaxBytesReader(c.Response(), c.Request().Body, MaxBody))
+	var large *http.MaxBytesError
+	switch {
+	case errors.As(err, &large):
+		return nil, tooLarge()
+	case err != nil:
+		return nil, store.Errorf(store.CodeInvalid, "the body could not be read")
+	}
+	return b, nil
+}
+
+func tooLarge() error {
+	return store.Errorf(store.CodeTooLarge, "the body is larger than %d bytes", MaxBody)
+}
+
+// id is the resource id of the path. One that is none cannot exist.
+func (c *call) id(kind store.Kind) (store.ID, error) {
+	id := c.Param("id")
+	if !store.ValidID(id) {
+		return "", notFound(kind, id)
+	}
+	return store.ID(id), nil
+}
+
+func notFound(kind store.Kind, id string) error {
+	if len(id) > 100 {
+		id = id[:100] + "…"
+	}
+	return store.Errorf(store.CodeNotFound, "%s %s does not exist", kind, id)
+}
+
+// precondition checks If-Match against a record's version (RFC 7644 section 3.14).
+func (c *call) precondition(version int64) error {
+	want := c.Request().Header.Get("If-Match")
+	if want == "" || matches(want, version) {
+		return nil
+	}
+	return store.Errorf(store.CodePrecondition, "the resource has version %s, which If-Match does not name; read it again", etag(version))
+}
+
+func matches(header string, version int64) bool {
+	is := etag(version)
+	for _, tag := range strings.Split(header, ",") {
+		tag = strings.TrimSpace(tag)
+		if tag == "*" || tag == is || "W/"+tag == is {
+			return true
+		}
+	}
+	return false
+}
+
+func timestamp(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000000Z") }
