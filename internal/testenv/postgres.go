@@ -232,7 +232,9 @@ func (pg *PG) stop() error {
 // postgresBin returns the folder of the newest installed server's programs.
 func postgresBin() (string, bool) {
 	if path, err := exec.LookPath("initdb"); err == nil {
-		return filepath.Dir(path), true
+		if path, err = filepath.EvalSymlinks(path); err == nil { // the server is beside the program itself
+			return filepath.Dir(path), true
+		}
 	}
 	found, err := filepath.Glob("/usr/lib/postgresql/*/bin/initdb")
 	if err != nil || len(found) == 0 {
