@@ -52,6 +52,10 @@ generate: ## write the code generated from openapi/openapi.yaml
 	$(OAPI_CODEGEN) -config openapi/oapi-codegen-server.yaml openapi/openapi.yaml
 	$(OAPI_CODEGEN) -config openapi/oapi-codegen-client.yaml openapi/openapi.yaml
 
+.PHONY: fix
+fix: ## mend what gofmt and the linters can mend by themselves
+	$(GOLANGCI_LINT) run --fix
+
 .PHONY: verify
 verify: verify-format verify-vet verify-lint verify-generated verify-modules ## check format, vet, lint, import law, generated code, modules
 
