@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/jackc/pgx/v5/pgconn"
+	"gorm.io/gorm"
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
 
@@ -75,7 +76,7 @@ func violates(err error, table, index string, columns ...string) bool {
 		qualified[i] = table + "." + c
 	}
 	text := err.Error()
-	return strings.Contains(text, ": "+strings.Join(qualified, ", ")) || strings.Contains(text, "index '"+index+"'")
+	return strings.Contains(text, ": "+strings.Join(qualified, ", ")+" (") || strings.Contains(text, "index '"+index+"'")
 }
 
 // exhausted is what Update returns after its last attempt.
@@ -110,7 +111,7 @@ func notFound(err error, what, ref string) error {
 	if err == nil {
 		return nil
 	}
-	if errors.Is(err, sql.ErrNoRows) {
+	if errors.Is(err, sql.ErrNoRows) || errors.Is(err, gorm.ErrRecordNotFound) {
 		return &store.Error{Code: store.CodeNotFound, Message: fmt.Sprintf("%s %q does not exist", what, ref)}
 	}
 	return fmt.Errorf("read %s %q: %w", what, ref, err)

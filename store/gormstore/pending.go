@@ -9,12 +9,10 @@ type (
 		store.RecordReader
 		store.RunReader
 		store.LogReader
-		store.DirectoryReader
 	}
 	pendingWriter struct {
 		store.RecordWriter
 		store.RunWriter
 		store.LogWriter
-		store.DirectoryWriter
 	}
 )

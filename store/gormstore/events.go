@@ -1,0 +1,141 @@
+package gormstore
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+
+	"github.com/provost-scim/provost/store"
+)
+
+// stampAtOnce bounds one stamping, during which other readers of the organization
+// that find something to stamp wait.
+const stampAtOnce = 5000
+
+// Events lists events in the organization's order. On PostgreSQL that order is made
+// here: writers commit in another order than they were given ids, so a cursor over
+// ids would miss some. Whoever reads stamps what has been committed, under a lock.
+func (r *reader) Events(ctx context.Context, q store.EventQuery) ([]store.Event, error) {
+	q.Limit = bounded(q.Limit)
+	list, err := r.stamped(ctx, q)
+	if err != nil || !r.e.postgres {
+		return list, err
+	}
+	for len(list) < q.Limit {
+		stamped, err := r.stamp(ctx, q.Org)
+		if err != nil {
+			return nil, fmt.Errorf("order events: %w", err)
+		}
+		if stamped == 0 {
+			break
+		}
+		rest := q
+		rest.Limit -= len(list)
+		if len(list) > 0 {
+			rest.After = list[len(list)-1].Cursor
+		}
+		more, err := r.stamped(ctx, rest)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, more...)
+	}
+	return list, nil
+}
+
+func (r *reader) stamped(ctx context.Context, q store.EventQuery) ([]store.Event, error) {
+	where, args := "org_id = ? AND seq > ?", []any{q.Org, q.After}
+	if q.Kind != "" {
+		where, args = where+" AND kind = ?", append(args, q.Kind)
+	}
+	if q.Resource != "" {
+		where, args = where+" AND resource = ?", append(args, q.Resource)
+	}
+	list, err := collect(ctx, r.session, scanEvent,
+		"SELECT seq, public_id, org_id, directory_id, type, version, kind, resource, cause, data, time FROM event WHERE "+
+			where+" ORDER BY seq LIMIT ?", append(args, q.Limit)...)
+	if err != nil {
+		return nil, fmt.Errorf("list events: %w", err)
+	}
+	return list, nil
+}
+
+func scanEvent(r scanner) (e store.Event, err error) {
+	var data string
+	err = r.Scan(&e.Cursor, &e.ID, &e.Org, scanKey(&e.Directory), &e.Type, &e.Version, &e.Kind, &e.Resource,
+		scanJSON(&e.Cause), &data, scanTime(&e.Time))
+	e.Data = json.RawMessage(data)
+	return e, err
+}
+
+// stamp gives places in the order to committed events that have none, and returns to
+// how many.
+func (r *reader) stamp(ctx context.Context, org store.Key) (int64, error) {
+	unstamped, err := find(ctx, r.session, value[bool], "SELECT EXISTS (SELECT 1 FROM event WHERE org_id = ? AND seq IS NULL)", org)
+	if err != nil || !unstamped {
+		return 0, err
+	}
+	if r.inTx {
+		return stampLocked(ctx, r.session, org)
+	}
+	begun, err := r.conn.BeginTx(ctx, nil)
+	if err != nil {
+		return 0, err
+	}
+	defer func() { _ = begun.Rollback() }() // does nothing after a commit
+	n, err := stampLocked(ctx, &session{e: r.e, q: begun, conn: r.conn, inTx: true}, org)
+	if err != nil {
+		return 0, err
+	}
+	return n, begun.Commit()
+}
+
+// stampLocked locks first and looks for events after, so that a statement sees all
+// that was stamped before it.
+func stampLocked(ctx context.Context, s *session, org store.Key) (int64, error) {
+	if _, err := s.exec(ctx, "SELECT seq FROM event_head WHERE org_id = ? FOR UPDATE", org); err != nil {
+		return 0, err
+	}
+	return s.exec(ctx, `WITH n AS (
+			SELECT id, row_number() OVER (ORDER BY id) AS k
+			FROM (SELECT id FROM event WHERE org_id = ? AND seq IS NULL ORDER BY id LIMIT ?) AS z
+		), h AS (
+			UPDATE event_head SET seq = seq + (SELECT count(*) FROM n) WHERE org_id = ?
+			RETURNING seq - (SELECT count(*) FROM n) AS base
+		)
+		UPDATE event SET seq = h.base + n.k FROM n, h WHERE event.id = n.id`, org, stampAtOnce, org)
+}
+
+// Append writes events. It comes last in a transaction, so that they are given ids in
+// an order that agrees with that of the locks on what they tell of.
+func (t *tx) Append(ctx context.Context, events []store.Event) error {
+	rows := make([][]any, len(events))
+	for i, e := range events {
+		if e.Time.IsZero() {
+			e.Time = t.e.now()
+		}
+		if e.ID == "" {
+			e.ID = store.NewID(e.Time)
+		}
+		if e.Version == 0 {
+			e.Version = store.EventVersion
+		}
+		if len(e.Data) == 0 {
+			e.Data = json.RawMessage("{}")
+		}
+		cause, err := jsonText(e.Cause)
+		if err != nil {
+			return fmt.Errorf("append event %s: %w", e.Type, err)
+		}
+		rows[i] = []any{
+			e.ID, e.Org, nullKey(e.Directory), e.Type, e.Version, e.Kind, string(e.Resource), cause, e.Data, e.Time,
+		}
+	}
+	err := t.copyRows(ctx, "event", []string{
+		"public_id", "org_id", "directory_id", "type", "version", "kind", "resource", "cause", "data", "time",
+	}, rows)
+	if err != nil {
+		return fmt.Errorf("append events: %w", err)
+	}
+	return nil
+}
