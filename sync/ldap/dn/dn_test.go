@@ -1,6 +1,7 @@
 package dn_test
 
 import (
+	"regexp"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -68,26 +69,27 @@ func FuzzKeysAreEqualWhenNamesAre(f *testing.F) {
 	})
 }
 
-// usable leaves out what the two parsers may see differently: text that is not
-// UTF-8, values in BER form, and names of nothing but white space.
+// usable leaves out what the parsers may see differently: text that is not UTF-8,
+// values in BER form, and types that are none (RFC 4512 section 1.4), which go-ldap
+// lets pass.
 func usable(parsed *ldap.DN, text string) bool {
-	if !utf8.ValidString(text) || strings.ContainsAny(text, "#") || len(parsed.RDNs) == 0 {
+	if !utf8.ValidString(text) || strings.Contains(text, "#") || len(parsed.RDNs) == 0 || emptyType.MatchString(text) {
 		return false
 	}
 	for _, rdn := range parsed.RDNs {
 		for _, a := range rdn.Attributes {
-			if !utf8.ValidString(a.Type) || !utf8.ValidString(a.Value) || strings.ContainsRune(text, '\\') && strings.ContainsAny(a.Type, `\,;+= `) {
+			if !utf8.ValidString(a.Value) || !attributeType.MatchString(a.Type) {
 				return false
-			}
-			for _, r := range a.Type { // types are ASCII (RFC 4512 section 1.4)
-				if r >= utf8.RuneSelf {
-					return false
-				}
 			}
 		}
 	}
 	return true
 }
+
+var (
+	emptyType     = regexp.MustCompile(`(^|[,;+]) *=`)
+	attributeType = regexp.MustCompile(`^[A-Za-z0-9.-]+$`)
+)
 
 func BenchmarkOf(b *testing.B) {
 	for _, c := range []struct{ name, dn string }{
