@@ -92,8 +92,13 @@ var adReasons = map[string]string{
 func bindError(bindDN string, r result) *store.Error {
 	if r.code != ldap.LDAPResultInvalidCredentials {
 		e := serverError("bind as "+quoteDN(bindDN), r)
-		if e.Field == "" {
-			e.Field = "bind_dn"
+		switch r.code {
+		case ldap.LDAPResultConfidentialityRequired, ldap.LDAPResultStrongAuthRequired:
+		case ldap.LDAPResultBusy, ldap.LDAPResultUnavailable:
+			e.Hint = "try again later"
+		default:
+			e.Code, e.Field = store.CodeInvalid, "bind_dn"
+			e.Hint = "check the bind DN; Active Directory also takes user@domain"
 		}
 		return e
 	}
