@@ -1,6 +1,8 @@
 package scim
 
 import (
+	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -107,16 +109,19 @@ func (t translator) compare(e filter.Compare) (store.Condition, error) {
 	return store.Compare{Field: field, Op: store.CompareOp(e.Op), Value: value}, nil
 }
 
-// typed gives a filter's value the type of its attribute.
+// typed gives a filter's value the type of its attribute, and refuses operators that
+// the type does not have (RFC 7644 section 3.4.2.2, table 3).
 func typed(a *schema.Attribute, e filter.Compare) (any, error) {
 	wrong := func(want string) error {
 		return store.Errorf(store.CodeFilter, "%s is compared with %s", e.Attr, want)
 	}
+	equality := e.Op == filter.Equal || e.Op == filter.NotEqual
+	textual := e.Op == filter.Contains || e.Op == filter.StartsWith || e.Op == filter.EndsWith
 	switch a.Type {
 	case schema.Complex:
 		return nil, store.Errorf(store.CodeFilter, "%s is complex; name one of its sub-attributes", e.Attr)
 	case schema.Boolean:
-		if e.Op != filter.Equal && e.Op != filter.NotEqual {
+		if !equality {
 			return nil, store.Errorf(store.CodeFilter, "%s is true or false; compare it with eq or ne", e.Attr)
 		}
 		switch v := e.Value.(type) {
@@ -130,25 +135,52 @@ func typed(a *schema.Attribute, e filter.Compare) (any, error) {
 		return nil, wrong("true or false")
 	case schema.DateTime:
 		s, _ := e.Value.(string)
-		when, err := time.Parse(time.RFC3339Nano, s)
-		if err != nil {
+		when, ok := parseTime(s)
+		if !ok {
 			return nil, wrong(`a time such as "2026-01-31T08:00:00Z"`)
+		}
+		if textual {
+			return nil, store.Errorf(store.CodeFilter, "%s is a time; compare it with eq, ne, gt, ge, lt or le", e.Attr)
 		}
 		return when, nil
 	case schema.Integer, schema.Decimal:
 		switch e.Value.(type) {
 		case int64, float64:
+			if textual {
+				return nil, store.Errorf(store.CodeFilter, "%s is a number; compare it with eq, ne, gt, ge, lt or le", e.Attr)
+			}
 			return e.Value, nil
 		}
 		return nil, wrong("a number")
+	case schema.Binary:
+		if !equality && !textual {
+			return nil, store.Errorf(store.CodeFilter, "%s is binary and has no order; compare it with eq or ne", e.Attr)
+		}
+	}
+	return text(e.Value), nil
+}
+
+// parseTime reads an xsd:dateTime (RFC 7643 section 2.3.5); without a zone it is UTC.
+func parseTime(s string) (time.Time, bool) {
+	for _, layout := range []string{time.RFC3339, "2006-01-02T15:04:05"} { // both read fractions of a second
+		if when, err := time.Parse(layout, s); err == nil {
+			return when, true
+		}
+	}
+	return time.Time{}, false
+}
+
+// text is a value as the client meant it for a string: some leave out the quotation
+// marks (externalId eq 701984).
+func text(value any) string {
+	switch v := value.(type) {
+	case string:
+		return v
+	case int64:
+		return strconv.FormatInt(v, 10)
+	case float64:
+		return strconv.FormatFloat(v, 'f', -1, 64)
 	default:
-		s, ok := e.Value.(string)
-		if !ok {
-			return nil, wrong(`a string in quotes`)
-		}
-		if strings.IndexByte(s, 0) >= 0 {
-			return nil, store.Errorf(store.CodeFilter, "the value of %s contains a NUL character", e.Attr)
-		}
-		return s, nil
+		return fmt.Sprint(v)
 	}
 }

@@ -17,12 +17,17 @@ func (s *Server) serviceProviderConfig(c *call) error {
 	}
 	off := map[string]any{"supported": false}
 	return respond(c, http.StatusOK, map[string]any{
-		"schemas": []string{"urn:ietf:params:scim:schemas:core:2.0:ServiceProviderConfig"},
-		"patch":   map[string]any{"supported": true},
-		"bulk":    map[string]any{"supported": false, "maxOperations": 0, "maxPayloadSize": 0},
-		"filter":  map[string]any{"supported": true, "maxResults": MaxResults},
-		"sort":    off, "changePassword": off,
+		"schemas":          []string{"urn:ietf:params:scim:schemas:core:2.0:ServiceProviderConfig"},
+		"patch":            map[string]any{"supported": true},
+		"bulk":             map[string]any{"supported": false, "maxOperations": 0, "maxPayloadSize": 0},
+		"filter":           map[string]any{"supported": true, "maxResults": MaxResults},
+		"sort":             off, "changePassword": off,
 		"etag": map[string]any{"supported": true},
+		// RFC 9865 section 4.
+		"pagination": map[string]any{
+			"cursor": false, "index": true, "defaultPaginationMethod": "index",
+			"defaultPageSize": defaultCount, "maxPageSize": MaxResults,
+		},
 		"authenticationSchemes": []any{map[string]any{
 			"type": "oauthbearertoken", "name": "Bearer token", "primary": true,
 			"description": "a token of the directory, in the Authorization header",
@@ -38,7 +43,7 @@ func (c *call) discoveryMeta(kind, path string) map[string]any {
 
 // noFilter refuses a filter on discovery (RFC 7644 section 4).
 func (c *call) noFilter() error {
-	if c.QueryParam("filter") != "" {
+	if c.param("filter") != "" {
 		return store.Errorf(store.CodeForbidden, "discovery takes no filter")
 	}
 	return nil

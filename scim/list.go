@@ -1,6 +1,7 @@
 package scim
 
 import (
+	"errors"
 	"net/http"
 	"strconv"
 
@@ -13,6 +14,9 @@ const listSchema = "urn:ietf:params:scim:api:messages:2.0:ListResponse"
 
 // defaultCount is how many resources a page holds when the client does not say.
 const defaultCount = 100
+
+// pageMembers bounds the members of all groups of one page together.
+const pageMembers = 100_000
 
 // listResponse is RFC 7644 section 3.4.2. Resources is a list even when it is empty.
 type listResponse struct {
@@ -36,7 +40,7 @@ func (c *call) query(of *schema.ResourceType) (store.Query, error) {
 	}
 	q.Offset = max(start, 1) - 1
 	q.Limit = min(max(count, 0), MaxResults)
-	if f := c.QueryParam("filter"); f != "" {
+	if f := c.param("filter"); f != "" {
 		tree, err := filter.Parse(f)
 		if err != nil {
 			return q, err
@@ -49,12 +53,12 @@ func (c *call) query(of *schema.ResourceType) (store.Query, error) {
 }
 
 func (c *call) number(name string, absent int) (int, error) {
-	s := c.QueryParam(name)
+	s := c.param(name)
 	if s == "" {
 		return absent, nil
 	}
 	n, err := strconv.Atoi(s)
-	if err != nil {
+	if err != nil && !errors.Is(err, strconv.ErrRange) { // out of range it is the nearest number that fits
 		return 0, store.Errorf(store.CodeInvalid, "%s must be an integer", name)
 	}
 	return n, nil
@@ -108,6 +112,7 @@ func (s *Server) listGroups(c *call) error {
 		if page, err = r.Groups(c.ctx(), q); err != nil || !p.wants("members") || len(page.Items) == 0 {
 			return err
 		}
+		page.Items = affordable(page.Items)
 		keys := make([]store.Key, len(page.Items))
 		for i := range page.Items {
 			keys[i] = page.Items[i].Key
@@ -119,6 +124,18 @@ func (s *Server) listGroups(c *call) error {
 		return err
 	}
 	return answerList(c, p, q, page, func(g *store.Group) any { return c.renderGroup(g, members[g.Key]) })
+}
+
+// affordable shortens a page of groups to about [pageMembers] members, but to no less
+// than one group. A server may return fewer than count (RFC 7644 section 3.4.2.4).
+func affordable(groups []store.Group) []store.Group {
+	total := 0
+	for i := range groups {
+		if total += groups[i].EffectiveCount; total > pageMembers && i > 0 {
+			return groups[:i]
+		}
+	}
+	return groups
 }
 
 func answerList[T any](c *call, p *projection, q store.Query, page store.Page[T], render func(*T) any) error {

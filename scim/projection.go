@@ -2,6 +2,7 @@ package scim
 
 import (
 	"encoding/json"
+	"slices"
 	"strings"
 
 	"github.com/provost-scim/provost/scim/schema"
@@ -21,7 +22,7 @@ const maxAttributes = 200
 
 // project reads attributes and excludedAttributes. Unknown names select nothing.
 func (c *call) project(of *schema.ResourceType) (*projection, error) {
-	attributes, excluded := c.QueryParam("attributes"), c.QueryParam("excludedAttributes")
+	attributes, excluded := c.param("attributes"), c.param("excludedAttributes")
 	if attributes == "" && excluded == "" {
 		return &projection{of: of}, nil
 	}
@@ -37,13 +38,25 @@ func (c *call) project(of *schema.ResourceType) (*projection, error) {
 		path, ok := of.Resolve(strings.TrimSpace(name))
 		switch {
 		case !ok:
-		case p.chosen:
-			p.only = append(p.only, path)
+		case path.Attribute == nil && path.Schema == of.Core: // the core attributes have no object of their own
+			for _, a := range of.Attributes {
+				if a.Schema == of.Core {
+					p.name(schema.Path{Schema: a.Schema, Attribute: a})
+				}
+			}
 		default:
-			p.without = append(p.without, path)
+			p.name(path)
 		}
 	}
 	return p, nil
+}
+
+func (p *projection) name(path schema.Path) {
+	if p.chosen {
+		p.only = append(p.only, path)
+	} else {
+		p.without = append(p.without, path)
+	}
 }
 
 // wants reports whether any part of a top-level attribute is in the response, so
@@ -82,7 +95,7 @@ func (p *projection) apply(resource any) (any, error) {
 		for _, path := range p.without {
 			remove(from, path)
 		}
-		return from, nil
+		return prune(from), nil
 	}
 	to := map[string]any{}
 	for _, a := range p.of.Attributes {
@@ -93,7 +106,30 @@ func (p *projection) apply(resource any) (any, error) {
 	for _, path := range p.only {
 		pick(to, from, path)
 	}
-	return to, nil
+	return prune(to), nil
+}
+
+// prune takes away what cutting left empty: an object without parts, a list without
+// elements.
+func prune(resource map[string]any) map[string]any {
+	for name, v := range resource {
+		switch v := v.(type) {
+		case map[string]any:
+			if len(prune(v)) == 0 {
+				delete(resource, name)
+			}
+		case []any:
+			v = slices.DeleteFunc(v, func(e any) bool {
+				object, ok := e.(map[string]any)
+				return ok && len(object) == 0
+			})
+			resource[name] = v
+			if len(v) == 0 {
+				delete(resource, name)
+			}
+		}
+	}
+	return resource
 }
 
 // container is the object that holds a path's attribute: the resource, or the

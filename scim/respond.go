@@ -25,7 +25,7 @@ func (c *call) resource(status int, location string, version int64, body any) er
 	h := c.Response().Header()
 	h.Set(echo.HeaderLocation, location)
 	h.Set("ETag", etag(version))
-	if m := c.Request().Header.Get("If-None-Match"); m != "" && c.Request().Method == http.MethodGet && matches(m, version) {
+	if m := c.Request().Header.Get("If-None-Match"); m != "" && c.reads() && matches(m, version) {
 		return c.NoContent(http.StatusNotModified)
 	}
 	return respond(c, status, body)
@@ -33,3 +33,8 @@ func (c *call) resource(status int, location string, version int64, body any) er
 
 // etag is the weak validator of a version.
 func etag(version int64) string { return `W/"` + strconv.FormatInt(version, 10) + `"` }
+
+// reads reports whether the request is a GET or a HEAD.
+func (c *call) reads() bool {
+	return c.Request().Method == http.MethodGet || c.Request().Method == http.MethodHead
+}

@@ -3,10 +3,14 @@ package scim
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"mime"
 	"net/http"
+	"net/url"
+	"os"
+	"runtime/debug"
 	"strings"
 	"time"
 
@@ -76,6 +80,9 @@ func (s *Server) Register(e *echo.Echo) {
 		{"/Me", nil},
 	} {
 		e.Any(BasePath+r.path, s.dispatch(r.methods))
+		if !strings.HasSuffix(r.path, ":id") {
+			e.Any(BasePath+r.path+"/", s.dispatch(r.methods)) // some clients end a base path so
+		}
 	}
 	e.Any(BasePath, s.dispatch(nil))
 	e.Any(BasePath+"/*", s.dispatch(nil))
@@ -90,6 +97,7 @@ type call struct {
 	caller Caller
 	cause  store.Cause
 	base   string // of locations
+	params url.Values
 }
 
 func (c *call) ctx() context.Context { return c.Request().Context() }
@@ -97,10 +105,17 @@ func (c *call) ctx() context.Context { return c.Request().Context() }
 // dispatch authenticates, chooses the handler by method, and renders errors.
 func (s *Server) dispatch(methods map[string]handler) echo.HandlerFunc {
 	allow := allowed(methods)
-	return func(ec echo.Context) error {
+	return func(ec echo.Context) (err error) {
 		c := &call{Context: ec, base: s.base(ec)}
-		err := s.serve(c, methods, allow)
-		if err != nil {
+		defer func() {
+			if p := recover(); p != nil {
+				if p == http.ErrAbortHandler { //nolint:errorlint // net/http compares it so
+					panic(p)
+				}
+				err = s.fail(c, fmt.Errorf("panic: %v\n%s", p, debug.Stack()))
+			}
+		}()
+		if err := s.serve(c, methods, allow); err != nil {
 			return s.fail(c, err)
 		}
 		return nil
@@ -114,6 +129,9 @@ func (s *Server) serve(c *call, methods map[string]handler, allow string) error 
 		return err
 	}
 	c.caller = caller
+	if c.params, err = parameters(r.URL.RawQuery); err != nil {
+		return err
+	}
 	c.cause = store.Cause{Actor: caller.Actor, Reason: "SCIM " + r.Method, Request: c.Response().Header().Get(echo.HeaderXRequestID)}
 	if methods == nil {
 		if strings.EqualFold(strings.TrimSuffix(r.URL.Path, "/"), BasePath+"/Me") {
@@ -132,6 +150,18 @@ func (s *Server) serve(c *call, methods map[string]handler, allow string) error 
 	}
 	return h(c)
 }
+
+// parameters reads a query string. A semicolon is a character like any other: Go
+// would drop the whole parameter, and a list without its filter shows everybody.
+func parameters(raw string) (url.Values, error) {
+	values, err := url.ParseQuery(strings.ReplaceAll(raw, ";", "%3B"))
+	if err != nil {
+		return nil, store.Errorf(store.CodeInvalid, "the query string is malformed: a %% in it must begin an escape such as %%20")
+	}
+	return values, nil
+}
+
+func (c *call) param(name string) string { return c.params.Get(name) }
 
 func allowed(methods map[string]handler) string {
 	var list []string
@@ -169,8 +199,10 @@ func (c *call) body() ([]byte, error) {
 	switch {
 	case errors.As(err, &large):
 		return nil, tooLarge()
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return nil, &statusError{http.StatusRequestTimeout, "", "the body did not arrive in time"}
 	case err != nil:
-		return nil, store.Errorf(store.CodeInvalid, "the body could not be read")
+		return nil, &statusError{http.StatusBadRequest, "", "the body ended before it was complete"}
 	}
 	return b, nil
 }

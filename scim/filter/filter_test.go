@@ -47,6 +47,7 @@ func TestParseReadsWhatClientsSend(t *testing.T) {
 		{"a sub-attribute $ref", `$ref eq "x"`, eq("$ref", "x")},
 		{"literals in any case", `a eq True or a eq FALSE or a eq null`, or(eq("a", true), eq("a", false), eq("a", nil))},
 		{"numbers", `a eq 1 or a eq -2.5 or a eq 1e3 or a eq 007`, or(eq("a", int64(1)), eq("a", -2.5), eq("a", 1000.0), eq("a", "007"))},
+		{"more digits than a number holds", `a eq 12345678901234567890`, eq("a", "12345678901234567890")},
 		{"a bare time", `meta.lastModified gt 2011-05-13T04:42:34Z`, filter.Compare{Attr: filter.AttrPath{Name: "meta", Sub: "lastModified"}, Op: "gt", Value: "2011-05-13T04:42:34Z"}},
 		{"JSON escapes", `a eq "\"\\\/\u00e9\ud83d\ude00\n"`, eq("a", "\"\\/é😀\n")},
 		{"loose spaces", "  a\teq\"x\"  ", eq("a", "x")},

@@ -144,6 +144,9 @@ func (l *lexer) value() (any, error) {
 	if i, err := strconv.ParseInt(t.text, 10, 64); err == nil && t.text != "-0" {
 		return i, l.next()
 	}
+	if strings.Trim(t.text, "0123456789") == "" {
+		return t.text, l.next() // digits without end are an identifier: a float would lose some
+	}
 	f, err := strconv.ParseFloat(t.text, 64)
 	if err != nil {
 		return nil, l.expected("a number that fits 64 bits")
