@@ -6,7 +6,9 @@ import (
 	"testing"
 
 	"github.com/provost-scim/provost/internal/testenv"
+	"github.com/provost-scim/provost/store"
 	"github.com/provost-scim/provost/store/gormstore"
+	"github.com/provost-scim/provost/store/storetest"
 )
 
 func TestMain(m *testing.M) { testenv.Main(m) }
@@ -24,3 +26,22 @@ var engines = map[string]func(t *testing.T) (dsn string){
 }
 
 func migrate(dsn string) error { return gormstore.Migrate(context.Background(), dsn) }
+
+func TestConformance(t *testing.T) {
+	for name, engine := range engines {
+		t.Run(name, func(t *testing.T) {
+			storetest.Run(t, func(t *testing.T) store.Store {
+				s, err := gormstore.Open(t.Context(), engine(t), gormstore.Options{})
+				if err != nil {
+					t.Fatal(err)
+				}
+				t.Cleanup(func() {
+					if err := s.Close(); err != nil {
+						t.Error(err)
+					}
+				})
+				return s
+			})
+		})
+	}
+}

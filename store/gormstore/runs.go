@@ -83,8 +83,8 @@ func (r *reader) Runs(ctx context.Context, q store.RunQuery) ([]store.Run, error
 // run.
 func (r *reader) Due(ctx context.Context) ([]store.Due, error) {
 	var rows []struct {
-		directoryRow
-		LastRun moment
+		Directory directoryRow `gorm:"embedded"`
+		LastRun   moment
 	}
 	err := r.orm(ctx).Model(&directoryRow{}).
 		Select(`directory.*, (SELECT coalesce(run.started_at, run.created_at) FROM run
@@ -95,7 +95,7 @@ func (r *reader) Due(ctx context.Context) ([]store.Due, error) {
 	}
 	out := make([]store.Due, len(rows))
 	for i, row := range rows {
-		out[i] = store.Due{Directory: row.record(), LastRun: row.LastRun.Time}
+		out[i] = store.Due{Directory: row.Directory.record(), LastRun: row.LastRun.Time}
 	}
 	return out, nil
 }

@@ -1,0 +1,103 @@
+package gormstore
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/provost-scim/provost/store"
+)
+
+const stageColumns = "seq, phase, coalesce(window_no, 0), kind, external_id, presence, body, hash, keys, weight, manager, dn, known"
+
+func scanStaged(r scanner) (s store.Staged, err error) {
+	var body string
+	err = r.Scan(&s.Seq, &s.Phase, &s.Window, &s.Kind, &s.ExternalID, &s.Presence, &body, &s.Hash, scanJSON(&s.Keys),
+		&s.Weight, &s.Manager, &s.DN, &s.Known)
+	s.Body = raw(body)
+	return s, err
+}
+
+// StagedWindow returns the rows of one window: by phase, then as they were staged.
+func (r *reader) StagedWindow(ctx context.Context, run store.Key, window int) ([]store.Staged, error) {
+	list, err := collect(ctx, r.session, scanStaged,
+		"SELECT "+stageColumns+" FROM stage WHERE run_id = ? AND window_no = ? ORDER BY phase, seq", run, window)
+	if err != nil {
+		return nil, fmt.Errorf("read window %d of run %d: %w", window, run, err)
+	}
+	return list, nil
+}
+
+// StagedPage returns rows of a stage as they were staged.
+func (r *reader) StagedPage(ctx context.Context, run store.Key, kind store.Kind, after int64, limit int) ([]store.Staged, error) {
+	where, args := "run_id = ? AND seq > ?", []any{run, after}
+	if kind != "" {
+		where, args = where+" AND kind = ?", append(args, string(kind))
+	}
+	list, err := collect(ctx, r.session, scanStaged,
+		"SELECT "+stageColumns+" FROM stage WHERE "+where+" ORDER BY seq LIMIT ?", append(args, bounded(limit))...)
+	if err != nil {
+		return nil, fmt.Errorf("read the stage of run %d: %w", run, err)
+	}
+	return list, nil
+}
+
+// ClearStage removes all rows of a run's stage.
+func (t *tx) ClearStage(ctx context.Context, run store.Key) error {
+	if _, err := t.exec(ctx, "DELETE FROM stage WHERE run_id = ?", run); err != nil {
+		return fmt.Errorf("clear the stage of run %d: %w", run, err)
+	}
+	return nil
+}
+
+// AppendStage adds rows to the end of a run's stage.
+func (t *tx) AppendStage(ctx context.Context, run store.Key, rows []store.Staged) error {
+	values := make([][]any, len(rows))
+	for i, s := range rows {
+		keys, err := jsonText(some(s.Keys))
+		if err != nil {
+			return fmt.Errorf("stage %s %q: %w", s.Kind, s.ExternalID, err)
+		}
+		values[i] = []any{
+			run, int(s.Phase), string(s.Kind), s.ExternalID, string(s.Presence), nameKey(&s), max(s.Weight, 1), s.Known,
+			s.Body, s.Hash, keys, s.Manager, s.DN,
+		}
+	}
+	err := t.copyRows(ctx, "stage", []string{
+		"run_id", "phase", "kind", "external_id", "presence", "name_key", "weight", "known",
+		"body", "hash", "keys", "manager", "dn",
+	}, values)
+	if err != nil {
+		return fmt.Errorf("stage %d rows of run %d: %w", len(rows), run, err)
+	}
+	return nil
+}
+
+// nameKey is the name that only one record of a directory can have.
+func nameKey(s *store.Staged) string {
+	if len(s.Keys) == 0 {
+		return ""
+	}
+	return s.Keys[0]
+}
+
+// amendAtOnce bounds how many managers one statement sets.
+const amendAtOnce = 5000
+
+// AmendManagers sets managers of staged users.
+func (t *tx) AmendManagers(ctx context.Context, run store.Key, managers map[string]string) error {
+	for ids := range slices.Chunk(slices.Sorted(maps.Keys(managers)), amendAtOnce) {
+		values := make([]string, len(ids))
+		for i, id := range ids {
+			values[i] = managers[id]
+		}
+		f, args := t.textPairs(ids, values)
+		_, err := t.exec(ctx, "UPDATE stage SET manager = k.b FROM "+f+" AS k WHERE stage.run_id = ? AND stage.kind = 'User' AND stage.external_id = k.a",
+			append(args, run)...)
+		if err != nil {
+			return fmt.Errorf("set managers in the stage of run %d: %w", run, err)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,211 @@
+package storetest
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/provost-scim/provost/store"
+)
+
+// stagedUser is a row of a user that is there and claims a name.
+func stagedUser(id, name string) store.Staged {
+	return store.Staged{
+		Phase: store.StageUsers, Kind: store.KindUser, ExternalID: id, Body: json.RawMessage(`{"attributes":{"userName":"` + name + `"}}`),
+		Hash: []byte{1, 2}, Keys: []string{store.Fold(name), "mail@corp.test"}, Weight: 1, Manager: "boss", DN: "uid=" + id,
+	}
+}
+
+func stagedGroup(id, name string, weight int) store.Staged {
+	return store.Staged{Phase: store.StageGroups, Kind: store.KindGroup, ExternalID: id, Body: json.RawMessage("{}"), Keys: []string{store.Fold(name)}, Weight: weight}
+}
+
+func stagedGone(kind store.Kind, id string) store.Staged {
+	return store.Staged{Phase: store.StageGone, Kind: kind, ExternalID: id, Presence: store.Gone, Weight: 1, Known: true}
+}
+
+func (e *env) stage(run store.Key, rows ...store.Staged) {
+	e.Helper()
+	e.update(func(t store.Tx) error { return t.AppendStage(e.Context(), run, rows) })
+}
+
+// seal returns the stable ids of each window in order.
+func (e *env) seal(run store.Key, records, refs int) (windows [][]string, hash string) {
+	e.Helper()
+	var n int
+	e.update(func(t store.Tx) (err error) {
+		n, hash, err = t.SealStage(e.Context(), run, records, refs)
+		return err
+	})
+	for w := range n {
+		var ids []string
+		for _, s := range got(e, func(r store.Reader) ([]store.Staged, error) { return r.StagedWindow(e.Context(), run, w) }) {
+			if s.Window != w {
+				e.Errorf("row %q of window %d says window %d", s.ExternalID, w, s.Window)
+			}
+			ids = append(ids, s.ExternalID)
+		}
+		windows = append(windows, ids)
+	}
+	return windows, hash
+}
+
+func (e *env) wantWindows(run store.Key, records, refs int, want ...[]string) {
+	e.Helper()
+	have, _ := e.seal(run, records, refs)
+	if diff := cmp.Diff(want, have); diff != "" {
+		e.Errorf("windows (-want +got):\n%s", diff)
+	}
+}
+
+// stored creates live users of a directory, by stable id and name.
+func (e *env) stored(d *store.Directory, users ...[2]string) {
+	e.Helper()
+	e.update(func(t store.Tx) error {
+		keys, err := t.Keys(e.Context(), store.KindUser, len(users))
+		if err != nil {
+			return err
+		}
+		c := &store.ChangeSet{Org: e.org, Directory: d.Key, Now: e.now, Cap: 10}
+		for i, u := range users {
+			c.Users = append(c.Users, store.UserChange{
+				Op: store.OpCreate,
+				After: store.User{
+					Key: keys[i], ID: store.NewID(e.now), Org: e.org, Directory: d.Key, ExternalID: u[0],
+					Attributes: store.Attributes{UserName: u[1]}, Stated: true, Enabled: true, Version: 1, CreatedAt: e.now, ModifiedAt: e.now,
+				},
+				Claim: []string{store.Fold(u[1])},
+			})
+		}
+		_, err = t.Apply(e.Context(), c)
+		return err
+	})
+}
+
+var stage = map[string]func(*env){
+	"staged rows are read back as they were staged, in their order": func(e *env) {
+		run := e.run(e.directory("ldap", store.DirectoryLDAP)).Key
+		var want []store.Staged
+		for i := range 50 { // enough to be copied in bulk
+			want = append(want, stagedUser(fmt.Sprintf("u%02d", i), fmt.Sprintf("ann%d", i)))
+		}
+		want = append(want, stagedGroup("g1", "All", 3), stagedGone(store.KindUser, "u99"))
+		e.stage(run, want[:50]...)
+		e.stage(run, want[50:]...)
+		page := func(kind store.Kind, after int64, limit int) []store.Staged {
+			e.Helper()
+			return got(e, func(r store.Reader) ([]store.Staged, error) {
+				return r.StagedPage(e.Context(), run, kind, after, limit)
+			})
+		}
+		all := page("", 0, 100)
+		if diff := cmp.Diff(want, all, cmpopts.IgnoreFields(store.Staged{}, "Seq"), cmpopts.EquateEmpty()); diff != "" {
+			e.Fatalf("staged (-want +got):\n%s", diff)
+		}
+		if diff := cmp.Diff(all[3:5], page("", all[2].Seq, 2)); diff != "" {
+			e.Errorf("page (-want +got):\n%s", diff)
+		}
+		if diff := cmp.Diff(all[50:51], page(store.KindGroup, 0, 100)); diff != "" {
+			e.Errorf("groups (-want +got):\n%s", diff)
+		}
+		e.update(func(t store.Tx) error { return t.ClearStage(e.Context(), run) })
+		if rest := page("", 0, 100); len(rest) != 0 {
+			e.Errorf("%d rows after clearing", len(rest))
+		}
+	},
+	"managers are amended by stable id, of users only": func(e *env) {
+		run := e.run(e.directory("ldap", store.DirectoryLDAP)).Key
+		e.stage(run, stagedUser("u1", "ann"), stagedUser("u2", "bob"), stagedGroup("u3", "All", 1))
+		e.update(func(t store.Tx) error {
+			return t.AmendManagers(e.Context(), run, map[string]string{"u1": "u9", "u3": "u9", "unknown": "u9"})
+		})
+		have := map[string]string{}
+		for _, s := range got(e, func(r store.Reader) ([]store.Staged, error) { return r.StagedPage(e.Context(), run, "", 0, 10) }) {
+			have[s.ExternalID] = s.Manager
+		}
+		if diff := cmp.Diff(map[string]string{"u1": "u9", "u2": "boss", "u3": ""}, have); diff != "" {
+			e.Errorf("managers (-want +got):\n%s", diff)
+		}
+	},
+	"an empty stage has no windows": func(e *env) {
+		e.wantWindows(e.run(e.directory("ldap", store.DirectoryLDAP)).Key, 2, 10)
+	},
+	"windows keep to a phase, a number of records and a number of references": func(e *env) {
+		run := e.run(e.directory("ldap", store.DirectoryLDAP)).Key
+		e.stage(run, stagedGone(store.KindGroup, "g9"), stagedGroup("g1", "a", 8), stagedUser("u1", "a"), stagedGroup("g2", "b", 3),
+			stagedUser("u2", "b"), stagedUser("u3", "c"), stagedGroup("g3", "c", 99), stagedGroup("g4", "d", 1))
+		e.wantWindows(run, 2, 10, []string{"u1", "u2"}, []string{"u3"}, []string{"g1"}, []string{"g2"}, []string{"g3"}, []string{"g4"}, []string{"g9"})
+	},
+	"rows that claim the same name share a window": func(e *env) {
+		run := e.run(e.directory("ldap", store.DirectoryLDAP)).Key
+		e.stage(run, stagedUser("u1", "Ann"), stagedUser("u2", "b"), stagedUser("u3", "c"), stagedUser("u4", "ANN"), stagedGroup("g1", "ann", 1))
+		e.wantWindows(run, 2, 10, []string{"u1", "u4"}, []string{"u2", "u3"}, []string{"g1"})
+	},
+	"rows that trade names with stored records share a window, and what is gone is pulled into it": func(e *env) {
+		d := e.directory("ldap", store.DirectoryLDAP)
+		e.stored(d, [2]string{"u1", "ann"}, [2]string{"u4", "bob"}, [2]string{"u7", "cid"}, [2]string{"u8", "dan"}, [2]string{"u9", "eve"})
+		e.stored(e.directory("other", store.DirectoryLDAP), [2]string{"u2", "other"})
+		run := e.run(d).Key
+		e.stage(run,
+			stagedUser("u1", "bob"), // swaps with u4
+			stagedUser("u2", "x"), stagedUser("u3", "cid"), stagedUser("u4", "ann"),
+			stagedUser("u5", "dan"),   // whose holder is not staged: no trade
+			stagedUser("u6", "other"), // held in another directory: no trade
+			stagedGone(store.KindUser, "u9"), stagedGone(store.KindUser, "u7"),
+		)
+		e.wantWindows(run, 1, 10, []string{"u1", "u4"}, []string{"u2"}, []string{"u3", "u7"}, []string{"u5"}, []string{"u6"}, []string{"u9"})
+	},
+	"a chain of trades is one window however long it is": func(e *env) {
+		d := e.directory("ldap", store.DirectoryLDAP)
+		var users [][2]string
+		var rows []store.Staged
+		var chain []string
+		for i := range 30 {
+			id := fmt.Sprintf("u%02d", i)
+			users = append(users, [2]string{id, fmt.Sprintf("name%d", i)})
+			rows = append(rows, stagedUser(id, fmt.Sprintf("name%d", i+1)))
+			chain = append(chain, id)
+		}
+		e.stored(d, users...)
+		run := e.run(d).Key
+		slices.Reverse(rows)
+		e.stage(run, append(rows, stagedUser("z", "free"))...)
+		slices.Reverse(chain)
+		e.wantWindows(run, 3, 10, chain, []string{"z"})
+	},
+	"the hash of a stage depends on all that its rows say, and on nothing else": func(e *env) {
+		base := stagedUser("u1", "ann")
+		of := func(rows ...store.Staged) string {
+			e.Helper()
+			run := e.run(e.directory(fmt.Sprint(store.NewID(e.now)), store.DirectoryLDAP)).Key
+			e.stage(run, rows...)
+			_, first := e.seal(run, 1, 10)
+			_, again := e.seal(run, 5, 50)
+			if first != again {
+				e.Errorf("sealed again the hash is %s, was %s", again, first)
+			}
+			return first
+		}
+		want := of(base, stagedGone(store.KindUser, "u2"))
+		if have := of(base, stagedGone(store.KindUser, "u2")); have != want || len(want) != 64 {
+			e.Errorf("hash %s of equal rows, want %s", have, want)
+		}
+		for name, change := range map[string]func(*store.Staged){
+			"body":     func(s *store.Staged) { s.Body = json.RawMessage(`{}`) },
+			"hash":     func(s *store.Staged) { s.Hash = []byte{9} },
+			"keys":     func(s *store.Staged) { s.Keys = []string{"ann", "mail", "@corp.test"} },
+			"presence": func(s *store.Staged) { s.Presence = store.Left },
+			"manager":  func(s *store.Staged) { s.Manager = "" },
+			"known":    func(s *store.Staged) { s.Known = true },
+		} {
+			changed := base
+			change(&changed)
+			if of(changed, stagedGone(store.KindUser, "u2")) == want {
+				e.Errorf("another %s has the same hash", name)
+			}
+		}
+	},
+}
