@@ -17,11 +17,11 @@ func (s *Server) serviceProviderConfig(c *call) error {
 	}
 	off := map[string]any{"supported": false}
 	return respond(c, http.StatusOK, map[string]any{
-		"schemas":          []string{"urn:ietf:params:scim:schemas:core:2.0:ServiceProviderConfig"},
-		"patch":            map[string]any{"supported": true},
-		"bulk":             map[string]any{"supported": false, "maxOperations": 0, "maxPayloadSize": 0},
-		"filter":           map[string]any{"supported": true, "maxResults": MaxResults},
-		"sort":             off, "changePassword": off,
+		"schemas": []string{"urn:ietf:params:scim:schemas:core:2.0:ServiceProviderConfig"},
+		"patch":   map[string]any{"supported": true},
+		"bulk":    map[string]any{"supported": false, "maxOperations": 0, "maxPayloadSize": 0},
+		"filter":  map[string]any{"supported": true, "maxResults": MaxResults},
+		"sort":    off, "changePassword": off,
 		"etag": map[string]any{"supported": true},
 		// RFC 9865 section 4.
 		"pagination": map[string]any{

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"net/http"
 	"strconv"
-	"strings"
 
 	scimerrors "github.com/elimity-com/scim/errors"
 	"github.com/labstack/echo/v4"
@@ -75,9 +74,6 @@ func describe(err error) (status int, scimType, detail string) {
 	}
 	var e *store.Error
 	if !errors.As(err, &e) {
-		if status, detail, ok := describeEcho(err); ok {
-			return status, "", detail
-		}
 		return http.StatusInternalServerError, "", "an internal error; it was logged"
 	}
 	detail = e.Message
@@ -113,33 +109,5 @@ func describe(err error) (status int, scimType, detail string) {
 		return http.StatusGone, "", detail
 	default:
 		return http.StatusInternalServerError, "", "an internal error; it was logged"
-	}
-}
-
-// describeEcho describes an error of echo's router or of middleware.
-func describeEcho(err error) (status int, detail string, ok bool) {
-	var he *echo.HTTPError
-	if !errors.As(err, &he) {
-		return 0, "", false
-	}
-	if text, isText := he.Message.(string); isText && he.Code < http.StatusInternalServerError {
-		return he.Code, strings.ToLower(text), true
-	}
-	return he.Code, strings.ToLower(http.StatusText(he.Code)), true
-}
-
-// ErrorHandler makes SCIM errors of those below [BasePath] that arise before a
-// request reaches this package: in echo's router, and in middleware. Others go to
-// next.
-func (s *Server) ErrorHandler(next echo.HTTPErrorHandler) echo.HTTPErrorHandler {
-	return func(err error, ec echo.Context) {
-		path := ec.Request().URL.Path
-		if path != BasePath && !strings.HasPrefix(path, BasePath+"/") {
-			next(err, ec)
-			return
-		}
-		if err := s.fail(&call{Context: ec, base: s.base(ec)}, err); err != nil {
-			s.Logger.ErrorContext(ec.Request().Context(), "a scim error could not be sent", "error", err)
-		}
 	}
 }

@@ -3,14 +3,12 @@ package scim
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"log/slog"
 	"mime"
 	"net/http"
 	"net/url"
 	"os"
-	"runtime/debug"
 	"strings"
 	"time"
 
@@ -105,16 +103,8 @@ func (c *call) ctx() context.Context { return c.Request().Context() }
 // dispatch authenticates, chooses the handler by method, and renders errors.
 func (s *Server) dispatch(methods map[string]handler) echo.HandlerFunc {
 	allow := allowed(methods)
-	return func(ec echo.Context) (err error) {
+	return func(ec echo.Context) error {
 		c := &call{Context: ec, base: s.base(ec)}
-		defer func() {
-			if p := recover(); p != nil {
-				if p == http.ErrAbortHandler { //nolint:errorlint // net/http compares it so
-					panic(p)
-				}
-				err = s.fail(c, fmt.Errorf("panic: %v\n%s", p, debug.Stack()))
-			}
-		}()
 		if err := s.serve(c, methods, allow); err != nil {
 			return s.fail(c, err)
 		}
