@@ -440,7 +440,7 @@ type ClientInterface interface {
 
 	// UpdateUserWithBody Change a user
 	//
-	// Fields that are not given stay as they are; a list that is given replaces the old one; an empty text clears a field.
+	// Fields that are not given stay as they are; a list or an object that is given replaces the old one; an empty text clears a field.
 	// Of a user that a directory owns only `enabled` can be changed here; anything else is refused (409 owned).
 	//
 	// Takes any type of body and a specified content type.
@@ -450,7 +450,7 @@ type ClientInterface interface {
 
 	// UpdateUser Change a user
 	//
-	// Fields that are not given stay as they are; a list that is given replaces the old one; an empty text clears a field.
+	// Fields that are not given stay as they are; a list or an object that is given replaces the old one; an empty text clears a field.
 	// Of a user that a directory owns only `enabled` can be changed here; anything else is refused (409 owned).
 	//
 	// Takes a body of the `application/json` content type.
@@ -1329,7 +1329,7 @@ func (c *Client) GetUser(ctx context.Context, user UserRef, params *GetUserParam
 
 // UpdateUserWithBody Change a user
 //
-// Fields that are not given stay as they are; a list that is given replaces the old one; an empty text clears a field.
+// Fields that are not given stay as they are; a list or an object that is given replaces the old one; an empty text clears a field.
 // Of a user that a directory owns only `enabled` can be changed here; anything else is refused (409 owned).
 //
 // Takes any type of body and a specified content type.
@@ -1349,7 +1349,7 @@ func (c *Client) UpdateUserWithBody(ctx context.Context, user UserRef, params *U
 
 // UpdateUser Change a user
 //
-// Fields that are not given stay as they are; a list that is given replaces the old one; an empty text clears a field.
+// Fields that are not given stay as they are; a list or an object that is given replaces the old one; an empty text clears a field.
 // Of a user that a directory owns only `enabled` can be changed here; anything else is refused (409 owned).
 //
 // Takes a body of the `application/json` content type.
@@ -5350,7 +5350,7 @@ type ClientWithResponsesInterface interface {
 
 	// UpdateUserWithBodyWithResponse Change a user
 	//
-	// Fields that are not given stay as they are; a list that is given replaces the old one; an empty text clears a field.
+	// Fields that are not given stay as they are; a list or an object that is given replaces the old one; an empty text clears a field.
 	// Of a user that a directory owns only `enabled` can be changed here; anything else is refused (409 owned).
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
@@ -5360,7 +5360,7 @@ type ClientWithResponsesInterface interface {
 
 	// UpdateUserWithResponse Change a user
 	//
-	// Fields that are not given stay as they are; a list that is given replaces the old one; an empty text clears a field.
+	// Fields that are not given stay as they are; a list or an object that is given replaces the old one; an empty text clears a field.
 	// Of a user that a directory owns only `enabled` can be changed here; anything else is refused (409 owned).
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
@@ -8065,7 +8065,7 @@ func (c *ClientWithResponses) GetUserWithResponse(ctx context.Context, user User
 
 // UpdateUserWithBodyWithResponse Change a user
 //
-// Fields that are not given stay as they are; a list that is given replaces the old one; an empty text clears a field.
+// Fields that are not given stay as they are; a list or an object that is given replaces the old one; an empty text clears a field.
 // Of a user that a directory owns only `enabled` can be changed here; anything else is refused (409 owned).
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
@@ -8081,7 +8081,7 @@ func (c *ClientWithResponses) UpdateUserWithBodyWithResponse(ctx context.Context
 
 // UpdateUserWithResponse Change a user
 //
-// Fields that are not given stay as they are; a list that is given replaces the old one; an empty text clears a field.
+// Fields that are not given stay as they are; a list or an object that is given replaces the old one; an empty text clears a field.
 // Of a user that a directory owns only `enabled` can be changed here; anything else is refused (409 owned).
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).

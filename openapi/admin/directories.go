@@ -1,0 +1,268 @@
+package admin
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"reflect"
+
+	"github.com/provost-scim/provost/openapi"
+	"github.com/provost-scim/provost/store"
+)
+
+// ListDirectories lists the organization's directories by name.
+func (s *Server) ListDirectories(ctx context.Context, _ openapi.ListDirectoriesRequestObject) (openapi.ListDirectoriesResponseObject, error) {
+	out := openapi.ListDirectories200JSONResponse{Items: []openapi.Directory{}}
+	err := s.Store.View(ctx, func(r store.Reader) error {
+		all, err := r.Directories(ctx, orgOf(ctx))
+		out.Items = out.Items[:0]
+		for i := range all {
+			out.Items = append(out.Items, renderDirectory(&all[i]))
+		}
+		return err
+	})
+	return out, err
+}
+
+// CreateDirectory creates a directory with the default settings and those given.
+func (s *Server) CreateDirectory(ctx context.Context, req openapi.CreateDirectoryRequestObject) (openapi.CreateDirectoryResponseObject, error) {
+	now := s.now()
+	kind := store.DirectoryKind(req.Body.Kind)
+	d := store.Directory{
+		ID: store.NewID(now), Org: orgOf(ctx), Kind: kind, Settings: store.DefaultSettings(kind),
+		CreatedAt: now, UpdatedAt: now,
+	}
+	edit := openapi.DirectoryPatch{Name: &req.Body.Name, Settings: req.Body.Settings, BindPassword: req.Body.BindPassword}
+	err := s.Store.Update(ctx, func(tx store.Tx) error {
+		fresh := d
+		if err := s.edit(ctx, tx, &fresh, &edit); err != nil {
+			return err
+		}
+		if err := tx.CreateDirectory(ctx, &fresh); err != nil {
+			return err
+		}
+		d = fresh
+		return s.log(ctx, tx, change{
+			org: d.Org, directory: d.Key, typ: store.EventDirectoryCreated, kind: "Directory", id: d.ID, after: describe(&d),
+		})
+	})
+	return openapi.CreateDirectory201JSONResponse(renderDirectory(&d)), err
+}
+
+// GetDirectory returns a directory with its counts.
+func (s *Server) GetDirectory(ctx context.Context, req openapi.GetDirectoryRequestObject) (openapi.GetDirectoryResponseObject, error) {
+	var out openapi.Directory
+	err := s.Store.View(ctx, func(r store.Reader) error {
+		d, err := r.Directory(ctx, orgOf(ctx), req.Directory)
+		if err != nil {
+			return err
+		}
+		out = renderDirectory(d)
+		out.Counts = &openapi.DirectoryCounts{}
+		out.Counts.Users, out.Counts.ActiveUsers, out.Counts.Groups, err = r.CountRecords(ctx, d.Org, d.Key)
+		return err
+	})
+	return openapi.GetDirectory200JSONResponse(out), err
+}
+
+// UpdateDirectory changes what is given. A change that changes nothing writes
+// nothing.
+func (s *Server) UpdateDirectory(ctx context.Context, req openapi.UpdateDirectoryRequestObject) (openapi.UpdateDirectoryResponseObject, error) {
+	var d *store.Directory
+	err := s.Store.Update(ctx, func(tx store.Tx) error {
+		before, err := tx.Directory(ctx, orgOf(ctx), req.Directory)
+		if err != nil {
+			return err
+		}
+		// Read twice, so that no list of one is shared with the other.
+		if d, err = tx.DirectoryByKey(ctx, before.Key); err != nil {
+			return err
+		}
+		if err := s.edit(ctx, tx, d, req.Body); err != nil {
+			return err
+		}
+		if reflect.DeepEqual(before, d) {
+			return nil
+		}
+		d.UpdatedAt = s.now()
+		if err := tx.UpdateDirectory(ctx, d); err != nil {
+			return err
+		}
+		was, is := describe(before), describe(d)
+		is.SecretChanged = !bytes.Equal(before.Secret, d.Secret)
+		return s.log(ctx, tx, change{
+			org: d.Org, directory: d.Key, typ: store.EventDirectoryUpdated, kind: "Directory", id: d.ID, before: was, after: is,
+		})
+	})
+	if err != nil {
+		return nil, err
+	}
+	return openapi.UpdateDirectory200JSONResponse(renderDirectory(d)), nil
+}
+
+// DeleteDirectory ends the directory's tokens first, so that nothing more is
+// pushed, then deals with its users and groups, and deletes it last: if it is cut
+// short, calling it again finishes it.
+func (s *Server) DeleteDirectory(ctx context.Context, req openapi.DeleteDirectoryRequestObject) (openapi.DeleteDirectoryResponseObject, error) {
+	d, err := s.retire(ctx, req.Directory)
+	if err != nil {
+		return nil, err
+	}
+	switch req.Params.Users {
+	case openapi.DeleteDirectoryParamsUsersKeep:
+		err = s.Keep(ctx, d.Org, d.Key, causeOf(ctx, "directory deleted, users kept"))
+	case openapi.DeleteDirectoryParamsUsersDelete:
+		err = s.deleteRecords(ctx, d, causeOf(ctx, "directory deleted with its users"))
+	default:
+		err = invalid("users", "say what becomes of the directory's users: keep or delete", "users must be keep or delete")
+	}
+	if err != nil {
+		return nil, err
+	}
+	err = s.Store.Update(ctx, func(tx store.Tx) error {
+		if err := tx.DeleteDirectory(ctx, d.Org, d.Key, s.now()); err != nil {
+			return err
+		}
+		return s.log(ctx, tx, change{org: d.Org, typ: store.EventDirectoryDeleted, kind: "Directory", id: d.ID, before: describe(d)})
+	})
+	if err != nil {
+		return nil, err
+	}
+	return openapi.DeleteDirectory204Response{}, nil
+}
+
+// retire revokes the tokens of a directory that no run is changing.
+func (s *Server) retire(ctx context.Context, ref string) (d *store.Directory, err error) {
+	err = s.Store.Update(ctx, func(tx store.Tx) error {
+		if d, err = tx.Directory(ctx, orgOf(ctx), ref); err != nil {
+			return err
+		}
+		last, err := tx.Runs(ctx, store.RunQuery{Org: d.Org, Directory: &d.Key, Limit: 1})
+		if err != nil {
+			return err
+		}
+		if len(last) > 0 && last[0].State == store.RunRunning {
+			return &store.Error{Code: store.CodeConflict, Message: "a run of the directory is going", Resource: "run " + string(last[0].ID),
+				Hint: "delete the directory when the run has ended"}
+		}
+		tokens, err := tx.Tokens(ctx, d.Org, &d.Key)
+		if err != nil {
+			return err
+		}
+		for i := range tokens {
+			if err := s.revoke(ctx, tx, &tokens[i]); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	s.Auth.Forget()
+	return d, nil
+}
+
+// recordsAtOnce is how many records one transaction deletes.
+const recordsAtOnce = 500
+
+// deleteRecords states that nothing of the directory exists any more, window by
+// window: groups first, so that no user has to be taken out of one.
+func (s *Server) deleteRecords(ctx context.Context, d *store.Directory, cause store.Cause) error {
+	for {
+		st := store.Statement{Org: d.Org, Directory: d.Key, Origin: store.OriginAdmin, Cause: cause}
+		err := s.Store.View(ctx, func(r store.Reader) error {
+			st.Groups, st.Users = nil, nil
+			groups, err := r.Groups(ctx, store.Query{Org: d.Org, Directory: &d.Key, Limit: recordsAtOnce})
+			if err != nil {
+				return err
+			}
+			for i := range groups.Items {
+				st.Groups = append(st.Groups, store.GroupStatement{Record: store.RecordKey{ID: groups.Items[i].ID}, Presence: store.Gone})
+			}
+			if len(st.Groups) > 0 {
+				return nil
+			}
+			users, err := r.Users(ctx, store.Query{Org: d.Org, Directory: &d.Key, Limit: recordsAtOnce})
+			for i := range users.Items {
+				st.Users = append(st.Users, store.UserStatement{Record: store.RecordKey{ID: users.Items[i].ID}, Presence: store.Gone})
+			}
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		if len(st.Users)+len(st.Groups) == 0 {
+			return nil
+		}
+		out, err := s.Reconciler.Reconcile(ctx, st)
+		if err != nil {
+			return err
+		}
+		if !out.Changed {
+			return fmt.Errorf("deleting %d records of directory %s changed nothing", len(st.Users)+len(st.Groups), d.Name)
+		}
+	}
+}
+
+// described is a directory in an event's data: never its secret.
+type described struct {
+	Name          string              `json:"name"`
+	Kind          store.DirectoryKind `json:"kind"`
+	Settings      store.Settings      `json:"settings"`
+	SecretChanged bool                `json:"secret_changed,omitempty"`
+}
+
+func describe(d *store.Directory) *described {
+	return &described{Name: d.Name, Kind: d.Kind, Settings: d.Settings}
+}
+
+func renderDirectory(d *store.Directory) openapi.Directory {
+	return openapi.Directory{
+		ID: string(d.ID), Name: d.Name, Kind: openapi.DirectoryKind(d.Kind),
+		Settings: renderSettings(&d.Settings), HasSecret: len(d.Secret) > 0,
+		CreatedAt: d.CreatedAt, UpdatedAt: d.UpdatedAt, SyncedAt: optional(d.SyncedAt),
+	}
+}
+
+// owners says which directory is which, to name the owner of a record.
+type owners map[store.Key]*store.Directory
+
+func ownersOf(ctx context.Context, r store.Reader, org store.Key) (owners, error) {
+	all, err := r.Directories(ctx, org)
+	if err != nil {
+		return nil, err
+	}
+	m := make(owners, len(all))
+	for i := range all {
+		m[all[i].Key] = &all[i]
+	}
+	return m, nil
+}
+
+// name is the directory's name and id; empty for internal records and for a
+// directory that is deleted.
+func (o owners) name(key store.Key) (name, id string) {
+	if d := o[key]; d != nil {
+		return d.Name, string(d.ID)
+	}
+	return "", ""
+}
+
+// internalOwner is what a filter calls the owner of internal records.
+const internalOwner = "internal"
+
+// ownerFilter finds the directory that a list is narrowed to.
+func ownerFilter(ctx context.Context, r store.Reader, ref *string) (*store.Key, error) {
+	if ref == nil {
+		return nil, nil
+	}
+	if *ref == internalOwner {
+		return new(store.Key), nil
+	}
+	d, err := r.Directory(ctx, orgOf(ctx), *ref)
+	if err != nil {
+		return nil, err
+	}
+	return &d.Key, nil
+}

@@ -1,0 +1,187 @@
+package admin
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/base64"
+	"strings"
+	"unicode"
+
+	"github.com/provost-scim/provost/openapi"
+	"github.com/provost-scim/provost/store"
+)
+
+// The TXT record by which a domain is proven (product page, "Domains").
+const (
+	challengeLabel  = "_provost-challenge."
+	challengePrefix = "provost-verification="
+)
+
+// ListDomains lists the claimed domains by name.
+func (s *Server) ListDomains(ctx context.Context, _ openapi.ListDomainsRequestObject) (openapi.ListDomainsResponseObject, error) {
+	out := openapi.ListDomains200JSONResponse{Items: []openapi.Domain{}}
+	err := s.Store.View(ctx, func(r store.Reader) error {
+		all, err := r.Domains(ctx, orgOf(ctx))
+		out.Items = out.Items[:0]
+		for i := range all {
+			out.Items = append(out.Items, renderDomain(&all[i]))
+		}
+		return err
+	})
+	return out, err
+}
+
+// AddDomain claims a domain and makes the challenge that proves it.
+func (s *Server) AddDomain(ctx context.Context, req openapi.AddDomainRequestObject) (openapi.AddDomainResponseObject, error) {
+	name, refused := foldDomain(req.Body.Name)
+	if refused != nil {
+		return nil, refused
+	}
+	now := s.now()
+	d := store.Domain{
+		ID: store.NewID(now), Org: orgOf(ctx), Name: name, State: store.DomainPending,
+		Challenge: newChallenge(), CreatedAt: now,
+	}
+	err := s.Store.Update(ctx, func(tx store.Tx) error {
+		d.Key = 0
+		if err := tx.SaveDomain(ctx, &d); err != nil {
+			return err
+		}
+		return s.logDomain(ctx, tx, store.EventDomainAdded, nil, &d)
+	})
+	return openapi.AddDomain201JSONResponse(renderDomain(&d)), err
+}
+
+// GetDomain returns a domain.
+func (s *Server) GetDomain(ctx context.Context, req openapi.GetDomainRequestObject) (openapi.GetDomainResponseObject, error) {
+	var out openapi.Domain
+	err := s.Store.View(ctx, func(r store.Reader) error {
+		d, err := r.Domain(ctx, orgOf(ctx), domainRef(req.Domain))
+		if err == nil {
+			out = renderDomain(d)
+		}
+		return err
+	})
+	return openapi.GetDomain200JSONResponse(out), err
+}
+
+// DeleteDomain gives a domain up.
+func (s *Server) DeleteDomain(ctx context.Context, req openapi.DeleteDomainRequestObject) (openapi.DeleteDomainResponseObject, error) {
+	err := s.Store.Update(ctx, func(tx store.Tx) error {
+		d, err := tx.Domain(ctx, orgOf(ctx), domainRef(req.Domain))
+		if err != nil {
+			return err
+		}
+		if err := tx.DeleteDomain(ctx, d.Org, d.Key); err != nil {
+			return err
+		}
+		return s.logDomain(ctx, tx, store.EventDomainDeleted, d, nil)
+	})
+	return openapi.DeleteDomain204Response{}, err
+}
+
+// VerifyDomain looks the challenge up now.
+func (s *Server) VerifyDomain(ctx context.Context, req openapi.VerifyDomainRequestObject) (openapi.VerifyDomainResponseObject, error) {
+	var d *store.Domain
+	err := s.Store.View(ctx, func(r store.Reader) (err error) {
+		d, err = r.Domain(ctx, orgOf(ctx), domainRef(req.Domain))
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	if d, err = s.Verify(ctx, d.Org, d.ID, causeOf(ctx, "DNS check")); err != nil {
+		return nil, err
+	}
+	return openapi.VerifyDomain200JSONResponse(renderDomain(d)), nil
+}
+
+// VouchDomain takes an owner's word for a domain. Vouching again changes nothing.
+func (s *Server) VouchDomain(ctx context.Context, req openapi.VouchDomainRequestObject) (openapi.VouchDomainResponseObject, error) {
+	var out openapi.Domain
+	err := s.Store.Update(ctx, func(tx store.Tx) error {
+		d, err := tx.Domain(ctx, orgOf(ctx), domainRef(req.Domain))
+		if err != nil {
+			return err
+		}
+		before := *d
+		if d.State != store.DomainVerified || !d.Vouched {
+			d.State, d.Vouched, d.VerifiedAt, d.Failures, d.LastError = store.DomainVerified, true, s.now(), 0, ""
+			if err := tx.SaveDomain(ctx, d); err != nil {
+				return err
+			}
+			if err := s.logDomain(ctx, tx, store.EventDomainVerified, &before, d); err != nil {
+				return err
+			}
+		}
+		out = renderDomain(d)
+		return nil
+	})
+	return openapi.VouchDomain200JSONResponse(out), err
+}
+
+func (s *Server) logDomain(ctx context.Context, tx store.Tx, typ string, before, after *store.Domain) error {
+	c := change{typ: typ, kind: "Domain"}
+	if before != nil {
+		c.org, c.id, c.before = before.Org, before.ID, describeDomain(before)
+	}
+	if after != nil {
+		c.org, c.id, c.after = after.Org, after.ID, describeDomain(after)
+	}
+	return s.log(ctx, tx, c)
+}
+
+func describeDomain(d *store.Domain) any {
+	return map[string]any{"name": d.Name, "state": d.State, "vouched": d.Vouched}
+}
+
+// domainRef lets a domain be named with a dot at its end.
+func domainRef(ref string) string { return strings.TrimSuffix(ref, ".") }
+
+func newChallenge() string {
+	var b [24]byte
+	if _, err := rand.Read(b[:]); err != nil {
+		panic(err) // crypto/rand never fails on a supported system
+	}
+	return base64.RawURLEncoding.EncodeToString(b[:])
+}
+
+// foldDomain is the form in which a domain is stored and compared. It must be a
+// name that people can have addresses in: at least two labels, of letters, digits
+// and hyphens, each of at most 63 bytes.
+func foldDomain(name string) (string, *store.Error) {
+	folded := strings.TrimSuffix(store.Fold(strings.TrimSpace(name)), ".")
+	refuse := func(why string) (string, *store.Error) {
+		return "", invalid("name", "such as example.com", "%q is no domain: %s", name, why)
+	}
+	if len(folded) > 253 {
+		return refuse("it is longer than 253 bytes")
+	}
+	labels := strings.Split(folded, ".")
+	if len(labels) < 2 {
+		return refuse("it has no dot")
+	}
+	for _, label := range labels {
+		if label == "" || len(label) > 63 || label[0] == '-' || label[len(label)-1] == '-' {
+			return refuse("a part is empty, too long, or begins or ends with a hyphen")
+		}
+		for _, c := range label {
+			if c != '-' && !unicode.In(c, unicode.Letter, unicode.Digit, unicode.Mark) {
+				return refuse("it may only have letters, digits, hyphens and dots")
+			}
+		}
+	}
+	if !strings.ContainsFunc(labels[len(labels)-1], unicode.IsLetter) {
+		return refuse("it is a number")
+	}
+	return folded, nil
+}
+
+func renderDomain(d *store.Domain) openapi.Domain {
+	return openapi.Domain{
+		ID: string(d.ID), Name: d.Name, State: openapi.DomainState(d.State), Vouched: d.Vouched,
+		RecordName: challengeLabel + d.Name, RecordValue: challengePrefix + d.Challenge,
+		Failures: d.Failures, LastError: d.LastError,
+		CreatedAt: d.CreatedAt, VerifiedAt: optional(d.VerifiedAt), CheckedAt: optional(d.CheckedAt),
+	}
+}

@@ -1,0 +1,147 @@
+package admin
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"sort"
+	"strings"
+	"unicode"
+
+	"github.com/provost-scim/provost/internal/auth"
+	"github.com/provost-scim/provost/openapi"
+	"github.com/provost-scim/provost/store"
+)
+
+// ListOrganizations lists all of them to a token of the whole instance, and its own
+// to another.
+func (s *Server) ListOrganizations(ctx context.Context, _ openapi.ListOrganizationsRequestObject) (openapi.ListOrganizationsResponseObject, error) {
+	out := openapi.OrganizationList{Items: []openapi.Organization{}}
+	p := auth.PrincipalOf(ctx)
+	err := s.Store.View(ctx, func(r store.Reader) error {
+		all, err := r.Organizations(ctx)
+		if err != nil {
+			return err
+		}
+		out.Items = out.Items[:0]
+		for i := range all {
+			if p.Org != 0 && p.Org != all[i].Key {
+				continue
+			}
+			o, err := renderOrganization(ctx, r, &all[i])
+			if err != nil {
+				return err
+			}
+			out.Items = append(out.Items, o)
+		}
+		return nil
+	})
+	sort.Slice(out.Items, func(i, j int) bool { return store.Fold(out.Items[i].Name) < store.Fold(out.Items[j].Name) })
+	return openapi.ListOrganizations200JSONResponse(out), err
+}
+
+// CreateOrganization creates one, with a token of the whole instance.
+func (s *Server) CreateOrganization(ctx context.Context, req openapi.CreateOrganizationRequestObject) (openapi.CreateOrganizationResponseObject, error) {
+	if auth.PrincipalOf(ctx).Org != 0 {
+		return nil, &store.Error{Code: store.CodeForbidden, Message: "this needs a token of the whole instance"}
+	}
+	name, err := checkName(req.Body.Name)
+	if err != nil {
+		return nil, err
+	}
+	now := s.now()
+	o := store.Organization{ID: store.NewID(now), Name: name, CreatedAt: now}
+	err = s.Store.Update(ctx, func(tx store.Tx) error {
+		o.Key = 0
+		if err := tx.CreateOrganization(ctx, &o); err != nil {
+			return err
+		}
+		return s.log(ctx, tx, change{
+			org: o.Key, typ: store.EventOrgCreated, kind: "Organization", id: o.ID,
+			after: map[string]string{"id": string(o.ID), "name": o.Name},
+		})
+	})
+	return openapi.CreateOrganization201JSONResponse{ID: string(o.ID), Name: o.Name, CreatedAt: o.CreatedAt}, err
+}
+
+// GetOrganization returns one.
+func (s *Server) GetOrganization(ctx context.Context, req openapi.GetOrganizationRequestObject) (openapi.GetOrganizationResponseObject, error) {
+	o, err := s.organization(ctx, req.Organization)
+	if err != nil {
+		return nil, err
+	}
+	var out openapi.Organization
+	err = s.Store.View(ctx, func(r store.Reader) error {
+		out, err = renderOrganization(ctx, r, o)
+		return err
+	})
+	return openapi.GetOrganization200JSONResponse(out), err
+}
+
+// renderOrganization also finds out whether it is ready for single sign-on: a
+// directory has synced and a domain is verified.
+func renderOrganization(ctx context.Context, r store.Reader, o *store.Organization) (openapi.Organization, error) {
+	out := openapi.Organization{ID: string(o.ID), Name: o.Name, CreatedAt: o.CreatedAt}
+	directories, err := r.Directories(ctx, o.Key)
+	if err != nil {
+		return out, err
+	}
+	domains, err := r.Domains(ctx, o.Key)
+	if err != nil {
+		return out, err
+	}
+	synced, verified := false, false
+	for i := range directories {
+		synced = synced || !directories[i].SyncedAt.IsZero()
+	}
+	for i := range domains {
+		verified = verified || domains[i].State == store.DomainVerified
+	}
+	out.SsoReady = synced && verified
+	return out, nil
+}
+
+// checkName bounds the name of an organization or a directory: it stands in paths
+// beside ids, so it must not look like one.
+func checkName(name string) (string, error) {
+	name = strings.TrimSpace(name)
+	switch {
+	case name == "":
+		return "", invalid("name", "", "name must not be blank")
+	case len(name) > 255 || len(store.Fold(name)) > 255:
+		return "", invalid("name", "", "name is longer than 255 bytes")
+	case store.ValidID(strings.ToLower(name)):
+		return "", invalid("name", "choose a name that people can tell apart", "name must not have the form of an id")
+	case strings.ContainsFunc(name, unicode.IsControl):
+		return "", invalid("name", "", "name must not contain control characters")
+	}
+	return name, nil
+}
+
+// change is what an event of this interface tells.
+type change struct {
+	org, directory store.Key
+	typ, kind      string
+	id             store.ID
+	before, after  any
+}
+
+// log appends the event of a change to the transaction that makes it.
+func (s *Server) log(ctx context.Context, tx store.Tx, c change) error {
+	data := map[string]any{}
+	if c.before != nil {
+		data["before"] = c.before
+	}
+	if c.after != nil {
+		data["after"] = c.after
+	}
+	text, err := json.Marshal(data)
+	if err != nil {
+		return fmt.Errorf("describe the change: %w", err)
+	}
+	now := s.now()
+	return tx.Append(ctx, []store.Event{{
+		ID: store.NewID(now), Org: c.org, Directory: c.directory, Type: c.typ, Version: store.EventVersion,
+		Kind: c.kind, Resource: c.id, Cause: causeOf(ctx, "REST"), Data: text, Time: now,
+	}})
+}

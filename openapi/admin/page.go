@@ -1,0 +1,95 @@
+package admin
+
+import (
+	"encoding/base64"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/provost-scim/provost/store"
+)
+
+// defaultLimit is how many items a page has unless the client says.
+const defaultLimit = 100
+
+func limitOf(limit *int) int {
+	if limit == nil {
+		return defaultLimit
+	}
+	return *limit
+}
+
+// Cursors name the place after which a list goes on. The first letter says which
+// list, so that the cursor of another is not taken for a place in this one.
+const (
+	cursorUsers    = "u"
+	cursorGroups   = "g"
+	cursorMembers  = "m"
+	cursorFindings = "f"
+	cursorRuns     = "r"
+	cursorItems    = "i"
+)
+
+func cursor(list string, place int64) string {
+	return base64.RawURLEncoding.EncodeToString([]byte(list + strconv.FormatInt(place, 10)))
+}
+
+// place reads a cursor of the given list; without one it is 0.
+func place(list string, given *string) (int64, error) {
+	if given == nil || *given == "" {
+		return 0, nil
+	}
+	text, err := base64.RawURLEncoding.DecodeString(*given)
+	if err == nil {
+		if number, ok := strings.CutPrefix(string(text), list); ok {
+			n, err := strconv.ParseInt(number, 10, 64)
+			if err == nil && n > 0 {
+				return n, nil
+			}
+		}
+	}
+	return 0, invalid("cursor", "pass the next_cursor of the page before, or none", "the cursor is not one of this list")
+}
+
+func memberCursor(m *store.Member) string {
+	kind := "u"
+	if m.Kind == store.KindGroup {
+		kind = "g"
+	}
+	return cursor(cursorMembers+kind, int64(m.Key))
+}
+
+func memberPlace(given *string) (store.Edge, error) {
+	if given == nil || *given == "" {
+		return store.Edge{}, nil
+	}
+	if n, err := place(cursorMembers+"u", given); err == nil {
+		return store.Edge{Kind: store.KindUser, Key: store.Key(n)}, nil
+	}
+	n, err := place(cursorMembers+"g", given)
+	return store.Edge{Kind: store.KindGroup, Key: store.Key(n)}, err
+}
+
+// cut takes the item too many, which was asked for to see whether there are more.
+func cut[T any](items []T, limit int) ([]T, bool) {
+	if len(items) > limit {
+		return items[:limit], true
+	}
+	return items, false
+}
+
+// optional is a time that may be none.
+func optional(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	return &t
+}
+
+func deref[T any](p *T) T {
+	if p == nil {
+		var zero T
+		return zero
+	}
+	return *p
+}

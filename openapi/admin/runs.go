@@ -1,0 +1,213 @@
+package admin
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"github.com/provost-scim/provost/openapi"
+	"github.com/provost-scim/provost/store"
+)
+
+// runFindings is how many findings an answer about one run carries.
+const runFindings = 1000
+
+// CreatePlan begins a plan.
+func (s *Server) CreatePlan(ctx context.Context, req openapi.CreatePlanRequestObject) (openapi.CreatePlanResponseObject, error) {
+	run, err := s.Runs.Plan(ctx, orgOf(ctx), req.Directory, causeOf(ctx, "plan"))
+	if err != nil {
+		return nil, err
+	}
+	return openapi.CreatePlan202JSONResponse(renderRun(run)), nil
+}
+
+// StartRun begins a run, or applies a plan.
+func (s *Server) StartRun(ctx context.Context, req openapi.StartRunRequestObject) (openapi.StartRunResponseObject, error) {
+	var plan store.ID
+	if req.Body != nil {
+		plan = store.ID(req.Body.Plan)
+	}
+	run, err := s.Runs.Start(ctx, orgOf(ctx), req.Directory, plan, causeOf(ctx, "sync run"))
+	if err != nil {
+		return nil, err
+	}
+	return openapi.StartRun202JSONResponse(renderRun(run)), nil
+}
+
+// ApproveRun lets a held run go on.
+func (s *Server) ApproveRun(ctx context.Context, req openapi.ApproveRunRequestObject) (openapi.ApproveRunResponseObject, error) {
+	run, err := s.Runs.Approve(ctx, orgOf(ctx), store.ID(req.Run), "", causeOf(ctx, "approved"))
+	if err != nil {
+		return nil, err
+	}
+	return openapi.ApproveRun202JSONResponse(renderRun(run)), nil
+}
+
+// DiscardRun ends a plan or a held run.
+func (s *Server) DiscardRun(ctx context.Context, req openapi.DiscardRunRequestObject) (openapi.DiscardRunResponseObject, error) {
+	run, err := s.Runs.Discard(ctx, orgOf(ctx), store.ID(req.Run), causeOf(ctx, "discarded"))
+	if err != nil {
+		return nil, err
+	}
+	return openapi.DiscardRun200JSONResponse(renderRun(run)), nil
+}
+
+// ListRuns lists a page of a directory's runs, newest first.
+func (s *Server) ListRuns(ctx context.Context, req openapi.ListRunsRequestObject) (openapi.ListRunsResponseObject, error) {
+	before, err := place(cursorRuns, req.Params.Cursor)
+	if err != nil {
+		return nil, err
+	}
+	out := openapi.RunList{Items: []openapi.Run{}}
+	limit := limitOf(req.Params.Limit)
+	err = s.Store.View(ctx, func(r store.Reader) error {
+		d, err := r.Directory(ctx, orgOf(ctx), req.Directory)
+		if err != nil {
+			return err
+		}
+		runs, err := r.Runs(ctx, store.RunQuery{Org: d.Org, Directory: &d.Key, Before: store.Key(before), Limit: limit + 1})
+		if err != nil {
+			return err
+		}
+		runs, more := cut(runs, limit)
+		out.Items = out.Items[:0]
+		for i := range runs {
+			out.Items = append(out.Items, renderRun(&runs[i]))
+		}
+		if more {
+			out.NextCursor = cursor(cursorRuns, int64(runs[limit-1].Key))
+		}
+		return nil
+	})
+	return openapi.ListRuns200JSONResponse(out), err
+}
+
+// GetRun returns a run; a held one says why.
+func (s *Server) GetRun(ctx context.Context, req openapi.GetRunRequestObject) (openapi.GetRunResponseObject, error) {
+	var out openapi.Run
+	err := s.Store.View(ctx, func(r store.Reader) error {
+		run, err := r.Run(ctx, orgOf(ctx), store.ID(req.Run))
+		if err != nil {
+			return err
+		}
+		out = renderRun(run)
+		held := run.State == store.RunHeld
+		if !held && !deref(req.Params.Findings) {
+			return nil
+		}
+		found, err := r.Findings(ctx, store.FindingQuery{Org: run.Org, Directory: &run.Directory, Run: run.Key, Limit: runFindings})
+		if err != nil {
+			return err
+		}
+		if held {
+			out.HoldReason = holdReason(found)
+		}
+		if deref(req.Params.Findings) {
+			list, err := renderFindings(ctx, r, found)
+			if err != nil {
+				return err
+			}
+			out.Findings = &list
+		}
+		return nil
+	})
+	return openapi.GetRun200JSONResponse(out), err
+}
+
+// holdReason is what the guard said (rule 6).
+func holdReason(found []store.Finding) string {
+	var said []string
+	for i := range found {
+		if found[i].Rule == store.RuleGuard {
+			said = append(said, found[i].Sentence)
+		}
+	}
+	return strings.Join(said, "; ")
+}
+
+// ListRunItems lists a page of what is staged.
+func (s *Server) ListRunItems(ctx context.Context, req openapi.ListRunItemsRequestObject) (openapi.ListRunItemsResponseObject, error) {
+	after, err := place(cursorItems, req.Params.Cursor)
+	if err != nil {
+		return nil, err
+	}
+	out := openapi.RunItemList{Items: []openapi.RunItem{}}
+	limit := limitOf(req.Params.Limit)
+	err = s.Store.View(ctx, func(r store.Reader) error {
+		run, err := r.Run(ctx, orgOf(ctx), store.ID(req.Run))
+		if err != nil {
+			return err
+		}
+		staged, err := r.StagedPage(ctx, run.Key, store.Kind(deref(req.Params.Type)), after, limit+1)
+		if err != nil {
+			return err
+		}
+		staged, more := cut(staged, limit)
+		out.Items = out.Items[:0]
+		for i := range staged {
+			item, err := renderItem(&staged[i])
+			if err != nil {
+				return err
+			}
+			out.Items = append(out.Items, item)
+		}
+		if more {
+			out.NextCursor = cursor(cursorItems, staged[limit-1].Seq)
+		}
+		return nil
+	})
+	return openapi.ListRunItems200JSONResponse(out), err
+}
+
+func renderItem(row *store.Staged) (openapi.RunItem, error) {
+	out := openapi.RunItem{Type: string(row.Kind), ExternalID: row.ExternalID, DN: row.DN}
+	switch {
+	case row.Presence == store.Gone:
+		out.Change = openapi.RunItemChangeGone
+	case row.Presence == store.Left:
+		out.Change = openapi.RunItemChangeOutOfScope
+	case row.Known:
+		out.Change = openapi.RunItemChangeUpdate
+	default:
+		out.Change = openapi.RunItemChangeCreate
+	}
+	if len(row.Body) == 0 {
+		return out, nil
+	}
+	if row.Kind == store.KindUser {
+		var u store.StagedUser
+		if err := json.Unmarshal(row.Body, &u); err != nil {
+			return out, fmt.Errorf("read staged user %s: %w", row.ExternalID, err)
+		}
+		out.UserName, out.DisplayName, out.Active = u.Attributes.UserName, u.Attributes.DisplayName, u.Active
+		return out, nil
+	}
+	var g store.StagedGroup
+	if err := json.Unmarshal(row.Body, &g); err != nil {
+		return out, fmt.Errorf("read staged group %s: %w", row.ExternalID, err)
+	}
+	members := len(g.Members)
+	out.DisplayName, out.Members = g.DisplayName, &members
+	return out, nil
+}
+
+func renderRun(run *store.Run) openapi.Run {
+	out := openapi.Run{
+		ID: string(run.ID), Directory: run.DirectoryName,
+		State: openapi.RunState(run.State), Phase: openapi.RunPhase(run.Phase), Apply: run.Apply,
+		ApprovedBy: run.ApprovedBy, Error: run.Error,
+		Counts:   openapi.RunCounts{Users: openapi.Counts(run.Counts.Users), Groups: openapi.Counts(run.Counts.Groups)},
+		Progress: openapi.RunProgress(run.Progress), Phases: []openapi.PhaseTime{}, Plan: run.Plan,
+		Cause:     renderCause(run.Cause),
+		CreatedAt: run.CreatedAt, StartedAt: optional(run.StartedAt), FinishedAt: optional(run.FinishedAt),
+	}
+	for _, p := range run.Phases {
+		out.Phases = append(out.Phases, openapi.PhaseTime{Phase: openapi.RunPhase(p.Phase), Start: p.Start, Seconds: p.Seconds})
+	}
+	return out
+}
+
+func renderCause(c store.Cause) *openapi.Cause {
+	return &openapi.Cause{Actor: openapi.Actor(c.Actor), Reason: c.Reason, Run: string(c.Run), Request: c.Request}
+}

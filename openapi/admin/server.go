@@ -1,0 +1,142 @@
+package admin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/labstack/echo/v4"
+	"github.com/swaggest/swgui/v5emb"
+
+	"github.com/provost-scim/provost/internal/auth"
+	"github.com/provost-scim/provost/openapi"
+	"github.com/provost-scim/provost/store"
+	"github.com/provost-scim/provost/sync/reconcile"
+)
+
+// Base is the path under which the interface is served, and Docs that of its page
+// for people.
+const (
+	Base = "/api/v1"
+	Docs = "/docs"
+)
+
+// Runs starts and decides on the runs of directories that are pulled. sync/run's
+// engine is one.
+type Runs interface {
+	// Plan begins to read a directory, given by name or id, and to stage what differs.
+	Plan(ctx context.Context, org store.Key, directory string, cause store.Cause) (*store.Run, error)
+	// Start begins a run, of a plan if one is named.
+	Start(ctx context.Context, org store.Key, directory string, plan store.ID, cause store.Cause) (*store.Run, error)
+	// Approve lets a held run go on. stageHash, if given, is that of the stage which
+	// the person has looked at.
+	Approve(ctx context.Context, org store.Key, run store.ID, stageHash string, cause store.Cause) (*store.Run, error)
+	// Discard ends a plan or a held run.
+	Discard(ctx context.Context, org store.Key, run store.ID, cause store.Cause) (*store.Run, error)
+}
+
+// Options are what the handlers work with. Those without a default are required.
+type Options struct {
+	Store      store.Store
+	Reconciler *reconcile.Reconciler
+	Auth       *auth.Authenticator
+	Runs       Runs
+
+	// Verify looks a domain's challenge up in DNS now and saves the result with its
+	// event.
+	Verify func(ctx context.Context, org store.Key, domain store.ID, cause store.Cause) (*store.Domain, error)
+	// Keep makes all users and groups of a directory internal (rule 1). It may be
+	// called again after it failed half-way.
+	Keep func(ctx context.Context, org, directory store.Key, cause store.Cause) error
+	// CheckLDAP refuses settings that could never work, without connecting. The
+	// Field of its errors is the setting's name.
+	CheckLDAP func(ctx context.Context, settings store.LDAP, secret string) error
+	// Seal encrypts the bind password of a directory, and Open decrypts it.
+	Seal func(plain []byte, directory store.ID) ([]byte, error)
+	Open func(sealed []byte, directory store.ID) ([]byte, error)
+
+	Clock   func() time.Time // time.Now
+	Log     *slog.Logger     // slog.Default()
+	Timeout time.Duration    // of a request that is no stream, 30 s
+	Poll    time.Duration    // between looks at the log for streams of events, 1 s
+	Streams int              // of events at a time, 100
+}
+
+// maxBody is the most bytes of a request's body.
+const maxBody = 1 << 20
+
+// Server is the REST interface as an [http.Handler] for [Base] and [Docs].
+type Server struct {
+	Options
+	echo       *echo.Echo
+	operations map[string]*operation // by method and echo path
+	streams    chan struct{}
+	closing    chan struct{}
+}
+
+var _ openapi.StrictServerInterface = (*Server)(nil)
+
+// New returns the REST interface. It fails only if an option is missing or the
+// embedded specification is broken.
+func New(o Options) (*Server, error) {
+	if o.Store == nil || o.Reconciler == nil || o.Auth == nil || o.Runs == nil || o.Verify == nil ||
+		o.Keep == nil || o.CheckLDAP == nil || o.Seal == nil || o.Open == nil {
+		return nil, errors.New("the REST interface lacks a required option")
+	}
+	if o.Clock == nil {
+		o.Clock = time.Now
+	}
+	if o.Log == nil {
+		o.Log = slog.Default()
+	}
+	if o.Timeout <= 0 {
+		o.Timeout = 30 * time.Second
+	}
+	if o.Poll <= 0 {
+		o.Poll = time.Second
+	}
+	if o.Streams <= 0 {
+		o.Streams = 100
+	}
+	doc, err := openapi.GetSpec()
+	if err != nil {
+		return nil, fmt.Errorf("read the embedded specification: %w", err)
+	}
+	published, err := doc.MarshalJSON()
+	if err != nil {
+		return nil, fmt.Errorf("write the specification as JSON: %w", err)
+	}
+	s := &Server{
+		Options: o, echo: echo.New(), operations: operationsOf(doc),
+		streams: make(chan struct{}, o.Streams), closing: make(chan struct{}),
+	}
+	e := s.echo
+	e.Binder = jsonBinder{}
+	e.HTTPErrorHandler = s.renderError
+	e.Pre(routeEscaped)
+	e.Use(s.identify, s.recoverPanic)
+
+	e.GET(Base+"/openapi.json", func(c echo.Context) error {
+		return c.JSONBlob(http.StatusOK, published)
+	})
+	docs := v5emb.New("Provost", Base+"/openapi.json", Docs+"/")
+	e.GET(Docs, func(c echo.Context) error { return c.Redirect(http.StatusMovedPermanently, Docs+"/") })
+	e.GET(Docs+"/*", echo.WrapHandler(docs))
+
+	api := e.Group(Base, o.Auth.AdminOnly, s.authorize, s.limitTime, s.chooseOrganization, s.validate)
+	openapi.RegisterHandlers(api, openapi.NewStrictHandler(s, nil))
+	return s, nil
+}
+
+// ServeHTTP serves [Base] and [Docs].
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.echo.ServeHTTP(w, r) }
+
+// Close ends the streams of events, so that an [http.Server] can shut down. It is
+// called once.
+func (s *Server) Close() { close(s.closing) }
+
+// now is the clock's time as it is stored.
+func (s *Server) now() time.Time { return s.Clock().UTC().Truncate(time.Microsecond) }
