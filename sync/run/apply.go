@@ -1,0 +1,108 @@
+package run
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/provost-scim/provost/store"
+)
+
+// apply applies the windows that have not been applied yet, in order. A window and
+// its checkpoint are one transaction.
+func (w *worker) apply(ctx context.Context) (store.RunPhase, error) {
+	for {
+		phase := store.PhaseApply
+		err := w.insist(ctx, func(tx store.Tx, run *store.Run) error {
+			if run.NextWindow < run.Windows {
+				return w.applyWindow(ctx, tx, run)
+			}
+			phase = store.PhasePublish
+			enter(run, phase, w.e.now())
+			return tx.SaveRun(ctx, run)
+		})
+		if err != nil {
+			return "", fmt.Errorf("apply the stage: %w", err)
+		}
+		if phase != store.PhaseApply {
+			return phase, nil
+		}
+	}
+}
+
+func (w *worker) applyWindow(ctx context.Context, tx store.Tx, run *store.Run) error {
+	rows, err := tx.StagedWindow(ctx, run.Key, run.NextWindow)
+	if err != nil {
+		return err
+	}
+	of, err := newWindow(run, w.cause, rows)
+	if err != nil {
+		return err
+	}
+	if len(of.users)+len(of.groups) > 0 {
+		out, err := w.e.reconciler.ReconcileTx(ctx, tx, of.statement)
+		if err != nil {
+			return err
+		}
+		of.results = out.Results
+	}
+	if len(of.invalid) > 0 {
+		if err := tx.Open(ctx, of.findings(run, w.e.now())); err != nil {
+			return err
+		}
+	}
+	of.count(&run.Counts)
+	run.NextWindow++
+	run.Progress.Applied += len(rows)
+	return tx.SaveRun(ctx, run)
+}
+
+// publish brings effective membership up to date in steps, once, after every
+// window: so nobody loses access for the length of a window, and the cap does not
+// depend on the order of entries. Then the run has succeeded.
+func (w *worker) publish(ctx context.Context) (store.RunPhase, error) {
+	for more := true; more; {
+		err := w.insist(ctx, func(tx store.Tx, run *store.Run) error {
+			var err error
+			_, more, err = w.e.reconciler.PublishTx(ctx, tx, store.Publication{Org: run.Org, Cause: w.cause, Rows: w.e.opt.PublishRows}, run.Key)
+			return err
+		})
+		if err != nil {
+			return "", fmt.Errorf("publish effective membership: %w", err)
+		}
+	}
+	if err := w.insist(ctx, w.succeed(ctx)); err != nil {
+		return "", fmt.Errorf("finish the run: %w", err)
+	}
+	return store.PhaseDone, nil
+}
+
+// entryRules are the rules whose findings are seen again by every run while what
+// caused them lasts: what was not applied is always staged again.
+var entryRules = []string{
+	store.RuleInvalidEntry, store.RuleDuplicate, store.RuleUnverifiedDomain, store.RuleStateKept, store.RuleUnknownMember,
+}
+
+func (w *worker) succeed(ctx context.Context) func(store.Tx, *store.Run) error {
+	return func(tx store.Tx, run *store.Run) error {
+		now := w.e.now()
+		run.State, run.FinishedAt = store.RunSucceeded, now
+		enter(run, store.PhaseDone, now)
+		if err := tx.ResolveFindings(ctx, run.Directory, run.Key, entryRules, now); err != nil {
+			return err
+		}
+		if err := w.e.resolveGuard(ctx, tx, run); err != nil {
+			return err
+		}
+		if err := tx.ClearStage(ctx, run.Key); err != nil {
+			return err
+		}
+		if err := tx.SaveRun(ctx, run); err != nil {
+			return err
+		}
+		_, err := tx.Apply(ctx, &store.ChangeSet{
+			Org: run.Org, Directory: run.Directory, Cause: w.cause, Now: now, Cap: w.e.reconciler.Cap(), Synced: true,
+			Events: []store.Event{w.e.event(run, store.EventRunSucceeded, w.cause)},
+		})
+		return err
+	}
+}

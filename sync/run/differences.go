@@ -1,0 +1,301 @@
+package run
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/provost-scim/provost/store"
+)
+
+// Invalid is the presence of a staged entry that cannot become a record: its body
+// is an [InvalidEntry], and applying it opens a finding and changes nothing.
+const Invalid store.Presence = "invalid"
+
+// InvalidEntry is the body of a staged row whose presence is [Invalid].
+type InvalidEntry struct {
+	Name     string `json:"name,omitempty"`
+	Sentence string `json:"sentence"`
+}
+
+func (r *reading) stageUser(n *node, body store.StagedUser, content []byte, manager, dn string) error {
+	encoded, err := json.Marshal(body)
+	if err != nil {
+		return fmt.Errorf("encode the user %q: %w", n.id, err)
+	}
+	return r.stager.add(store.Staged{
+		Phase: store.StageUsers, Kind: store.KindUser, ExternalID: n.id, Body: encoded,
+		Hash: slices.Clone(content), Keys: body.Attributes.IdentityKeys(), Weight: 1,
+		Manager: manager, DN: strings.Clone(dn), Known: n.is(known),
+	})
+}
+
+func (r *reading) stageInvalid(phase store.StagePhase, kind store.Kind, id, dn, name, why string) error {
+	encoded, err := json.Marshal(InvalidEntry{Name: name, Sentence: why})
+	if err != nil {
+		return fmt.Errorf("encode an invalid entry: %w", err)
+	}
+	return r.stager.add(store.Staged{
+		Phase: phase, Kind: kind, ExternalID: id, Presence: Invalid, Body: encoded, Weight: 1, DN: strings.Clone(dn),
+	})
+}
+
+// invalidRecord names an entry that cannot become a record: by its stable id, else
+// by its DN, shortened so that it can be indexed.
+func invalidRecord(id, dn string) string {
+	const longest = 400
+	if id != "" || len(dn) <= longest {
+		if id != "" {
+			return id
+		}
+		return dn
+	}
+	sum := sha256.Sum256([]byte(dn))
+	return strings.ToValidUTF8(dn[:longest], "") + " " + hex.EncodeToString(sum[:8])
+}
+
+// stageGroups compares every group in scope, now that its members are known.
+func (r *reading) stageGroups() error {
+	for i := range r.graph.groups {
+		g := &r.graph.groups[i]
+		if !g.within {
+			continue
+		}
+		if g.node != none {
+			r.index.nodes[g.node].flags |= within
+		}
+		id := ""
+		if g.node != none {
+			id = r.index.nodes[g.node].id
+		}
+		if g.invalid != "" {
+			if err := r.stageInvalid(store.StageGroups, store.KindGroup, id, g.dn, g.name, g.invalid); err != nil {
+				return err
+			}
+			continue
+		}
+		if err := r.stageGroup(&r.index.nodes[g.node], g); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r *reading) stageGroup(n *node, g *group) error {
+	nodes, unread := r.graph.members(g)
+	r.unread += unread
+	members := make([]string, len(nodes))
+	for i, m := range nodes {
+		members[i] = r.index.nodes[m].id
+	}
+	slices.Sort(members)
+	members = slices.Compact(members)
+	content := r.hash.group(g.name, g.description, members)
+	if n.is(known|hashed) && n.hash == withManager(content[:], "") && !n.is(outOfScope) {
+		r.counts.Groups.Unchanged++
+		return nil
+	}
+	encoded, err := json.Marshal(store.StagedGroup{DisplayName: g.name, Description: g.description, Members: members})
+	if err != nil {
+		return fmt.Errorf("encode the group %q: %w", n.id, err)
+	}
+	return r.stager.add(store.Staged{
+		Phase: store.StageGroups, Kind: store.KindGroup, ExternalID: n.id, Body: encoded, Hash: content[:],
+		Keys: []string{store.Fold(g.name)}, Weight: max(len(members), 1), DN: g.dn, Known: n.is(known),
+	})
+}
+
+// stageManagers stages users whose entry is what it was, but whose manager's DN has
+// come to name another entry. They were not staged when they were read, so they are
+// restated from what is stored, which is what their entry says.
+func (r *reading) stageManagers(ctx context.Context) error {
+	managers := map[string]string{} // by the user's stable id
+	var users []int32
+	for _, d := range r.deferred {
+		n := &r.index.nodes[d.node]
+		if d.staged {
+			continue
+		}
+		manager := r.manager(d.manager)
+		if n.hash != withManager(n.hash[:contentSize], manager) {
+			managers[n.id] = manager
+			users = append(users, d.node)
+		}
+	}
+	for batch := range slices.Chunk(users, 500) {
+		if err := r.restate(ctx, batch, managers); err != nil {
+			return fmt.Errorf("restate users whose manager is another: %w", err)
+		}
+	}
+	return nil
+}
+
+// manager returns the stable id of the entry that bears an interned DN, or "".
+func (r *reading) manager(dn int32) string {
+	if m := r.graph.bearer[dn]; m != none {
+		return r.index.nodes[m].id
+	}
+	return ""
+}
+
+func (r *reading) restate(ctx context.Context, nodes []int32, managers map[string]string) error {
+	var stored []store.User
+	err := r.w.e.store.View(ctx, func(v store.Reader) error {
+		stored = stored[:0]
+		refs := make([]store.MemberRef, len(nodes))
+		for i, n := range nodes {
+			refs[i] = store.MemberRef{ExternalID: r.index.nodes[n].id}
+		}
+		edges, err := v.Resolve(ctx, r.directory.Org, r.directory.Key, refs)
+		if err != nil {
+			return err
+		}
+		keys := make([]store.Key, 0, len(refs))
+		for _, edge := range edges {
+			if edge.Kind == store.KindUser {
+				keys = append(keys, edge.Key)
+			}
+		}
+		slices.Sort(keys)
+		ids, err := v.IDs(ctx, r.directory.Org, store.KindUser, keys)
+		if err != nil {
+			return err
+		}
+		for _, key := range keys {
+			user, err := v.User(ctx, r.directory.Org, string(ids[key]))
+			if store.CodeOf(err) == store.CodeNotFound {
+				continue // deleted since; the next run sees it
+			}
+			if err != nil {
+				return err
+			}
+			stored = append(stored, *user)
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	for i := range stored {
+		u := &stored[i]
+		n := &r.index.nodes[r.index.at(store.KindUser, u.ExternalID)]
+		a := u.Attributes
+		if a.Enterprise != nil {
+			enterprise := *a.Enterprise
+			enterprise.Manager = nil
+			a.Enterprise = &enterprise
+		}
+		body := store.StagedUser{Active: &u.Stated, Attributes: a}
+		if err := r.stageUser(n, body, n.hash[:contentSize], managers[n.id], ""); err != nil {
+			return err
+		}
+		r.counts.Users.Unchanged--
+	}
+	return nil
+}
+
+// amend sets the managers of staged users whose entries came before their
+// managers'.
+func (r *reading) amend(ctx context.Context) error {
+	batch := map[string]string{}
+	write := func() error {
+		err := r.w.update(ctx, func(tx store.Tx, run *store.Run) error {
+			return tx.AmendManagers(ctx, run.Key, batch)
+		})
+		clear(batch)
+		return err
+	}
+	for _, d := range r.deferred {
+		manager := r.manager(d.manager)
+		if !d.staged || manager == "" {
+			continue
+		}
+		batch[r.index.nodes[d.node].id] = manager
+		if len(batch) >= r.w.e.opt.BatchRows {
+			if err := write(); err != nil {
+				return err
+			}
+		}
+	}
+	if len(batch) > 0 {
+		return write()
+	}
+	return nil
+}
+
+// lookupBatch is how many stable ids one call of [Source.Lookup] asks for.
+const lookupBatch = 5_000
+
+// stageMissing stages records that are stored and were not read in scope (rule 7).
+// A stored record whose entry was read is known to exist; the others are looked up.
+func (r *reading) stageMissing(ctx context.Context) error {
+	var missing []int32
+	look := func() error {
+		ids := make([]string, len(missing))
+		for i, n := range missing {
+			ids[i] = r.index.nodes[n].id
+		}
+		exist, err := r.source.Lookup(ctx, ids)
+		if err != nil {
+			return sourceError{err}
+		}
+		for _, i := range missing {
+			n := &r.index.nodes[i]
+			dn, ok := exist[n.id]
+			if err := r.stageAway(n, ok, dn); err != nil {
+				return err
+			}
+		}
+		missing = missing[:0]
+		return nil
+	}
+	for i := range r.index.nodes {
+		n := &r.index.nodes[i]
+		switch {
+		case !n.is(known) || n.is(within):
+		case n.is(read):
+			if err := r.stageAway(n, true, ""); err != nil {
+				return err
+			}
+		default:
+			if missing = append(missing, int32(i)); len(missing) == lookupBatch {
+				if err := look(); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	if len(missing) > 0 {
+		return look()
+	}
+	return nil
+}
+
+// stageAway stages a record that left the scope or is gone.
+func (r *reading) stageAway(n *node, exists bool, dn string) error {
+	row := store.Staged{Phase: store.StageGone, Kind: store.KindGroup, ExternalID: n.id, Presence: store.Gone, Weight: 1, DN: strings.Clone(dn), Known: true}
+	if n.is(isUser) {
+		row.Kind = store.KindUser
+	}
+	switch {
+	case exists && n.is(outOfScope):
+		return nil // as it was
+	case exists:
+		row.Presence = store.Left
+		if n.is(isUser) {
+			r.losses.deactivates(n)
+		} else {
+			r.losses.groupsRemoved++
+		}
+	case !r.directory.Settings.ReplicateState:
+	case n.is(isUser):
+		r.losses.usersDeleted++
+	default:
+		r.losses.groupsRemoved++
+	}
+	return r.stager.add(row)
+}

@@ -1,0 +1,159 @@
+package run
+
+import (
+	"context"
+	"errors"
+	"iter"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/provost-scim/provost/store"
+	"github.com/provost-scim/provost/sync/reconcile"
+)
+
+// Complete is the error that a [Source] yields last, with no entry, when every
+// entry was read. A sequence that ends in any other way was not complete.
+var Complete = errors.New("the directory was read completely") //nolint:staticcheck // it is a message that ends a stream, as io.EOF is
+
+// Source is one directory, opened with its settings of the moment.
+type Source interface {
+	// Entries reads the directory: every group, then every user, then [Complete] or
+	// another error. Entries may share the memory of what they were read from, except
+	// ExternalID; what the engine keeps it copies.
+	Entries(ctx context.Context) iter.Seq2[store.Entry, error]
+	// Lookup says which stable ids still exist anywhere, whatever scope and filters
+	// (rule 7): it returns their present DNs. An answer that may be incomplete is an
+	// error.
+	Lookup(ctx context.Context, ids []string) (map[string]string, error)
+}
+
+// Options configure an [Engine]. Open, DNKey and Owner are required.
+type Options struct {
+	// Open connects a directory with its settings and its secret.
+	Open func(ctx context.Context, d *store.Directory) (Source, error)
+	// DNKey gives equal names of an entry equal keys within this process.
+	DNKey func(name string) [16]byte
+	// Owner names this process among all that share the store.
+	Owner string
+
+	Clock  func() time.Time // nil: time.Now
+	Logger *slog.Logger     // nil: nothing is logged
+
+	Lease   time.Duration // how long a silent worker keeps its run; 0: 30 s
+	Poll    time.Duration // longest wait before looking for runs of other processes; 0: 5 s
+	Workers int           // runs at a time; 0: 2
+
+	// The sizes of transactions. On SQLite, where a push waits for each, they should
+	// be about a fifth of the defaults.
+	BatchRows     int // rows appended to a stage; 0: 2,000
+	WindowRecords int // records of a window; 0: 1,000
+	WindowRefs    int // member references of a window; 0: 10,000
+	PublishRows   int // effective rows compared in a step of publishing; 0: 20,000
+}
+
+func (o *Options) setDefaults() {
+	if o.Clock == nil {
+		o.Clock = time.Now
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	for _, d := range []struct {
+		field *time.Duration
+		value time.Duration
+	}{{&o.Lease, 30 * time.Second}, {&o.Poll, 5 * time.Second}} {
+		if *d.field <= 0 {
+			*d.field = d.value
+		}
+	}
+	for _, n := range []struct {
+		field *int
+		value int
+	}{{&o.Workers, 2}, {&o.BatchRows, 2_000}, {&o.WindowRecords, 1_000}, {&o.WindowRefs, 10_000}, {&o.PublishRows, 20_000}} {
+		if *n.field <= 0 {
+			*n.field = n.value
+		}
+	}
+}
+
+// Engine schedules and works runs.
+type Engine struct {
+	store      store.Store
+	reconciler *reconcile.Reconciler
+	opt        Options
+	wakeup     chan struct{} // holds one signal that there may be something to do
+}
+
+// New returns an engine that does nothing before [Engine.Run].
+func New(s store.Store, r *reconcile.Reconciler, o Options) *Engine {
+	o.setDefaults()
+	return &Engine{store: s, reconciler: r, opt: o, wakeup: make(chan struct{}, 1)}
+}
+
+// Run starts scheduled runs and works whatever run waits for a worker, until ctx
+// ends; then it hands its runs back and returns when every goroutine has ended.
+// Failures of the database are logged and tried again.
+func (e *Engine) Run(ctx context.Context) {
+	var workers sync.WaitGroup
+	defer workers.Wait()
+	slots := make(chan struct{}, e.opt.Workers)
+	for ctx.Err() == nil {
+		wait := e.opt.Poll
+		if next, err := e.schedule(ctx); err != nil {
+			e.complain(ctx, "start scheduled runs", err)
+		} else if !next.IsZero() {
+			wait = min(wait, max(next.Sub(e.now()), time.Millisecond))
+		}
+		for ctx.Err() == nil && len(slots) < cap(slots) {
+			claimed, err := e.claim(ctx)
+			if err != nil {
+				e.complain(ctx, "claim a run", err)
+			}
+			if claimed == nil {
+				break
+			}
+			slots <- struct{}{}
+			workers.Go(func() {
+				e.work(ctx, claimed)
+				<-slots
+				e.wake()
+			})
+		}
+		timer := time.NewTimer(wait)
+		select {
+		case <-ctx.Done():
+		case <-e.wakeup:
+		case <-timer.C:
+		}
+		timer.Stop()
+	}
+}
+
+func (e *Engine) claim(ctx context.Context) (run *store.Run, err error) {
+	err = e.store.Update(ctx, func(tx store.Tx) error {
+		run, err = tx.ClaimRun(ctx, e.opt.Owner, e.opt.Lease)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return run, nil
+}
+
+// wake makes Run look for something to do. It never blocks.
+func (e *Engine) wake() {
+	select {
+	case e.wakeup <- struct{}{}:
+	default:
+	}
+}
+
+// now is the time as both engines store it.
+func (e *Engine) now() time.Time { return e.opt.Clock().UTC().Truncate(time.Microsecond) }
+
+func (e *Engine) complain(ctx context.Context, doing string, err error) {
+	if ctx.Err() == nil {
+		e.opt.Logger.ErrorContext(ctx, "could not "+doing, "error", err)
+	}
+}

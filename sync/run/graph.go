@@ -1,0 +1,242 @@
+package run
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/provost-scim/provost/store"
+)
+
+// none stands for a node or group that was not read.
+const none int32 = -1
+
+// graph is who names whom in a directory. Names are interned as they are read, and
+// mean the entry that bears them when everything has been read.
+type graph struct {
+	key    func(string) [16]byte
+	dns    map[[16]byte]int32
+	bearer []int32          // by interned DN: the node of the entry
+	names  map[string]int32 // folded values of memberUid
+	named  []int32          // by interned name: the node of the user
+	groups []group
+	bySID  map[string]int32 // index in groups
+	byNode map[int32]int32  // index in groups
+}
+
+// group is one group as it was read. It is staged when its members are known.
+type group struct {
+	node        int32
+	dnKey       int32 // interned
+	dn          string
+	name        string
+	description string
+	invalid     string  // why it cannot become a record
+	members     []int32 // interned DNs
+	uids        []int32 // interned names
+	primary     []int32 // nodes of users whose primary group it is
+	within      bool    // in scope
+}
+
+func newGraph(key func(string) [16]byte, entries int) *graph {
+	return &graph{
+		key: key, dns: make(map[[16]byte]int32, entries), bearer: make([]int32, 0, entries),
+		names: map[string]int32{}, bySID: map[string]int32{}, byNode: map[int32]int32{},
+	}
+}
+
+// intern returns the number of a DN.
+func (g *graph) intern(dn string) int32 {
+	k := g.key(dn)
+	i, ok := g.dns[k]
+	if !ok {
+		i = int32(len(g.bearer))
+		g.dns[k] = i
+		g.bearer = append(g.bearer, none)
+	}
+	return i
+}
+
+// addGroup keeps a group's entry.
+func (g *graph) addGroup(e *store.Entry, node int32) {
+	dn := g.intern(e.DN)
+	if node != none {
+		g.bearer[dn] = node
+		g.byNode[node] = int32(len(g.groups))
+	}
+	if e.SID != "" {
+		g.bySID[strings.Clone(e.SID)] = int32(len(g.groups))
+	}
+	group := group{
+		node: node, dnKey: dn, dn: strings.Clone(e.DN), name: strings.Clone(e.DisplayName),
+		description: strings.Clone(e.Description), invalid: strings.Clone(e.Invalid),
+	}
+	if n := len(e.MemberDNs); n > 0 {
+		group.members = make([]int32, n)
+		for i, dn := range e.MemberDNs {
+			group.members[i] = g.intern(dn)
+		}
+	}
+	for _, name := range e.MemberNames {
+		folded := store.Fold(name)
+		i, ok := g.names[folded]
+		if !ok {
+			i = int32(len(g.named))
+			g.names[strings.Clone(folded)] = i
+			g.named = append(g.named, none)
+		}
+		group.uids = append(group.uids, i)
+	}
+	g.groups = append(g.groups, group)
+}
+
+// scope decides which groups and which names of users are in scope.
+type scope struct {
+	all   bool
+	dns   map[int32]bool
+	names map[int32]bool
+}
+
+// choose puts the groups of the given names and all below them in scope; no names
+// mean everything. A name that no group has is an error: a group that cannot be
+// found must not look like one that was emptied.
+func (g *graph) choose(names []string) (*scope, error) {
+	if len(names) == 0 {
+		for i := range g.groups {
+			g.groups[i].within = true
+		}
+		return &scope{all: true}, nil
+	}
+	byName := make(map[string][]int32, len(g.groups))
+	for i := range g.groups {
+		folded := store.Fold(g.groups[i].name)
+		byName[folded] = append(byName[folded], int32(i))
+	}
+	var queue []int32
+	for _, name := range names {
+		found := byName[store.Fold(name)]
+		if len(found) == 0 {
+			e := store.Errorf(store.CodeInvalid, "the scope group %q was not found in the directory", name)
+			e.Field, e.Hint = "scope_groups", "check its name, the base DNs and the group filter; nothing has been changed"
+			return nil, e
+		}
+		queue = append(queue, found...)
+	}
+	s := &scope{dns: map[int32]bool{}, names: map[int32]bool{}}
+	for len(queue) > 0 {
+		group := &g.groups[queue[len(queue)-1]]
+		queue = queue[:len(queue)-1]
+		if group.within {
+			continue
+		}
+		group.within = true
+		for _, dn := range group.members {
+			s.dns[dn] = true
+			if nested, ok := g.groupAt(dn); ok {
+				queue = append(queue, nested)
+			}
+		}
+		for _, name := range group.uids {
+			s.names[name] = true
+		}
+	}
+	return s, nil
+}
+
+// groupAt returns the group that bears an interned DN.
+func (g *graph) groupAt(dn int32) (int32, bool) {
+	if node := g.bearer[dn]; node != none {
+		i, ok := g.byNode[node]
+		return i, ok
+	}
+	return 0, false
+}
+
+// addUser keeps where a user stands and reports whether it is in scope. node is
+// none for an entry without a usable stable id.
+func (g *graph) addUser(e *store.Entry, node int32, s *scope) bool {
+	dn := g.intern(e.DN)
+	if node != none {
+		g.bearer[dn] = node
+	}
+	within := s.all || s.dns[dn]
+	if len(g.names) > 0 {
+		if i, ok := g.names[store.Fold(e.Attributes.UserName)]; ok {
+			if node != none {
+				g.named[i] = node
+			}
+			within = within || s.names[i]
+		}
+	}
+	if e.PrimaryGroup != "" {
+		if i, ok := g.bySID[e.PrimaryGroup]; ok {
+			if node != none {
+				g.groups[i].primary = append(g.groups[i].primary, node)
+			}
+			within = within || g.groups[i].within
+		}
+	}
+	return within
+}
+
+// members returns the nodes of a group's members and how many of those stated were
+// not read: they lie outside what the directory shows us.
+func (g *graph) members(group *group) (nodes []int32, unread int) {
+	nodes = make([]int32, 0, len(group.members)+len(group.uids)+len(group.primary))
+	for _, dn := range group.members {
+		nodes = append(nodes, g.bearer[dn])
+	}
+	for _, name := range group.uids {
+		nodes = append(nodes, g.named[name])
+	}
+	nodes = append(nodes, group.primary...)
+	all := len(nodes)
+	nodes = slices.DeleteFunc(nodes, func(n int32) bool { return n == none })
+	return nodes, all - len(nodes)
+}
+
+// effective counts the users at or below each group whose count exceeds the cap,
+// by index in groups. admitted says whether a node is a user who counts.
+func (g *graph) effective(limit int, admitted func(node int32) bool) map[int32]int {
+	over := map[int32]int{}
+	visited := make([]int32, len(g.groups)) // by group: 1 + the root that last visited it
+	counted := map[int32]struct{}{}
+	for root := range g.groups {
+		if !g.groups[root].within || g.groups[root].invalid != "" {
+			continue
+		}
+		below, bound := g.below(int32(root), visited)
+		if bound <= limit {
+			continue
+		}
+		clear(counted)
+		for _, i := range below {
+			nodes, _ := g.members(&g.groups[i])
+			for _, n := range nodes {
+				if admitted(n) {
+					counted[n] = struct{}{}
+				}
+			}
+		}
+		if len(counted) > limit {
+			over[int32(root)] = len(counted)
+		}
+	}
+	return over
+}
+
+// below lists a group and all groups below it, and bounds how many users they hold.
+func (g *graph) below(root int32, visited []int32) (groups []int32, bound int) {
+	visited[root] = root + 1
+	groups = append(groups, root)
+	for next := 0; next < len(groups); next++ {
+		group := &g.groups[groups[next]]
+		bound += len(group.members) + len(group.uids) + len(group.primary)
+		for _, dn := range group.members {
+			if i, ok := g.groupAt(dn); ok && visited[i] != root+1 && g.groups[i].invalid == "" {
+				visited[i] = root + 1
+				groups = append(groups, i)
+			}
+		}
+	}
+	return groups, bound
+}

@@ -1,0 +1,247 @@
+package run
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/provost-scim/provost/store"
+	"github.com/provost-scim/provost/sync/reconcile"
+)
+
+// PlanSummary is [store.Run.Plan]: what a complete read found, and what applying
+// its stage would do.
+type PlanSummary struct {
+	Users  int `json:"users"` // entries in scope
+	Groups int `json:"groups"`
+	// Counts is what would become of each record; nil for a run that went on to
+	// apply at once.
+	Counts *store.RunCounts `json:"counts,omitempty"`
+	// Guard is what would be taken away, by class (rule 6).
+	Guard []GuardClass `json:"guard"`
+	// Domains are those of the users' deciding addresses, most used first, at most
+	// 1,000; UsersElsewhere counts the users of all others, UsersWithoutAddress those
+	// whom no domain can let in.
+	Domains             []PlanDomain `json:"domains"`
+	UsersElsewhere      int          `json:"users_elsewhere,omitempty"`
+	UsersWithoutAddress int          `json:"users_without_address,omitempty"`
+	// OverCap are groups with more effective users in the directory than a group
+	// publishes (rule 5), largest first, at most 1,000.
+	OverCap []PlanGroup `json:"over_cap,omitempty"`
+	// UnreadMembers counts members stated that are no entries within what is read.
+	UnreadMembers int `json:"unread_members,omitempty"`
+}
+
+// PlanDomain is one domain that users of a directory use.
+type PlanDomain struct {
+	Name  string            `json:"name"`
+	Users int               `json:"users"`
+	State store.DomainState `json:"state,omitempty"` // "" if the organization has not claimed it
+}
+
+// PlanGroup is one group over the cap.
+type PlanGroup struct {
+	Name           string `json:"name"`
+	ExternalID     string `json:"external_id"`
+	EffectiveUsers int    `json:"effective_users"`
+}
+
+// PlanItem is what applying a stage would make of one record.
+type PlanItem struct {
+	Kind       store.Kind    `json:"kind"`
+	ID         store.ID      `json:"id,omitempty"` // of a record that exists
+	ExternalID string        `json:"external_id,omitempty"`
+	Name       string        `json:"name"`
+	DN         string        `json:"dn,omitempty"`
+	Outcome    store.Outcome `json:"outcome"`
+	Reason     string        `json:"reason,omitempty"` // why it is refused or a duplicate
+}
+
+// maxPlanList bounds the lists of a summary.
+const maxPlanList = 1_000
+
+// domainCount counts users by domain, for a bounded number of domains.
+type domainCount struct {
+	users            map[string]int
+	elsewhere, nones int
+}
+
+const maxDomains = 20_000
+
+func newDomainCount() *domainCount { return &domainCount{users: map[string]int{}} }
+
+func (c *domainCount) add(address string) {
+	name := store.DomainOf(address)
+	if name == "" {
+		c.nones++
+		return
+	}
+	if _, ok := c.users[name]; !ok {
+		if len(c.users) >= maxDomains {
+			c.elsewhere++
+			return
+		}
+		name = strings.Clone(name)
+	}
+	c.users[name]++
+}
+
+// summary gathers what the read itself knows.
+func (r *reading) summary(classes []GuardClass) *PlanSummary {
+	s := &PlanSummary{
+		Guard: classes, Domains: []PlanDomain{}, UnreadMembers: r.unread,
+		UsersElsewhere: r.domains.elsewhere, UsersWithoutAddress: r.domains.nones,
+	}
+	counts := func(i int32) bool {
+		n := &r.index.nodes[i]
+		return n.is(isUser|within) && !n.is(invalid)
+	}
+	for i := range r.index.nodes {
+		if n := &r.index.nodes[i]; n.is(within) && !n.is(invalid) {
+			if n.is(isUser) {
+				s.Users++
+			} else {
+				s.Groups++
+			}
+		}
+	}
+	for i, users := range r.graph.effective(r.w.e.reconciler.Cap(), counts) {
+		g := &r.graph.groups[i]
+		s.OverCap = append(s.OverCap, PlanGroup{Name: g.name, ExternalID: r.index.nodes[g.node].id, EffectiveUsers: users})
+	}
+	slices.SortFunc(s.OverCap, func(a, b PlanGroup) int {
+		return cmp.Or(b.EffectiveUsers-a.EffectiveUsers, strings.Compare(a.ExternalID, b.ExternalID))
+	})
+	s.OverCap = s.OverCap[:min(len(s.OverCap), maxPlanList)]
+	for name, users := range r.domains.users {
+		s.Domains = append(s.Domains, PlanDomain{Name: name, Users: users})
+	}
+	slices.SortFunc(s.Domains, func(a, b PlanDomain) int {
+		return cmp.Or(b.Users-a.Users, strings.Compare(a.Name, b.Name))
+	})
+	for len(s.Domains) > maxPlanList {
+		last := len(s.Domains) - 1
+		s.UsersElsewhere += s.Domains[last].Users
+		s.Domains = s.Domains[:last]
+	}
+	return s
+}
+
+// encodeSummary adds the present state of the domains.
+func (r *reading) encodeSummary(ctx context.Context, tx store.Tx, s *PlanSummary) (json.RawMessage, error) {
+	claimed, err := tx.Domains(ctx, r.directory.Org)
+	if err != nil {
+		return nil, err
+	}
+	states := make(map[string]store.DomainState, len(claimed))
+	for i := range claimed {
+		states[claimed[i].Name] = claimed[i].State
+	}
+	for i := range s.Domains {
+		s.Domains[i].State = states[s.Domains[i].Name]
+	}
+	return json.Marshal(s)
+}
+
+// preview counts what applying the stage would do, by planning every window
+// without writing.
+func (w *worker) preview(ctx context.Context, run *store.Run) (store.RunCounts, error) {
+	counts := run.Counts
+	for number := range run.Windows {
+		var of *window
+		err := w.update(ctx, func(tx store.Tx, run *store.Run) error {
+			var err error
+			of, _, err = w.e.previewWindow(ctx, tx, run, number)
+			return err
+		})
+		if err != nil {
+			return counts, err
+		}
+		of.count(&counts)
+	}
+	return counts, nil
+}
+
+func (e *Engine) previewWindow(ctx context.Context, tx store.Tx, run *store.Run, number int) (*window, *reconcile.Outcome, error) {
+	rows, err := tx.StagedWindow(ctx, run.Key, number)
+	if err != nil {
+		return nil, nil, err
+	}
+	of, err := newWindow(run, run.Cause, rows)
+	if err != nil {
+		return nil, nil, err
+	}
+	out, err := e.reconciler.Preview(ctx, tx, of.statement)
+	if err != nil {
+		return nil, nil, err
+	}
+	of.results = out.Results
+	return of, out, nil
+}
+
+// PlanItems tells what would become of each record of one window of a plan or a
+// held run, from 0 to [store.Run.Windows] - 1, as things are now. What is unchanged
+// is not staged and not listed.
+func (e *Engine) PlanItems(ctx context.Context, org store.Key, id store.ID, number int) (items []PlanItem, err error) {
+	err = e.store.Update(ctx, func(tx store.Tx) error {
+		run, err := tx.Run(ctx, org, id)
+		if err != nil {
+			return err
+		}
+		if run.Phase != store.PhaseReady {
+			return conflict(run, "it has no plan to look at")
+		}
+		if number < 0 || number >= run.Windows {
+			return store.Errorf(store.CodeInvalid, "the plan has no window %d: it has %d, from 0", number, run.Windows)
+		}
+		of, out, err := e.previewWindow(ctx, tx, run, number)
+		if err != nil {
+			return err
+		}
+		items = of.items(out)
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("look at plan %s: %w", id, err)
+	}
+	return items, nil
+}
+
+// items joins the rows of a window with what would become of them.
+func (of *window) items(out *reconcile.Outcome) []PlanItem {
+	items := make([]PlanItem, 0, len(of.users)+len(of.groups)+len(of.invalid))
+	add := func(row *store.Staged, r *store.Result, name string) {
+		item := PlanItem{Kind: row.Kind, ExternalID: row.ExternalID, DN: row.DN, Name: name, Outcome: r.Outcome}
+		if r.Key > 0 { // a record to be created has a provisional one
+			item.ID = r.ID
+		}
+		if r.Err != nil {
+			item.Reason = r.Err.Message
+		}
+		items = append(items, item)
+	}
+	for i, row := range of.users {
+		name := of.statement.Users[i].Attributes.UserName
+		if name == "" {
+			name = out.Users[i].Attributes.UserName
+		}
+		add(row, &out.Results[i], name)
+	}
+	for i, row := range of.groups {
+		name := out.Groups[i].DisplayName
+		if n := of.statement.Groups[i].DisplayName; n != nil {
+			name = *n
+		}
+		add(row, &out.Results[len(of.users)+i], name)
+	}
+	for i := range of.invalid {
+		v := &of.invalid[i]
+		items = append(items, PlanItem{
+			Kind: v.row.Kind, ExternalID: v.row.ExternalID, DN: v.row.DN, Name: v.body.Name, Outcome: store.Refused, Reason: v.body.Sentence,
+		})
+	}
+	return items
+}

@@ -1,0 +1,271 @@
+package run
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/provost-scim/provost/store"
+)
+
+// read reads the directory, stages what differs, and decides how the run goes on.
+// It always begins anew: what an interrupted read has staged is dropped.
+func (w *worker) read(ctx context.Context) (store.RunPhase, error) {
+	d, policy, err := w.beginRead(ctx)
+	if err != nil {
+		return "", err
+	}
+	source, err := w.e.opt.Open(ctx, d)
+	if err != nil {
+		return "", sourceError{fmt.Errorf("open the directory: %w", err)}
+	}
+	r := &reading{
+		w: w, directory: d, ldap: d.Settings.LDAP, source: source,
+		hash:    newHasher(d.Revision, policy),
+		domains: newDomainCount(),
+	}
+	if err := r.loadKnown(ctx); err != nil {
+		return "", fmt.Errorf("load what is stored of the directory: %w", err)
+	}
+	r.stager = w.newStager(ctx)
+	if err := r.all(ctx); err != nil {
+		r.stager.abandon()
+		return "", err
+	}
+	if err := r.stager.close(); err != nil {
+		return "", fmt.Errorf("stage what differs: %w", err)
+	}
+	if err := r.amend(ctx); err != nil {
+		return "", fmt.Errorf("stage managers: %w", err)
+	}
+	return r.seal(ctx)
+}
+
+// beginRead notes with which settings and policy the run reads. A change of them
+// while it goes on applies to the next run.
+func (w *worker) beginRead(ctx context.Context) (d *store.Directory, policy string, err error) {
+	err = w.update(ctx, func(tx store.Tx, run *store.Run) error {
+		if d, err = tx.DirectoryByKey(ctx, run.Directory); err != nil {
+			return err
+		}
+		if d.Settings.LDAP == nil {
+			return store.Errorf(store.CodeInvalid, "directory %s has no LDAP settings", d.Name)
+		}
+		if policy, err = w.e.policyHash(ctx, tx, d); err != nil {
+			return err
+		}
+		if err := tx.ClearStage(ctx, run.Key); err != nil {
+			return err
+		}
+		now := w.e.now()
+		run.Revision, run.PolicyHash = d.Revision, policy
+		run.Counts, run.Progress, run.Plan = store.RunCounts{}, store.Progress{}, nil
+		run.Windows, run.NextWindow, run.StageHash = 0, 0, ""
+		if run.StartedAt.IsZero() {
+			run.StartedAt = now
+		}
+		enter(run, store.PhaseRead, now)
+		return tx.SaveRun(ctx, run)
+	})
+	w.readUsers.Store(0)
+	w.readGroups.Store(0)
+	w.staged.Store(0)
+	return d, policy, err
+}
+
+// reading is one read of one directory.
+type reading struct {
+	w         *worker
+	directory *store.Directory
+	ldap      *store.LDAP
+	source    Source
+	index     *index
+	graph     *graph
+	scope     *scope // nil until every group was read
+	hash      *hasher
+	stager    *stager
+	losses    losses
+	domains   *domainCount
+	counts    store.RunCounts
+	deferred  []deferred
+	unread    int    // members stated that were not read
+	anonymous [2]int // entries without a stable id, groups and users
+	named     [2]int // entries with one
+}
+
+// deferred is a user whose manager's entry had not been read before its own.
+type deferred struct {
+	node    int32
+	manager int32 // interned DN
+	staged  bool
+}
+
+func (r *reading) loadKnown(ctx context.Context) error {
+	return r.w.e.store.View(ctx, func(v store.Reader) error {
+		users, _, groups, err := v.CountRecords(ctx, r.directory.Org, r.directory.Key)
+		if err != nil {
+			return err
+		}
+		r.index = newIndex(users, groups)
+		r.graph = newGraph(r.w.e.opt.DNKey, users+groups)
+		if err := v.Known(ctx, r.directory.Key, func(k store.Known) error {
+			r.index.add(k)
+			return nil
+		}); err != nil {
+			return err
+		}
+		r.losses = losses{}
+		for i := range r.index.nodes {
+			r.losses.stored(&r.index.nodes[i])
+		}
+		return nil
+	})
+}
+
+// all reads to the end and stages everything that needs no later knowledge than
+// the end.
+func (r *reading) all(ctx context.Context) error {
+	if err := r.entries(ctx); err != nil {
+		return err
+	}
+	if err := r.chooseScope(); err != nil {
+		return err
+	}
+	if err := r.identified(); err != nil {
+		return err
+	}
+	if err := r.stageGroups(); err != nil {
+		return err
+	}
+	if err := r.stageManagers(ctx); err != nil {
+		return err
+	}
+	return r.stageMissing(ctx)
+}
+
+// entries reads every entry. Any end but [Complete] is an error.
+func (r *reading) entries(ctx context.Context) error {
+	for entry, err := range r.source.Entries(ctx) {
+		switch {
+		case errors.Is(err, Complete):
+			return ctx.Err()
+		case err != nil:
+			return sourceError{err}
+		}
+		if err := r.entry(&entry); err != nil {
+			return err
+		}
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	return sourceError{errors.New("the directory's entries ended before all of them were read")}
+}
+
+// maxID is the longest stable id, in bytes; those of servers have 36.
+const maxID = 512
+
+func (r *reading) entry(e *store.Entry) error {
+	if len(e.ExternalID) > maxID {
+		e.Invalid = fmt.Sprintf("the stable id is longer than %d bytes", maxID)
+		e.ExternalID = ""
+	}
+	at := 0
+	if e.Kind == store.KindUser {
+		at = 1
+	}
+	node := none
+	if e.ExternalID == "" {
+		r.anonymous[at]++
+		if e.Invalid == "" {
+			e.Invalid = "the entry has no stable id"
+		}
+	} else {
+		r.named[at]++
+		node = r.index.at(e.Kind, e.ExternalID)
+		if n := &r.index.nodes[node]; n.is(read) {
+			e.Invalid = "another entry of the same read has the same stable id " + e.ExternalID
+			node = none
+		} else {
+			n.flags |= read
+			if e.Invalid != "" {
+				n.flags |= invalid
+			}
+		}
+	}
+	if e.Kind == store.KindUser {
+		r.w.readUsers.Add(1)
+		return r.user(e, node)
+	}
+	r.w.readGroups.Add(1)
+	if r.scope != nil {
+		return errors.New("the source yields a group after a user")
+	}
+	r.graph.addGroup(e, node)
+	return nil
+}
+
+func (r *reading) chooseScope() (err error) {
+	if r.scope == nil {
+		r.scope, err = r.graph.choose(r.ldap.ScopeGroups)
+	}
+	return err
+}
+
+// identified fails a read in which no entry of a kind had a stable id although
+// such records are stored: what cannot be recognised must not look deleted.
+func (r *reading) identified() error {
+	for at, word := range []string{"group", "user"} {
+		if r.anonymous[at] > 0 && r.named[at] == 0 && []int{r.losses.groups, r.losses.users}[at] > 0 {
+			e := store.Errorf(store.CodeInvalid, "none of the %d %s entries shows its stable id, so none can be recognised", r.anonymous[at], word)
+			e.Hint = "let the bind DN read the attribute of externalId; nothing has been changed"
+			return e
+		}
+	}
+	return nil
+}
+
+// user compares one user's entry with what is stored, and stages it if it differs.
+func (r *reading) user(e *store.Entry, node int32) error {
+	if err := r.chooseScope(); err != nil {
+		return err
+	}
+	if !r.graph.addUser(e, node, r.scope) {
+		return nil
+	}
+	if node != none {
+		r.index.nodes[node].flags |= within
+	}
+	if e.Invalid != "" {
+		return r.stageInvalid(store.StageUsers, e.Kind, e.ExternalID, e.DN, e.Attributes.UserName, e.Invalid)
+	}
+	n := &r.index.nodes[node]
+	r.domains.add(e.Attributes.DecidingAddress())
+	manager, wait := "", none
+	if e.ManagerDN != "" {
+		wait = r.graph.intern(e.ManagerDN)
+		if m := r.graph.bearer[wait]; m != none {
+			manager, wait = r.index.nodes[m].id, none
+		}
+	}
+	inactive := e.Active != nil && !*e.Active
+	content := r.hash.user(e)
+	want := withManager(content[:], manager)
+	if wait != none {
+		copy(want[contentSize:], n.hash[contentSize:]) // not to be judged before the end
+	}
+	// A user who is kept active although the directory disables him differs for as
+	// long as that is so (rule 7 with replicate_state off).
+	same := n.is(known|hashed) && n.hash == want && !n.is(outOfScope) && !(inactive && n.is(active))
+	if wait != none {
+		r.deferred = append(r.deferred, deferred{node: node, manager: wait, staged: !same})
+	}
+	if same {
+		r.counts.Users.Unchanged++
+		return nil
+	}
+	if inactive && r.directory.Settings.ReplicateState {
+		r.losses.deactivates(n)
+	}
+	return r.stageUser(n, store.StagedUser{Active: e.Active, Attributes: e.Attributes}, content[:], manager, e.DN)
+}

@@ -1,0 +1,85 @@
+package run
+
+import (
+	"context"
+
+	"github.com/provost-scim/provost/store"
+)
+
+// maxBatchWeight bounds the member references of one batch, besides its rows.
+const maxBatchWeight = 20_000
+
+// stager appends rows to the stage in batches, each in a transaction of its own,
+// while the directory is being read.
+type stager struct {
+	w      *worker
+	rows   []store.Staged
+	weight int
+	out    chan []store.Staged
+	done   chan struct{}
+	err    error // why the writing ended; valid when done is closed
+}
+
+// newStager starts the goroutine that writes; close ends it and waits for it.
+func (w *worker) newStager(ctx context.Context) *stager {
+	s := &stager{w: w, out: make(chan []store.Staged, 1), done: make(chan struct{})}
+	go func() {
+		defer close(s.done)
+		for rows := range s.out {
+			if s.err = s.write(ctx, rows); s.err != nil {
+				return
+			}
+		}
+	}()
+	return s
+}
+
+func (s *stager) write(ctx context.Context, rows []store.Staged) error {
+	err := s.w.update(ctx, func(tx store.Tx, run *store.Run) error {
+		return tx.AppendStage(ctx, run.Key, rows)
+	})
+	if err == nil {
+		s.w.staged.Add(int64(len(rows)))
+	}
+	return err
+}
+
+// add stages a row. Its error is that of an earlier batch.
+func (s *stager) add(row store.Staged) error {
+	s.rows = append(s.rows, row)
+	s.weight += max(row.Weight, 1)
+	if len(s.rows) >= s.w.e.opt.BatchRows || s.weight >= maxBatchWeight {
+		return s.flush()
+	}
+	return nil
+}
+
+func (s *stager) flush() error {
+	if len(s.rows) == 0 {
+		return nil
+	}
+	select {
+	case s.out <- s.rows:
+		s.rows, s.weight = make([]store.Staged, 0, len(s.rows)), 0
+		return nil
+	case <-s.done:
+		return s.err
+	}
+}
+
+// close writes what is left and ends the goroutine.
+func (s *stager) close() error {
+	err := s.flush()
+	close(s.out)
+	<-s.done
+	if s.err != nil {
+		return s.err
+	}
+	return err
+}
+
+// abandon ends the goroutine without writing what has not been handed over.
+func (s *stager) abandon() {
+	close(s.out)
+	<-s.done
+}

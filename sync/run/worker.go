@@ -1,0 +1,240 @@
+package run
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/provost-scim/provost/store"
+)
+
+// errLost ends the work on a run that another worker has taken, or that was
+// deleted with its directory. Nothing is written after it.
+var errLost = errors.New("the lease of the run was lost")
+
+// worker works one claimed run.
+type worker struct {
+	e     *Engine
+	id    store.ID
+	org   store.Key
+	dir   store.Key
+	cause store.Cause // of every change of the run
+	lease store.Lease
+
+	readUsers, readGroups, staged atomic.Int64
+}
+
+// work takes a claimed run as far as it goes without a person.
+func (e *Engine) work(ctx context.Context, claimed *store.Run) {
+	w := &worker{
+		e: e, id: claimed.ID, org: claimed.Org, dir: claimed.Directory, cause: claimed.Cause,
+		lease: store.Lease{Run: claimed.Key, Fence: claimed.Fence},
+	}
+	w.cause.Run = claimed.ID
+	if w.cause.Reason == "" {
+		w.cause.Reason = "sync run"
+	}
+	log := e.opt.Logger.With("run", claimed.ID, "directory", claimed.DirectoryName)
+	log.InfoContext(ctx, "run is taken up", "phase", claimed.Phase, "fence", claimed.Fence)
+
+	working, cancel := context.WithCancelCause(ctx)
+	var keeper sync.WaitGroup
+	keeper.Go(func() { w.keep(working, cancel) })
+	err := w.steps(working, claimed)
+	if cause := context.Cause(working); err != nil && errors.Is(cause, errLost) {
+		err = cause
+	}
+	cancel(nil)
+	keeper.Wait()
+
+	switch {
+	case err == nil:
+	case errors.Is(err, errLost):
+		log.WarnContext(ctx, "run was lost to another worker", "error", err)
+	case ctx.Err() != nil:
+		w.handBack(ctx)
+	default:
+		log.ErrorContext(ctx, "run failed", "error", err)
+		if err := w.fail(ctx, err); err != nil {
+			// The lease runs out, and whoever takes the run up meets the cause again.
+			log.ErrorContext(ctx, "could not mark the run as failed", "error", err)
+		}
+	}
+}
+
+// steps goes from phase to phase until the run is done or waits for a person.
+func (w *worker) steps(ctx context.Context, run *store.Run) error {
+	phase := run.Phase
+	for {
+		var err error
+		switch phase {
+		case store.PhaseQueued, store.PhaseRead:
+			phase, err = w.read(ctx)
+		case store.PhaseApply:
+			phase, err = w.apply(ctx)
+		case store.PhasePublish:
+			phase, err = w.publish(ctx)
+		default:
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// update runs fn in a transaction that first makes sure of the lease.
+func (w *worker) update(ctx context.Context, fn func(tx store.Tx, run *store.Run) error) error {
+	return w.e.store.Update(ctx, func(tx store.Tx) error {
+		run, err := tx.HoldRun(ctx, w.lease)
+		if err != nil {
+			return lost(err)
+		}
+		return fn(tx, run)
+	})
+}
+
+func lost(err error) error {
+	if code := store.CodeOf(err); code == store.CodeStale || code == store.CodeNotFound {
+		return fmt.Errorf("%w: %w", errLost, err)
+	}
+	return err
+}
+
+// retries is how often a transaction that the database refused is tried again; it
+// waits a second before the first time, and each time twice as long.
+const retries = 4
+
+// insist is update for work that must not be given up because the database was
+// away for a moment.
+func (w *worker) insist(ctx context.Context, fn func(tx store.Tx, run *store.Run) error) error {
+	for attempt := 0; ; attempt++ {
+		err := w.update(ctx, fn)
+		if err == nil || attempt == retries || !passing(err) || ctx.Err() != nil {
+			return err
+		}
+		w.e.opt.Logger.WarnContext(ctx, "transaction is tried again", "run", w.id, "error", err)
+		timer := time.NewTimer(time.Second << attempt)
+		select {
+		case <-ctx.Done():
+		case <-timer.C:
+		}
+		timer.Stop()
+	}
+}
+
+// passing reports whether an error may go away by itself.
+func passing(err error) bool {
+	if errors.Is(err, errLost) {
+		return false
+	}
+	switch store.CodeOf(err) {
+	case store.CodeBusy, store.CodeInternal, store.CodeStale:
+		return true
+	}
+	return false
+}
+
+// keep renews the lease and saves the progress of reading until ctx ends; it ends
+// the work with errLost when the lease is gone.
+func (w *worker) keep(ctx context.Context, cancel context.CancelCauseFunc) {
+	renew := time.NewTicker(max(w.e.opt.Lease/3, time.Millisecond))
+	defer renew.Stop()
+	save := time.NewTicker(time.Second)
+	defer save.Stop()
+	var saved store.Progress
+	for {
+		var err error
+		select {
+		case <-ctx.Done():
+			return
+		case <-renew.C:
+			err = w.e.store.Update(ctx, func(tx store.Tx) error {
+				return lost(tx.RenewLease(ctx, w.lease, w.e.opt.Lease))
+			})
+		case <-save.C:
+			if now := w.progress(); now != saved {
+				err = w.saveProgress(ctx, now)
+				saved = now
+			}
+		}
+		if errors.Is(err, errLost) {
+			cancel(err)
+			return
+		}
+		if err != nil {
+			w.e.complain(ctx, "keep run "+string(w.id), err)
+		}
+	}
+}
+
+func (w *worker) progress() store.Progress {
+	return store.Progress{ReadUsers: int(w.readUsers.Load()), ReadGroups: int(w.readGroups.Load()), Staged: int(w.staged.Load())}
+}
+
+// saveProgress saves how far the reading is; what has been applied is saved with
+// the windows.
+func (w *worker) saveProgress(ctx context.Context, p store.Progress) error {
+	return w.update(ctx, func(tx store.Tx, run *store.Run) error {
+		if run.Phase != store.PhaseRead {
+			return nil
+		}
+		run.Progress = p
+		return tx.SaveRun(ctx, run)
+	})
+}
+
+// handBack lets another worker take the run at once when this process ends.
+func (w *worker) handBack(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	defer cancel()
+	err := w.e.store.Update(ctx, func(tx store.Tx) error { return tx.RenewLease(ctx, w.lease, 0) })
+	if err != nil && !errors.Is(lost(err), errLost) {
+		w.e.opt.Logger.WarnContext(ctx, "could not hand the run back", "run", w.id, "error", err)
+	}
+}
+
+// fail ends the run. What it has applied stays; of a run that was still reading
+// that is nothing.
+func (w *worker) fail(ctx context.Context, cause error) error {
+	return w.update(ctx, func(tx store.Tx, run *store.Run) error {
+		run.State, run.Error, run.FinishedAt = store.RunFailed, words(cause), w.e.now()
+		enter(run, store.PhaseDone, run.FinishedAt)
+		if err := tx.ClearStage(ctx, run.Key); err != nil {
+			return err
+		}
+		if err := tx.SaveRun(ctx, run); err != nil {
+			return err
+		}
+		return tx.Append(ctx, []store.Event{w.e.event(run, store.EventRunFailed, w.cause)})
+	})
+}
+
+// sourceError is an error of the directory that was read: its words are for people.
+type sourceError struct{ error }
+
+func (e sourceError) Unwrap() error { return e.error }
+
+// maxWords bounds the error of a run, in bytes.
+const maxWords = 2_000
+
+// words says why a run failed without showing anything internal.
+func words(err error) string {
+	var source sourceError
+	if errors.As(err, &source) {
+		text := strings.ReplaceAll(source.Error(), "\n", "; ")
+		return strings.ToValidUTF8(text[:min(len(text), maxWords)], "")
+	}
+	var known *store.Error
+	if errors.As(err, &known) && known.Code != store.CodeInternal {
+		if known.Hint != "" {
+			return known.Message + " (hint: " + known.Hint + ")"
+		}
+		return known.Message
+	}
+	return "an internal error ended the run; the server's log has it (hint: run it again)"
+}
