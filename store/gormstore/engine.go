@@ -128,7 +128,7 @@ func (e *engine) connectSQLite(path string, conns int) error {
 // over a loss of power.
 func sqliteDSN(path string, readOnly bool) string {
 	v := url.Values{"_pragma": {
-		"busy_timeout(5000)",
+		"busy_timeout(2000)",
 		"journal_mode(WAL)",
 		"synchronous(FULL)",
 		"foreign_keys(ON)",
