@@ -4,6 +4,7 @@ GO       ?= go
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 FUZZTIME ?= 2m
 BENCH    ?= .
+SCALE    ?= 1
 
 GOLANGCI_LINT := $(GO) run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 OAPI_CODEGEN  := $(GO) run github.com/oapi-codegen/oapi-codegen/v2/cmd/oapi-codegen@v2.8.2
@@ -35,8 +36,9 @@ test-race: deps ## the same with the race detector
 	CGO_ENABLED=1 $(GO) test -race -shuffle=on -timeout 30m ./...
 
 .PHONY: bench
-bench: deps ## run the benchmarks, each beside its floor (BENCH=pattern for some)
-	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem -timeout 2h -p 1 ./...
+bench: deps ## measure speed as ratios to floors, into docs/BENCHMARKS.md (BENCH=Pull for one, SCALE=0.01 for a quick look)
+	$(GO) test -count=1 -run '^$$' -bench '$(BENCH)' -benchtime 1x -timeout 30m ./internal/bench \
+	  -args -provost.scale '$(SCALE)' -provost.report '$(CURDIR)/docs/BENCHMARKS.md'
 
 .PHONY: fuzz
 fuzz: ## fuzz every fuzz target for FUZZTIME (2m)
