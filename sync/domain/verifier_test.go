@@ -54,7 +54,7 @@ func TestVerify(t *testing.T) {
 			if !errors.As(err, &e) || e.Code != c.code || !strings.Contains(e.Message, c.text) {
 				t.Fatalf("got %v, want %s with %q", err, c.code, c.text)
 			}
-			if c.code == store.CodeConflict && !(strings.Contains(e.Hint, record) && strings.Contains(e.Hint, "provost-verification=tok")) {
+			if c.code == store.CodeConflict && (!strings.Contains(e.Hint, record) || !strings.Contains(e.Hint, "provost-verification=tok")) {
 				t.Errorf("the hint %q does not say what to publish", e.Hint)
 			}
 			if len(e.Message) > 1000 {

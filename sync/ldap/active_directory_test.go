@@ -8,11 +8,11 @@ import (
 	"strings"
 	"testing"
 
-	goldap "github.com/go-ldap/ldap/v3"
+	"github.com/go-ldap/ldap/v3"
 	gocmp "github.com/google/go-cmp/cmp"
 
 	"github.com/provost-scim/provost/store"
-	"github.com/provost-scim/provost/sync/ldap"
+	reader "github.com/provost-scim/provost/sync/ldap"
 )
 
 const (
@@ -28,15 +28,15 @@ const (
 
 // windows answers ranges of a group of n members as Windows does: never more than
 // 1,500 values, whatever range is asked for.
-func windows(n int, change func(from int, a goldap.EntryAttribute) goldap.EntryAttribute) func(request) []answer {
-	members := func(spec string) goldap.EntryAttribute {
+func windows(n int, change func(from int, a ldap.EntryAttribute) ldap.EntryAttribute) func(request) []answer {
+	members := func(spec string) ldap.EntryAttribute {
 		from := 0
-		if i := strings.Index(spec, "range="); i >= 0 {
-			text, _, _ := strings.Cut(spec[i+len("range="):], "-")
+		if _, asked, ok := strings.Cut(spec, "range="); ok {
+			text, _, _ := strings.Cut(asked, "-")
 			from, _ = strconv.Atoi(text)
 		}
 		to := min(from+windowsMax, n)
-		a := goldap.EntryAttribute{Name: fmt.Sprintf("member;range=%d-%d", from, to-1)}
+		a := ldap.EntryAttribute{Name: fmt.Sprintf("member;range=%d-%d", from, to-1)}
 		if to == n {
 			a.Name = fmt.Sprintf("member;range=%d-*", from)
 		}
@@ -57,7 +57,7 @@ func windows(n int, change func(from int, a goldap.EntryAttribute) goldap.EntryA
 	}
 }
 
-func unchanged(_ int, a goldap.EntryAttribute) goldap.EntryAttribute { return a }
+func unchanged(_ int, a ldap.EntryAttribute) ldap.EntryAttribute { return a }
 
 func TestMembersAreReadRangeByRange(t *testing.T) {
 	for _, n := range []int{1, 1499, 1500, 1501, 4200} {
@@ -89,26 +89,26 @@ func TestMembersAreReadRangeByRange(t *testing.T) {
 }
 
 func TestMembersThatDoNotFitTogetherFailTheRead(t *testing.T) {
-	for name, change := range map[string]func(int, goldap.EntryAttribute) goldap.EntryAttribute{
-		"a later range without values": func(from int, a goldap.EntryAttribute) goldap.EntryAttribute {
+	for name, change := range map[string]func(int, ldap.EntryAttribute) ldap.EntryAttribute{
+		"a later range without values": func(from int, a ldap.EntryAttribute) ldap.EntryAttribute {
 			if from > 0 {
 				a.Values = nil
 			}
 			return a
 		},
-		"a later range that begins elsewhere": func(from int, a goldap.EntryAttribute) goldap.EntryAttribute {
+		"a later range that begins elsewhere": func(from int, a ldap.EntryAttribute) ldap.EntryAttribute {
 			if from > 0 {
 				a.Name = "member;range=1600-*"
 			}
 			return a
 		},
-		"a range with fewer values than it says": func(from int, a goldap.EntryAttribute) goldap.EntryAttribute {
+		"a range with fewer values than it says": func(from int, a ldap.EntryAttribute) ldap.EntryAttribute {
 			if from == 0 {
 				a.Values = a.Values[1:]
 			}
 			return a
 		},
-		"a first range that does not begin at 0": func(from int, a goldap.EntryAttribute) goldap.EntryAttribute {
+		"a first range that does not begin at 0": func(from int, a ldap.EntryAttribute) ldap.EntryAttribute {
 			if from == 0 {
 				a.Name = "member;range=1-1500"
 			}
@@ -124,12 +124,12 @@ func TestMembersThatDoNotFitTogetherFailTheRead(t *testing.T) {
 }
 
 func TestUsersOfActiveDirectory(t *testing.T) {
-	user := func(changes ...goldap.EntryAttribute) answer {
+	user := func(changes ...ldap.EntryAttribute) answer {
 		a := entry("CN=Lee\\, Ann,DC=corp,DC=test", attribute("objectGUID", guidBytes), attribute("userPrincipalName", "ann@corp.test"),
 			attribute("sAMAccountName", "ann"), attribute("USERACCOUNTCONTROL", "512"), attribute("objectSid", annSID),
 			attribute("primaryGroupID", "513"), attribute("employeeID", "7"), attribute("mail", "Ann@corp.test"))
 		for _, c := range changes {
-			i := slices.IndexFunc(a.attributes, func(have goldap.EntryAttribute) bool { return have.Name == c.Name })
+			i := slices.IndexFunc(a.attributes, func(have ldap.EntryAttribute) bool { return have.Name == c.Name })
 			if i < 0 {
 				a.attributes = append(a.attributes, c)
 			} else {
@@ -195,12 +195,14 @@ func TestAnswersThatAreNotWhole(t *testing.T) {
 			code: store.CodeInvalid, field: "base_dns", text: "refers to another one"},
 		{name: "any reference of another server fails the read", preset: "openldap", answers: []answer{partition("CN=Configuration,DC=corp,DC=test")},
 			code: store.CodeInvalid, field: "base_dns", text: "refers to another one"},
-		{name: "a referral fails the read", preset: "openldap", answers: []answer{{result: goldap.LDAPResultReferral}},
+		{name: "a referral fails the read", preset: "openldap", answers: []answer{{result: ldap.LDAPResultReferral}},
 			code: store.CodeBusy, text: "Referral (10)"},
-		{name: "a time limit fails the read", preset: "openldap", answers: []answer{{result: goldap.LDAPResultTimeLimitExceeded}},
+		{name: "a time limit fails the read", preset: "openldap", answers: []answer{{result: ldap.LDAPResultTimeLimitExceeded}},
 			code: store.CodeBusy, text: "Time Limit Exceeded (3)"},
 		{name: "an answer without the paging control fails the read", preset: "openldap", answers: []answer{{unpaged: true}},
 			code: store.CodeInvalid, text: "ignored the request for pages"},
+		{name: "more entries than a page has fail the read", preset: "openldap", answers: slices.Repeat([]answer{entry("cn=a")}, 101),
+			code: store.CodeBusy, text: "more than the 100 entries"},
 		{name: "a server that hangs up fails the read", preset: "openldap", answers: []answer{{hangUp: true}},
 			code: store.CodeBusy, text: "closed the connection"},
 	} {
@@ -208,7 +210,7 @@ func TestAnswersThatAreNotWhole(t *testing.T) {
 			server := fake(t, func(request) []answer { return c.answers })
 			_, _, end := read(t.Context(), open(t, server.settings(c.preset), "secret"))
 			if c.text == "" {
-				if !errors.Is(end, ldap.Complete) {
+				if !errors.Is(end, reader.Complete) {
 					t.Errorf("the read ended with %v", end)
 				}
 				return
@@ -262,7 +264,7 @@ func TestBindFailuresOfActiveDirectoryAreExplained(t *testing.T) {
 		"52e": "the password is wrong", "533": "the account is disabled", "773": "the password must be changed",
 	} {
 		server := fake(t, func(request) []answer { return nil })
-		server.bind = answer{result: goldap.LDAPResultInvalidCredentials,
+		server.bind = answer{result: ldap.LDAPResultInvalidCredentials,
 			diagnostic: "80090308: LdapErr: DSID-0C09042F, comment: AcceptSecurityContext error, data " + code + ", v2580"}
 		err := open(t, server.settings("active_directory"), "secret").Check(t.Context())
 		wantError(t, err, store.CodeInvalid, "bind_password", text)

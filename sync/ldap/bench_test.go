@@ -5,11 +5,11 @@ import (
 	"flag"
 	"testing"
 
-	goldap "github.com/go-ldap/ldap/v3"
+	"github.com/go-ldap/ldap/v3"
 
 	"github.com/provost-scim/provost/internal/testenv"
 	"github.com/provost-scim/provost/store"
-	"github.com/provost-scim/provost/sync/ldap"
+	reader "github.com/provost-scim/provost/sync/ldap"
 	"github.com/provost-scim/provost/sync/ldap/dn"
 )
 
@@ -28,7 +28,7 @@ func BenchmarkRead(b *testing.B) {
 		for b.Loop() {
 			entries := 0
 			for e, err := range source.Entries(b.Context()) {
-				if errors.Is(err, ldap.Complete) {
+				if errors.Is(err, reader.Complete) {
 					break
 				}
 				if err != nil {
@@ -46,7 +46,7 @@ func BenchmarkRead(b *testing.B) {
 	})
 	b.Run("go-ldap", func(b *testing.B) {
 		for b.Loop() {
-			conn, err := goldap.DialURL(server.URL)
+			conn, err := ldap.DialURL(server.URL)
 			if err != nil {
 				b.Fatal(err)
 			}
@@ -54,12 +54,12 @@ func BenchmarkRead(b *testing.B) {
 				b.Fatal(err)
 			}
 			entries := 0
-			for _, search := range []goldap.SearchRequest{
+			for _, search := range []ldap.SearchRequest{
 				{Filter: "(objectClass=groupOfNames)", Attributes: []string{"entryUUID", "cn", "description", "member", "uniqueMember", "memberUid"}},
 				{Filter: "(objectClass=inetOrgPerson)", Attributes: []string{"entryUUID", "uid", "displayName", "cn", "mail", "givenName", "sn",
 					"mobile", "telephoneNumber", "title", "departmentNumber", "department", "employeeNumber", "manager", "pwdAccountLockedTime", "nsAccountLock"}},
 			} {
-				search.BaseDN, search.Scope = server.Suffix, goldap.ScopeWholeSubtree
+				search.BaseDN, search.Scope = server.Suffix, ldap.ScopeWholeSubtree
 				result, err := conn.SearchWithPaging(&search, 1000)
 				if err != nil {
 					b.Fatal(err)

@@ -7,11 +7,11 @@ import (
 	"strings"
 	"testing"
 
-	goldap "github.com/go-ldap/ldap/v3"
+	"github.com/go-ldap/ldap/v3"
 
 	"github.com/provost-scim/provost/internal/testenv"
 	"github.com/provost-scim/provost/store"
-	"github.com/provost-scim/provost/sync/ldap"
+	reader "github.com/provost-scim/provost/sync/ldap"
 )
 
 func TestCheckSaysWhatToDo(t *testing.T) {
@@ -67,7 +67,7 @@ func TestACertificateForAnotherNameIsRefused(t *testing.T) {
 	dial := func(ctx context.Context, network, _ string) (net.Conn, error) {
 		return (&net.Dialer{}).DialContext(ctx, network, strings.TrimPrefix(server.TLSURL, "ldaps://"))
 	}
-	source, err := ldap.New(settings(t, server, func(s *store.LDAP) { s.URLs = []string{"ldaps://ldap.corp.test"} }), server.Password, ldap.Options{Dial: dial})
+	source, err := reader.New(settings(t, server, func(s *store.LDAP) { s.URLs = []string{"ldaps://ldap.corp.test"} }), server.Password, reader.Options{Dial: dial})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -76,7 +76,7 @@ func TestACertificateForAnotherNameIsRefused(t *testing.T) {
 
 func TestRefusedCredentialsAreNotTriedOnEveryServer(t *testing.T) {
 	first, second := fake(t, func(request) []answer { return nil }), testenv.DropProxy(t, "ldap://127.0.0.1:1")
-	first.bind = answer{result: goldap.LDAPResultInvalidCredentials}
+	first.bind = answer{result: ldap.LDAPResultInvalidCredentials}
 	s := first.settings("openldap")
 	s.URLs = append(s.URLs, "ldap://"+second.Addr)
 	if err := open(t, s, "wrong").Check(t.Context()); store.CodeOf(err) != store.CodeInvalid {
@@ -101,7 +101,7 @@ func TestNewNamesTheSettingAtFault(t *testing.T) {
 		URLs: []string{"ldaps://ldap.corp.test"}, BindDN: "cn=sync,dc=corp,dc=test", BaseDNs: []string{"dc=corp,dc=test"},
 		Preset: "openldap", PageSize: 1000, TimeoutSeconds: 60,
 	}
-	if _, err := ldap.New(good, "secret", ldap.Options{}); err != nil {
+	if _, err := reader.New(good, "secret", reader.Options{}); err != nil {
 		t.Fatal(err)
 	}
 	for _, c := range []struct {
@@ -137,7 +137,7 @@ func TestNewNamesTheSettingAtFault(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			s, secret := good, "secret"
 			c.change(&s, &secret)
-			_, err := ldap.New(s, secret, ldap.Options{})
+			_, err := reader.New(s, secret, reader.Options{})
 			var e *store.Error
 			if !errors.As(err, &e) || e.Code != store.CodeInvalid || e.Field != c.field {
 				t.Errorf("got %v, want a fault of %s", err, c.field)

@@ -21,6 +21,9 @@ const (
 	startTLSOID     = "1.3.6.1.4.1.1466.20037"
 )
 
+// maxUnpaged is how many entries an answer without pages may have.
+const maxUnpaged = 1000
+
 // conn is one connection with at most one request under way. After an error it
 // is of no further use but to be closed.
 type conn struct {
@@ -167,7 +170,10 @@ type query struct {
 // search sends one search request and reads all its answers. A result other than
 // success is an error.
 func (c *conn) search(ctx context.Context, q query) (*page, error) {
-	p := &page{}
+	p, limit := &page{}, q.size
+	if limit == 0 {
+		limit = maxUnpaged
+	}
 	err := c.request(ctx, func() error {
 		if err := c.send(q.encode(c.timeout)); err != nil {
 			return err
@@ -179,6 +185,10 @@ func (c *conn) search(ctx context.Context, q query) (*page, error) {
 			}
 			switch m.op {
 			case opSearchEntry:
+				if len(p.entries) == limit {
+					return &store.Error{Code: store.CodeBusy, Hint: "the server must support paged results (RFC 2696)",
+						Message: fmt.Sprintf("the LDAP server sent more than the %d entries that were asked for", limit)}
+				}
 				err = p.add(m.body)
 			case opSearchReference:
 				uris := ber(m.body)

@@ -2,12 +2,14 @@ package ldap_test
 
 import (
 	"errors"
+	"io"
 	"net"
 	"sync"
+	"syscall"
 	"testing"
 
 	asn1 "github.com/go-asn1-ber/asn1-ber"
-	goldap "github.com/go-ldap/ldap/v3"
+	"github.com/go-ldap/ldap/v3"
 
 	"github.com/provost-scim/provost/store"
 )
@@ -33,7 +35,7 @@ type request struct {
 // answer is one message: an entry, a reference, or a result.
 type answer struct {
 	dn         string // of an entry
-	attributes []goldap.EntryAttribute
+	attributes []ldap.EntryAttribute
 	reference  string
 	result     uint16
 	diagnostic string
@@ -42,12 +44,12 @@ type answer struct {
 	hangUp     bool
 }
 
-func entry(dn string, attributes ...goldap.EntryAttribute) answer {
+func entry(dn string, attributes ...ldap.EntryAttribute) answer {
 	return answer{dn: dn, attributes: attributes}
 }
 
-func attribute(name string, values ...string) goldap.EntryAttribute {
-	return goldap.EntryAttribute{Name: name, Values: values}
+func attribute(name string, values ...string) ldap.EntryAttribute {
+	return ldap.EntryAttribute{Name: name, Values: values}
 }
 
 // fake starts a server; a search is answered with what the function returns.
@@ -98,18 +100,21 @@ func (s *fakeServer) seen() []request {
 func (s *fakeServer) serve(conn net.Conn) error {
 	for {
 		packet, err := asn1.ReadPacket(conn)
-		if err != nil {
+		if errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) {
 			return nil // the client is gone
+		}
+		if err != nil {
+			return err
 		}
 		id, op := packet.Children[0].Value.(int64), packet.Children[1]
 		switch op.Tag {
-		case goldap.ApplicationBindRequest:
-			err = write(conn, id, result(goldap.ApplicationBindResponse, s.bind), nil)
-		case goldap.ApplicationSearchRequest:
+		case ldap.ApplicationBindRequest:
+			err = write(conn, id, result(ldap.ApplicationBindResponse, s.bind), nil)
+		case ldap.ApplicationSearchRequest:
 			err = s.answer(conn, id, packet)
-		case goldap.ApplicationExtendedRequest:
-			err = write(conn, id, result(goldap.ApplicationExtendedResponse, answer{result: goldap.LDAPResultProtocolError}), nil)
-		case goldap.ApplicationUnbindRequest:
+		case ldap.ApplicationExtendedRequest:
+			err = write(conn, id, result(ldap.ApplicationExtendedResponse, answer{result: ldap.LDAPResultProtocolError}), nil)
+		case ldap.ApplicationUnbindRequest:
 			return nil
 		}
 		if err != nil {
@@ -120,7 +125,7 @@ func (s *fakeServer) serve(conn net.Conn) error {
 
 func (s *fakeServer) answer(conn net.Conn, id int64, packet *asn1.Packet) error {
 	op := packet.Children[1]
-	filter, err := goldap.DecompileFilter(op.Children[6])
+	filter, err := ldap.DecompileFilter(op.Children[6])
 	if err != nil {
 		return err
 	}
@@ -129,11 +134,11 @@ func (s *fakeServer) answer(conn net.Conn, id int64, packet *asn1.Packet) error 
 		r.attributes = append(r.attributes, a.Value.(string))
 	}
 	if len(packet.Children) > 2 {
-		control, err := goldap.DecodeControl(packet.Children[2].Children[0])
+		control, err := ldap.DecodeControl(packet.Children[2].Children[0])
 		if err != nil {
 			return err
 		}
-		paging := control.(*goldap.ControlPaging)
+		paging := control.(*ldap.ControlPaging)
 		r.page, r.cookie = int(paging.PagingSize), string(paging.Cookie)
 	}
 	s.mu.Lock()
@@ -151,18 +156,18 @@ func (s *fakeServer) answer(conn net.Conn, id int64, packet *asn1.Packet) error 
 		case a.dn != "":
 			err = write(conn, id, entryPacket(a), nil)
 		case a.reference != "":
-			p := asn1.Encode(asn1.ClassApplication, asn1.TypeConstructed, goldap.ApplicationSearchResultReference, nil, "")
+			p := asn1.Encode(asn1.ClassApplication, asn1.TypeConstructed, ldap.ApplicationSearchResultReference, nil, "")
 			p.AppendChild(octets(a.reference))
 			err = write(conn, id, p, nil)
 		default:
 			var controls *asn1.Packet
 			if r.page > 0 && !a.unpaged {
-				paging := goldap.NewControlPaging(0)
+				paging := ldap.NewControlPaging(0)
 				paging.SetCookie([]byte(a.cookie))
 				controls = asn1.Encode(asn1.ClassContext, asn1.TypeConstructed, 0, nil, "")
 				controls.AppendChild(paging.Encode())
 			}
-			err = write(conn, id, result(goldap.ApplicationSearchResultDone, a), controls)
+			err = write(conn, id, result(ldap.ApplicationSearchResultDone, a), controls)
 		}
 		if err != nil {
 			return err
@@ -172,7 +177,7 @@ func (s *fakeServer) answer(conn net.Conn, id int64, packet *asn1.Packet) error 
 }
 
 func entryPacket(a answer) *asn1.Packet {
-	p := asn1.Encode(asn1.ClassApplication, asn1.TypeConstructed, goldap.ApplicationSearchResultEntry, nil, "")
+	p := asn1.Encode(asn1.ClassApplication, asn1.TypeConstructed, ldap.ApplicationSearchResultEntry, nil, "")
 	p.AppendChild(octets(a.dn))
 	list := asn1.NewSequence("")
 	for _, attribute := range a.attributes {
@@ -194,7 +199,7 @@ func result(op asn1.Tag, a answer) *asn1.Packet {
 	p.AppendChild(asn1.NewInteger(asn1.ClassUniversal, asn1.TypePrimitive, asn1.TagEnumerated, int64(a.result), ""))
 	p.AppendChild(octets(""))
 	p.AppendChild(octets(a.diagnostic))
-	if a.result == goldap.LDAPResultReferral {
+	if a.result == ldap.LDAPResultReferral {
 		referral := asn1.Encode(asn1.ClassContext, asn1.TypeConstructed, 3, nil, "")
 		referral.AppendChild(octets("ldap://other.corp.test/dc=corp,dc=test"))
 		p.AppendChild(referral)

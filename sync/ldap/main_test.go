@@ -8,7 +8,7 @@ import (
 
 	"github.com/provost-scim/provost/internal/testenv"
 	"github.com/provost-scim/provost/store"
-	"github.com/provost-scim/provost/sync/ldap"
+	reader "github.com/provost-scim/provost/sync/ldap"
 )
 
 func TestMain(m *testing.M) { testenv.Main(m) }
@@ -30,9 +30,9 @@ func settings(t testing.TB, server *testenv.LDAPServer, change ...func(*store.LD
 	return s
 }
 
-func open(t testing.TB, settings store.LDAP, secret string) *ldap.Source {
+func open(t testing.TB, settings store.LDAP, secret string) *reader.Source {
 	t.Helper()
-	source, err := ldap.New(settings, secret, ldap.Options{})
+	source, err := reader.New(settings, secret, reader.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -40,7 +40,7 @@ func open(t testing.TB, settings store.LDAP, secret string) *ldap.Source {
 }
 
 // read reads everything, and returns what came and how the read ended.
-func read(ctx context.Context, source *ldap.Source) (users, groups []store.Entry, end error) {
+func read(ctx context.Context, source *reader.Source) (users, groups []store.Entry, end error) {
 	for e, err := range source.Entries(ctx) {
 		switch {
 		case end != nil:
@@ -56,10 +56,10 @@ func read(ctx context.Context, source *ldap.Source) (users, groups []store.Entry
 	return users, groups, end
 }
 
-func readAll(t testing.TB, source *ldap.Source) (users, groups []store.Entry) {
+func readAll(t testing.TB, source *reader.Source) (users, groups []store.Entry) {
 	t.Helper()
 	users, groups, end := read(t.Context(), source)
-	if !errors.Is(end, ldap.Complete) {
+	if !errors.Is(end, reader.Complete) {
 		t.Fatalf("the read ended with %v", end)
 	}
 	return users, groups

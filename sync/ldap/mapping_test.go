@@ -6,7 +6,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	goldap "github.com/go-ldap/ldap/v3"
+	"github.com/go-ldap/ldap/v3"
 
 	"github.com/provost-scim/provost/store"
 )
@@ -14,7 +14,7 @@ import (
 const entryUUID = "5f0f5ce4-0000-4000-8000-00000000000a"
 
 // oneOf answers searches of the OpenLDAP preset with one user or one group.
-func oneOf(t *testing.T, kind store.Kind, attributes ...goldap.EntryAttribute) *fakeServer {
+func oneOf(t *testing.T, kind store.Kind, attributes ...ldap.EntryAttribute) *fakeServer {
 	return fake(t, func(r request) []answer {
 		if strings.Contains(r.filter, "groupOfNames") == (kind == store.KindGroup) {
 			return []answer{entry("cn=a,dc=corp,dc=test", append(attributes, attribute("entryUUID", strings.ToUpper(entryUUID)))...)}
@@ -27,7 +27,7 @@ func TestActiveFollowsTheLocksOfAnAccount(t *testing.T) {
 	yes, no := true, false
 	for _, c := range []struct {
 		name      string
-		attribute goldap.EntryAttribute
+		attribute ldap.EntryAttribute
 		override  string
 		active    *bool
 		invalid   string
@@ -59,18 +59,18 @@ func TestActiveFollowsTheLocksOfAnAccount(t *testing.T) {
 func TestGroupsOfEveryClass(t *testing.T) {
 	for _, c := range []struct {
 		name       string
-		attributes []goldap.EntryAttribute
+		attributes []ldap.EntryAttribute
 		want       store.Entry
 	}{
-		{"posixGroup names its members by user name", []goldap.EntryAttribute{attribute("cn", "staff"), attribute("memberUid", "ann", "ben")},
+		{"posixGroup names its members by user name", []ldap.EntryAttribute{attribute("cn", "staff"), attribute("memberUid", "ann", "ben")},
 			store.Entry{DisplayName: "staff", MemberNames: []string{"ann", "ben"}}},
-		{"member and uniqueMember add up", []goldap.EntryAttribute{attribute("cn", "staff"), attribute("member", "cn=a", ""), attribute("UniqueMember", "cn=b#'01'B", "cn=c#x")},
+		{"member and uniqueMember add up", []ldap.EntryAttribute{attribute("cn", "staff"), attribute("member", "cn=a", ""), attribute("UniqueMember", "cn=b#'01'B", "cn=c#x")},
 			store.Entry{DisplayName: "staff", MemberDNs: []string{"cn=a", "cn=b", "cn=c#x"}}},
-		{"a group without a name is invalid, not dropped", []goldap.EntryAttribute{attribute("member", "cn=a"), attribute("cn", " ")},
+		{"a group without a name is invalid, not dropped", []ldap.EntryAttribute{attribute("member", "cn=a"), attribute("cn", " ")},
 			store.Entry{MemberDNs: []string{"cn=a"}, Invalid: "the group has no name: cn is empty"}},
-		{"a member that is not UTF-8 makes it invalid", []goldap.EntryAttribute{attribute("cn", "staff"), attribute("member", "cn=\xff")},
+		{"a member that is not UTF-8 makes it invalid", []ldap.EntryAttribute{attribute("cn", "staff"), attribute("member", "cn=\xff")},
 			store.Entry{DisplayName: "staff", Invalid: "a value of member is not valid UTF-8 text"}},
-		{"values in a language are not the name", []goldap.EntryAttribute{attribute("cn;lang-fr", "personnel"), attribute("cn", "staff")},
+		{"values in a language are not the name", []ldap.EntryAttribute{attribute("cn;lang-fr", "personnel"), attribute("cn", "staff")},
 			store.Entry{DisplayName: "staff"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {

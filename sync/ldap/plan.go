@@ -2,6 +2,7 @@ package ldap
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -44,13 +45,12 @@ type step struct {
 func newPlan(kind store.Kind, m mapping, fields map[string]func(*store.Entry, []string)) plan {
 	p := plan{kind: kind, slots: map[string]int{}, uids: -1, sid: -1, primary: -1}
 	p.id = p.slot(m["externalId"][0].name)
-	for name, set := range fields {
-		if set == nil || len(m[name]) == 0 {
+	for _, name := range slices.Sorted(maps.Keys(fields)) { // requests and lists of values come out alike each time
+		if fields[name] == nil || len(m[name]) == 0 {
 			continue
 		}
-		p.steps = append(p.steps, step{name, p.alternatives(m[name]), set})
+		p.steps = append(p.steps, step{name, p.alternatives(m[name]), fields[name]})
 	}
-	slices.SortFunc(p.steps, func(a, b step) int { return strings.Compare(a.scim, b.scim) })
 	return p
 }
 

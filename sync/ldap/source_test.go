@@ -9,12 +9,12 @@ import (
 	"strings"
 	"testing"
 
-	goldap "github.com/go-ldap/ldap/v3"
+	"github.com/go-ldap/ldap/v3"
 	gocmp "github.com/google/go-cmp/cmp"
 
 	"github.com/provost-scim/provost/internal/testenv"
 	"github.com/provost-scim/provost/store"
-	"github.com/provost-scim/provost/sync/ldap"
+	reader "github.com/provost-scim/provost/sync/ldap"
 	"github.com/provost-scim/provost/sync/ldap/dn"
 )
 
@@ -100,7 +100,7 @@ func compareCompany(t *testing.T, company *testenv.CompanyTruth, users, groups [
 // entry's own DN where a member value keeps the "\," that was loaded.
 func canonical(t testing.TB, name string) string {
 	t.Helper()
-	parsed, err := goldap.ParseDN(name)
+	parsed, err := ldap.ParseDN(name)
 	if err != nil {
 		t.Fatalf("DN %q: %v", name, err)
 	}
@@ -139,7 +139,7 @@ func TestAnIncompleteReadNeverLooksComplete(t *testing.T) {
 			proxy := testenv.DropProxy(t, server.URL)
 			proxy.CutAfter(size * part / 100)
 			_, _, end := read(t.Context(), open(t, settings(t, server, throughProxy(proxy)), server.Password))
-			if end == nil || errors.Is(end, ldap.Complete) {
+			if end == nil || errors.Is(end, reader.Complete) {
 				t.Errorf("cut after %d %%: the read ended with %v", part, end)
 			}
 		}
@@ -147,7 +147,7 @@ func TestAnIncompleteReadNeverLooksComplete(t *testing.T) {
 	t.Run("a connection cut before the last byte of the last result is an error", func(t *testing.T) {
 		proxy := testenv.DropProxy(t, server.URL)
 		proxy.CutAfter(size - 1)
-		if _, _, end := read(t.Context(), open(t, settings(t, server, throughProxy(proxy)), server.Password)); end == nil || errors.Is(end, ldap.Complete) {
+		if _, _, end := read(t.Context(), open(t, settings(t, server, throughProxy(proxy)), server.Password)); end == nil || errors.Is(end, reader.Complete) {
 			t.Errorf("the read ended with %v", end)
 		}
 	})
@@ -189,7 +189,10 @@ func TestAnIncompleteReadNeverLooksComplete(t *testing.T) {
 		wantError(t, end, store.CodeInvalid, "base_dns", "No Such Object (32)")
 	})
 	t.Run("a consumer may stop at any time", func(t *testing.T) {
-		for range open(t, settings(t, server), server.Password).Entries(t.Context()) {
+		for _, err := range open(t, settings(t, server), server.Password).Entries(t.Context()) {
+			if err != nil {
+				t.Error(err)
+			}
 			break
 		}
 	})
