@@ -1,0 +1,240 @@
+package gormstore
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/provost-scim/provost/store"
+)
+
+// syncedEvery is how exactly the time of a directory's last accepted push is kept, so
+// that not every push writes the directory.
+const syncedEvery = time.Minute
+
+// Apply writes a change set: identity keys, users, groups, edges, then what follows of
+// them for effective membership, findings, and events last.
+func (t *tx) Apply(ctx context.Context, c *store.ChangeSet) (*store.Effects, error) {
+	a := &applier{tx: t, c: c}
+	a.sortMoves()
+	if err := a.holdMoved(ctx); err != nil {
+		return nil, err
+	}
+	if err := a.writeRecords(ctx); err != nil {
+		return nil, err
+	}
+	if err := a.writeEdges(ctx); err != nil {
+		return nil, err
+	}
+	shifts, err := a.effective(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if len(c.Findings) > 0 {
+		if err := t.Open(ctx, c.Findings); err != nil {
+			return nil, err
+		}
+	}
+	direct, err := a.directEvents(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return t.finishEffects(ctx, c, shifts, direct)
+}
+
+// applier is one Apply on its way.
+type applier struct {
+	*tx
+	c        *store.ChangeSet
+	arriving map[store.Key]bool // users that count from now on and existed before
+	leaving  map[store.Key]bool // users that count no longer
+	turned   []store.Key        // groups that begin or cease to count
+	known    map[string]bool    // stable ids of records that are created or return
+
+	lost, gained []pair           // direct memberships of users that count
+	nested       []store.Key      // groups whose nested groups changed
+	touched      []store.Key      // groups whose edges changed, or those of users that move
+	news         map[store.Key]*edgeNews
+	groups       map[store.Key]*store.Group // of the change set, by key
+}
+
+func counts(u *store.User) bool { return !u.Deleted() && !u.OutOfScope }
+
+// sortMoves finds the users and groups that begin or cease to count (rule 5).
+func (a *applier) sortMoves() {
+	a.arriving, a.leaving = map[store.Key]bool{}, map[store.Key]bool{}
+	a.known, a.news, a.groups = map[string]bool{}, map[store.Key]*edgeNews{}, map[store.Key]*store.Group{}
+	for i := range a.c.Users {
+		u := &a.c.Users[i]
+		if (u.Op == store.OpCreate || u.Op == store.OpRestore) && u.After.ExternalID != "" {
+			a.known[u.After.ExternalID] = true
+		}
+		if u.Before == nil || u.Op == store.OpMark || u.Op == store.OpForget {
+			continue
+		}
+		was, is := counts(u.Before), counts(&u.After)
+		if is && !was {
+			a.arriving[u.After.Key] = true
+		}
+		if was && !is {
+			a.leaving[u.After.Key] = true
+		}
+	}
+	for i := range a.c.Groups {
+		g := &a.c.Groups[i]
+		a.groups[g.After.Key] = &g.After
+		if (g.Op == store.OpCreate || g.Op == store.OpRestore) && g.After.ExternalID != "" {
+			a.known[g.After.ExternalID] = true
+		}
+		if g.Before == nil || g.Op == "" || g.Op == store.OpMark || g.Op == store.OpForget {
+			continue
+		}
+		was, is := !g.Before.Deleted() && !g.Before.OutOfScope, !g.After.Deleted() && !g.After.OutOfScope
+		if was != is {
+			a.turned = append(a.turned, g.After.Key)
+		}
+	}
+}
+
+// holdMoved holds the users that begin or cease to count against everyone who would
+// put them into a group, then the groups above them, and reads what those that leave
+// are members of.
+func (a *applier) holdMoved(ctx context.Context) error {
+	moved := map[store.Key]bool{}
+	for k := range a.arriving {
+		moved[k] = true
+	}
+	for k := range a.leaving {
+		moved[k] = true
+	}
+	if len(moved) == 0 {
+		return nil
+	}
+	f, arg := a.keys(sorted(moved))
+	var asks []ask
+	if a.e.postgres {
+		asks = append(asks, lockGraph(a.c.Org, false), ask{
+			what:  "lock the users that move",
+			query: "SELECT u.id FROM users u WHERE u.org_id = ? AND u.id IN (SELECT v FROM " + f + " AS k) ORDER BY u.id FOR UPDATE OF u",
+			args:  []any{a.c.Org, arg},
+		})
+	}
+	groups := map[store.Key]bool{}
+	asks = append(asks, ask{
+		what:  "read the groups of users that move",
+		query: "SELECT DISTINCT m.group_id FROM member m WHERE m.org_id = ? AND m.user_id IN (SELECT v FROM " + f + " AS k)",
+		args:  []any{a.c.Org, arg},
+		each: func(row scanner) error {
+			k, err := value[store.Key](row)
+			groups[k] = true
+			return err
+		},
+	})
+	if err := a.read(ctx, asks...); err != nil || len(groups) == 0 {
+		return err
+	}
+	a.touched = append(a.touched, sorted(groups)...)
+	asks = a.lockAbove(a.touched)
+	if len(a.leaving) > 0 {
+		asks = append(asks, a.membersOf(a.leaving, &a.lost))
+	}
+	return a.read(ctx, asks...)
+}
+
+func (a *applier) lockAbove(groups []store.Key) []ask {
+	if !a.e.postgres {
+		return nil
+	}
+	up, args := a.above(groups, a.c.Org)
+	return []ask{{
+		what:  "lock the groups above",
+		query: "SELECT g.id FROM groups g WHERE g.org_id = ? AND g.id IN (" + up + ") ORDER BY g.id FOR NO KEY UPDATE OF g",
+		args:  append([]any{a.c.Org}, args...),
+	}}
+}
+
+// membersOf reads every direct membership of users.
+func (a *applier) membersOf(users map[store.Key]bool, into *[]pair) ask {
+	f, arg := a.keys(sorted(users))
+	return ask{
+		what:  "read the memberships of users that move",
+		query: "SELECT m.group_id, m.user_id FROM member m WHERE m.org_id = ? AND m.user_id IN (SELECT v FROM " + f + " AS k)",
+		args:  []any{a.c.Org, arg},
+		each: func(row scanner) error {
+			var p pair
+			err := row.Scan(&p.group, &p.user)
+			*into = append(*into, p)
+			return err
+		},
+	}
+}
+
+// writeRecords writes everything but edges and what follows of them.
+func (a *applier) writeRecords(ctx context.Context) error {
+	c := a.c
+	w := &writes{tx: a.tx, what: "write records"}
+	w.identityKeys(c)
+	if err := w.users(c); err != nil {
+		return err
+	}
+	if err := w.groups(c); err != nil {
+		return err
+	}
+	for _, k := range c.Resolved {
+		w.add(statement{
+			query: "UPDATE finding SET resolved_at = ? WHERE record = ? AND rule = ? AND kind = ? AND directory_id = ? AND org_id = ? AND resolved_at IS NULL",
+			args:  []any{c.Now, k.Record, k.Rule, string(k.Kind), k.Directory, c.Org}, want: -1,
+		})
+	}
+	if c.Synced && c.Directory != 0 {
+		w.add(statement{
+			query: "UPDATE directory SET synced_at = ? WHERE org_id = ? AND id = ? AND (synced_at IS NULL OR synced_at < ?)",
+			args:  []any{c.Now, c.Org, c.Directory, c.Now.Add(-syncedEvery)}, want: -1,
+		})
+	}
+	return w.flush(ctx)
+}
+
+// effective makes effective membership follow what was written, or marks it stale.
+func (a *applier) effective(ctx context.Context) ([]*shift, error) {
+	if len(a.arriving) > 0 && len(a.touched) > 0 {
+		if err := a.read(ctx, a.membersOf(a.arriving, &a.gained)); err != nil {
+			return nil, err
+		}
+	}
+	whole := append(a.turned, a.nested...)
+	if a.c.Deferred {
+		_, err := a.markStale(ctx, append(whole, a.touched...))
+		return nil, err
+	}
+	if len(whole) == 0 {
+		return a.shiftSupport(ctx, a.c, a.gained, a.lost)
+	}
+	groups, err := a.markStale(ctx, whole)
+	if err != nil {
+		return nil, err
+	}
+	shifts, err := a.shiftSupport(ctx, a.c, a.gained, a.lost)
+	if err != nil || len(groups) == 0 {
+		return shifts, err
+	}
+	computed, _, err := a.recompute(ctx, a.c, groups)
+	return append(shifts, computed...), err
+}
+
+// markStale marks groups and all above them as stale and returns those that were not.
+func (a *applier) markStale(ctx context.Context, groups []store.Key) ([]store.GroupEffect, error) {
+	if len(groups) == 0 {
+		return nil, nil
+	}
+	if err := a.read(ctx, a.lockAbove(groups)...); err != nil {
+		return nil, err
+	}
+	up, args := a.above(groups, a.c.Org)
+	marked, err := collect(ctx, a.session, scanEffect, "UPDATE groups SET stale = true WHERE org_id = ? AND NOT stale AND id IN ("+up+
+		") RETURNING id, public_id, directory_id, display_name, effective_count, over_cap", append([]any{a.c.Org}, args...)...)
+	if err != nil {
+		return nil, fmt.Errorf("mark groups stale: %w", err)
+	}
+	return marked, nil
+}

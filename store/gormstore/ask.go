@@ -1,0 +1,76 @@
+package gormstore
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// ask is one of several queries that are read together.
+type ask struct {
+	what  string // for errors: "lock the groups"
+	query string
+	args  []any
+	each  func(scanner) error // nil: the rows are not looked at
+}
+
+// read runs queries in order and hands their rows out; on PostgreSQL in one round
+// trip. Each sees what was committed, and locked, before it began. One that waits
+// for a lock with NOWAIT is a [race].
+func (s *session) read(ctx context.Context, list ...ask) error {
+	if !s.e.postgres || len(list) < 2 {
+		for i := range list {
+			if err := s.each(ctx, list[i].scan, list[i].query, list[i].args...); err != nil {
+				return list[i].fail(err)
+			}
+		}
+		return nil
+	}
+	return s.pgx(func(c *pgx.Conn) (err error) {
+		b := &pgx.Batch{}
+		for i := range list {
+			b.Queue(s.e.rebind(list[i].query), s.e.arguments(list[i].args)...)
+		}
+		results := c.SendBatch(ctx, b)
+		defer func() {
+			if closed := results.Close(); err == nil {
+				err = closed
+			}
+		}()
+		for i := range list {
+			if err := list[i].collect(results); err != nil {
+				return list[i].fail(err)
+			}
+		}
+		return nil
+	})
+}
+
+func (a *ask) collect(results pgx.BatchResults) error {
+	rows, err := results.Query()
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		if err := a.scan(rows); err != nil {
+			return err
+		}
+	}
+	return rows.Err()
+}
+
+func (a *ask) scan(r scanner) error {
+	if a.each == nil {
+		return nil
+	}
+	return a.each(r)
+}
+
+func (a *ask) fail(err error) error {
+	if lockNotAvailable(err) {
+		return race("%s: another transaction holds it", a.what)
+	}
+	return fmt.Errorf("%s: %w", a.what, err)
+}

@@ -1,0 +1,232 @@
+package gormstore
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/provost-scim/provost/store"
+)
+
+// edgeNews is what became of one group's direct members.
+type edgeNews struct{ added, removed []store.Edge }
+
+// writeEdges writes direct members: those of the change set, and those that were
+// pending for a record that now exists.
+func (a *applier) writeEdges(ctx context.Context) error {
+	add, remove := edgeLists{}, edgeLists{}
+	var pending [][]any
+	var gone, goneExternal = []int64(nil), map[int64][]string{}
+	for i := range a.c.Groups {
+		g := &a.c.Groups[i]
+		for _, e := range g.Add {
+			add.put(g.After.Key, e)
+		}
+		for _, e := range g.Remove {
+			remove.put(g.After.Key, e)
+		}
+		for _, ext := range g.AddPending {
+			pending = append(pending, []any{a.c.Org, g.After.Key, ext})
+		}
+		if len(g.RemovePending) > 0 {
+			gone = append(gone, int64(g.After.Key))
+			goneExternal[int64(g.After.Key)] = g.RemovePending
+		}
+	}
+	if len(pending) > 0 {
+		err := a.insertRows(ctx, "pending_member", []string{"org_id", "group_id", "external_id"}, pending, " ON CONFLICT DO NOTHING")
+		if err != nil {
+			return fmt.Errorf("write pending members: %w", err)
+		}
+	}
+	w := &writes{tx: a.tx, what: "remove pending members"}
+	for _, group := range gone {
+		f, arg := a.texts(goneExternal[group])
+		w.add(statement{
+			query: "DELETE FROM pending_member WHERE org_id = ? AND group_id = ? AND external_id IN (SELECT v FROM " + f + " AS k)",
+			args:  []any{a.c.Org, group, arg}, want: -1,
+		})
+	}
+	if err := w.flush(ctx); err != nil {
+		return err
+	}
+	if err := a.revive(ctx, &add); err != nil {
+		return err
+	}
+	return a.writeLists(ctx, &add, &remove)
+}
+
+// edgeLists are edges by what they lead to, as lists to hand over.
+type edgeLists struct {
+	users, groups struct{ a, b []int64 }
+}
+
+func (l *edgeLists) put(group store.Key, e store.Edge) {
+	to := &l.users
+	if e.Kind == store.KindGroup {
+		to = &l.groups
+	}
+	to.a, to.b = append(to.a, int64(group)), append(to.b, int64(e.Key))
+}
+
+// revive turns pending members into edges to the records that are created or return.
+func (a *applier) revive(ctx context.Context, add *edgeLists) error {
+	if len(a.known) == 0 || a.c.Directory == 0 {
+		return nil
+	}
+	targets := map[string]store.Edge{}
+	for i := range a.c.Groups {
+		if g := &a.c.Groups[i]; (g.Op == store.OpCreate || g.Op == store.OpRestore) && g.After.ExternalID != "" {
+			targets[g.After.ExternalID] = store.Edge{Kind: store.KindGroup, Key: g.After.Key}
+		}
+	}
+	for i := range a.c.Users { // a user goes before a group of the same stable id
+		if u := &a.c.Users[i]; (u.Op == store.OpCreate || u.Op == store.OpRestore) && u.After.ExternalID != "" {
+			targets[u.After.ExternalID] = store.Edge{Kind: store.KindUser, Key: u.After.Key}
+		}
+	}
+	f, arg := a.texts(sorted(a.known))
+	var alive []string
+	err := a.each(ctx, func(row scanner) error {
+		var group store.Key
+		var external string
+		if err := row.Scan(&group, &external); err != nil {
+			return err
+		}
+		alive = append(alive, external)
+		if e := targets[external]; e.Kind == store.KindUser || e.Key != group { // no group is in itself
+			add.put(group, e)
+		}
+		return nil
+	}, "SELECT p.group_id, p.external_id FROM "+f+` AS k JOIN pending_member p ON p.external_id = k.v
+		JOIN groups g ON g.org_id = p.org_id AND g.id = p.group_id WHERE p.org_id = ? AND g.directory_id = ?`,
+		arg, a.c.Org, a.c.Directory)
+	if err != nil {
+		return fmt.Errorf("look for pending members: %w", err)
+	}
+	if len(alive) == 0 {
+		return nil
+	}
+	f, arg = a.texts(alive)
+	_, err = a.exec(ctx, `DELETE FROM pending_member WHERE org_id = ? AND external_id IN (SELECT v FROM `+f+` AS k)
+		AND group_id IN (SELECT g.id FROM groups g WHERE g.org_id = ? AND g.directory_id = ?)`, a.c.Org, arg, a.c.Org, a.c.Directory)
+	if err != nil {
+		return fmt.Errorf("take pending members: %w", err)
+	}
+	if a.e.postgres { // not known to Load, and locked before the edges are written
+		return a.read(ctx, append([]ask{lockGraph(a.c.Org, len(add.groups.a) > 0 && !a.c.Deferred)}, a.lockAbove(keysOf(add.users.a, add.groups.a))...)...)
+	}
+	return nil
+}
+
+func keysOf(lists ...[]int64) []store.Key {
+	set := map[store.Key]bool{}
+	for _, list := range lists {
+		for _, k := range list {
+			set[store.Key(k)] = true
+		}
+	}
+	return sorted(set)
+}
+
+// writeLists writes edges and notes which of them are new or gone.
+func (a *applier) writeLists(ctx context.Context, add, remove *edgeLists) error {
+	counting, err := a.counting(ctx, add.users.b, remove.users.b)
+	if err != nil {
+		return err
+	}
+	moves := func(p pair) bool { return a.arriving[p.user] || a.leaving[p.user] }
+	user := func(p pair, gained bool) {
+		news := a.newsOf(p.group)
+		e := store.Edge{Kind: store.KindUser, Key: p.user}
+		if gained {
+			news.added = append(news.added, e)
+			if counting[p.user] && !moves(p) {
+				a.gained = append(a.gained, p)
+			}
+			return
+		}
+		news.removed = append(news.removed, e)
+		if counting[p.user] && !moves(p) {
+			a.lost = append(a.lost, p)
+		}
+	}
+	group := func(p pair, gained bool) {
+		news := a.newsOf(p.group)
+		e := store.Edge{Kind: store.KindGroup, Key: p.user}
+		if gained {
+			news.added = append(news.added, e)
+		} else {
+			news.removed = append(news.removed, e)
+		}
+		a.nested = append(a.nested, p.group)
+	}
+	for _, w := range []struct {
+		list   struct{ a, b []int64 }
+		note   func(pair, bool)
+		gained bool
+		query  string
+	}{
+		{add.groups, group, true, "INSERT INTO nest (org_id, parent_id, child_id) SELECT CAST(? AS bigint), k.a, k.b FROM {pairs} AS k WHERE true ON CONFLICT DO NOTHING RETURNING parent_id, child_id"},
+		{add.users, user, true, "INSERT INTO member (org_id, group_id, user_id) SELECT CAST(? AS bigint), k.a, k.b FROM {pairs} AS k WHERE true ON CONFLICT DO NOTHING RETURNING group_id, user_id"},
+		{remove.groups, group, false, "DELETE FROM nest WHERE org_id = ? AND (parent_id, child_id) IN (SELECT a, b FROM {pairs} AS k) RETURNING parent_id, child_id"},
+		{remove.users, user, false, "DELETE FROM member WHERE org_id = ? AND (group_id, user_id) IN (SELECT a, b FROM {pairs} AS k) RETURNING group_id, user_id"},
+	} {
+		if len(w.list.a) == 0 {
+			continue
+		}
+		f, args := a.pairs(w.list.a, w.list.b)
+		err := a.each(ctx, func(row scanner) error {
+			var p pair
+			err := row.Scan(&p.group, &p.user)
+			w.note(p, w.gained)
+			return err
+		}, replacePairs(w.query, f), append([]any{a.c.Org}, args...)...)
+		if err != nil {
+			return fmt.Errorf("write members: %w", err)
+		}
+	}
+	for key := range a.news {
+		a.touched = append(a.touched, key)
+	}
+	return nil
+}
+
+func (a *applier) newsOf(group store.Key) *edgeNews {
+	n := a.news[group]
+	if n == nil {
+		n = &edgeNews{}
+		a.news[group] = n
+	}
+	return n
+}
+
+// counting finds which users count. Those that are added are held against whoever
+// would delete them; who holds one already makes this a race, because the other may
+// wait for the group.
+func (a *applier) counting(ctx context.Context, added, removed []int64) (map[store.Key]bool, error) {
+	out := map[store.Key]bool{}
+	var asks []ask
+	look := func(list []int64, lock string) {
+		if len(list) == 0 {
+			return
+		}
+		f, arg := a.ints(list)
+		asks = append(asks, ask{
+			what:  "lock the members",
+			query: "SELECT u.id FROM users u WHERE u.org_id = ? AND u.id IN (SELECT v FROM " + f + " AS k) AND u.deleted_at IS NULL AND NOT u.out_of_scope ORDER BY u.id" + lock,
+			args:  []any{a.c.Org, arg},
+			each: func(row scanner) error {
+				k, err := value[store.Key](row)
+				out[k] = true
+				return err
+			},
+		})
+	}
+	lock := ""
+	if a.e.postgres {
+		lock = " FOR KEY SHARE OF u NOWAIT"
+	}
+	look(added, lock)
+	look(removed, "")
+	return out, a.read(ctx, asks...)
+}

@@ -1,0 +1,372 @@
+package gormstore
+
+import (
+	"cmp"
+	"context"
+	"slices"
+
+	"github.com/provost-scim/provost/store"
+)
+
+// departedOfOneName bounds how many soft-deleted records of one name are looked at:
+// the newest.
+const departedOfOneName = 8
+
+// Load locks what a scope names and loads it. What decides which locks are needed is
+// looked up first; then, in one round trip, the organization's graph, the groups and
+// everything above those whose members may change, and the users are locked in this
+// order and read as they then are.
+//
+// What other transactions may still change are names: they are claimed by Apply,
+// which fails with [store.CodeStale] if a plan was made of names that have moved.
+func (t *tx) Load(ctx context.Context, s store.Scope) (*store.Snapshot, error) {
+	l := newLoader(t, s)
+	if err := l.probe(ctx); err != nil {
+		return nil, err
+	}
+	var asks []ask
+	if len(s.Groups) > 0 {
+		asks = append(asks, l.lockGraph()...)
+		asks = append(asks, l.lockGroups()...)
+		asks = append(asks, l.edges()...)
+	}
+	asks = append(asks, l.lockUsers()...)
+	asks = append(asks, l.surroundings()...)
+	if err := t.read(ctx, asks...); err != nil {
+		return nil, err
+	}
+	if err := l.holders(ctx); err != nil {
+		return nil, err
+	}
+	l.sortDeparted()
+	return l.snap, nil
+}
+
+// loader is one Load on its way.
+type loader struct {
+	*tx
+	s    store.Scope
+	snap *store.Snapshot
+
+	candidates []store.Key         // groups that are addressed, hold a name, or may return
+	changing   []store.Key         // those of them whose members may change
+	exclusive  bool                // nesting may change
+	groupKeys  map[store.Key][]int // the scope's groups by key
+	records    map[store.RecordKey]bool
+	userNames  map[string]bool
+	groupNames map[string]bool
+	external   map[string]bool // stable ids of records that may return
+}
+
+func newLoader(t *tx, s store.Scope) *loader {
+	l := &loader{
+		tx: t, s: s,
+		snap: &store.Snapshot{
+			Domains: map[string]store.DomainState{}, Users: map[store.RecordKey]*store.User{},
+			NameHolders: map[string]*store.User{}, Owners: map[string]store.KeyOwner{},
+			Groups: map[store.RecordKey]*store.Group{}, GroupNameHolders: map[string]*store.Group{}, GroupOwners: map[string]store.KeyOwner{},
+			Members: map[store.MemberRef]store.Edge{}, Edges: map[store.Key]map[store.Edge]bool{}, Pending: map[store.Key]map[string]bool{},
+		},
+		groupKeys: map[store.Key][]int{}, records: map[store.RecordKey]bool{},
+		userNames: setOf(s.UserNames), groupNames: setOf(s.GroupKeys), external: setOf(s.External),
+	}
+	for _, r := range s.Users {
+		l.records[r] = true
+		if r.ExternalID != "" {
+			l.external[r.ExternalID] = true
+		}
+	}
+	for _, g := range s.Groups {
+		if g.Record.ExternalID != "" {
+			l.external[g.Record.ExternalID] = true
+		}
+	}
+	return l
+}
+
+func setOf(list []string) map[string]bool {
+	set := make(map[string]bool, len(list))
+	for _, v := range list {
+		if v != "" {
+			set[v] = true
+		}
+	}
+	return set
+}
+
+func sorted[K cmp.Ordered, V any](set map[K]V) []K {
+	list := make([]K, 0, len(set))
+	for v := range set {
+		list = append(list, v)
+	}
+	slices.Sort(list)
+	return list
+}
+
+// probe looks, without locks, for the groups of the scope and for what its references
+// name, because that decides which lock of the graph is needed.
+func (l *loader) probe(ctx context.Context) error {
+	if len(l.s.Groups) == 0 {
+		return nil
+	}
+	var refs []store.MemberRef
+	byRecord := map[store.RecordKey][]int{}
+	for i, g := range l.s.Groups {
+		refs = append(refs, g.Refs...)
+		l.exclusive = l.exclusive || g.Deletes
+		if g.Record != (store.RecordKey{}) {
+			byRecord[g.Record] = append(byRecord[g.Record], i)
+		}
+	}
+	asks := l.resolve(l.s.Org, l.s.Directory, l.s.Directory != 0, refs, l.snap.Members)
+	query, args := l.candidateRows("groups", "display_name_folded", groupRecordIDs(l.s.Groups), sorted(l.groupNames))
+	asks = append(asks, ask{
+		what:  "look for groups",
+		query: "SELECT g.id, g.public_id, g.external_id, g.out_of_scope, g.deleted_at FROM groups g WHERE g.org_id = ? AND g.id IN (" + query + ") ORDER BY g.id",
+		args:  append([]any{l.s.Org}, args...),
+		each: func(row scanner) error {
+			var g store.Group
+			if err := row.Scan(&g.Key, &g.ID, &g.ExternalID, &g.OutOfScope, scanTime(&g.DeletedAt)); err != nil {
+				return err
+			}
+			l.candidates = append(l.candidates, g.Key)
+			if g.Deleted() { // its return brings its nesting back
+				l.exclusive = true
+				l.changing = append(l.changing, g.Key)
+				return nil
+			}
+			places := byRecord[store.RecordKey{ID: g.ID}]
+			if g.ExternalID != "" {
+				places = append(slices.Clone(places), byRecord[store.RecordKey{ExternalID: g.ExternalID}]...)
+			}
+			l.groupKeys[g.Key] = places
+			changes := g.OutOfScope && len(places) > 0
+			l.exclusive = l.exclusive || changes
+			for _, i := range places {
+				scope := &l.s.Groups[i]
+				changes = changes || scope.Deletes || scope.AllEdges || len(scope.Refs) > 0
+			}
+			if changes {
+				l.changing = append(l.changing, g.Key)
+			}
+			return nil
+		},
+	})
+	if err := l.read(ctx, asks...); err != nil {
+		return err
+	}
+	for _, edge := range l.snap.Members {
+		l.exclusive = l.exclusive || edge.Kind == store.KindGroup
+	}
+	if l.exclusive || !l.replaces() {
+		return nil
+	}
+	return l.probeNesting(ctx)
+}
+
+// replaces reports whether a whole set of members is replaced, by which a nested
+// group may be removed that no reference names.
+func (l *loader) replaces() bool {
+	return slices.ContainsFunc(l.s.Groups, func(g store.GroupScope) bool { return g.AllEdges })
+}
+
+func (l *loader) probeNesting(ctx context.Context) error {
+	f, arg := l.keys(l.changing)
+	return l.read(ctx, ask{
+		what:  "look for nested groups",
+		query: "SELECT n.child_id FROM nest n WHERE n.org_id = ? AND n.parent_id IN (SELECT v FROM " + f + " AS k) LIMIT 1",
+		args:  []any{l.s.Org, arg},
+		each:  func(scanner) error { l.exclusive = true; return nil },
+	})
+}
+
+func groupRecordIDs(groups []store.GroupScope) []store.ID {
+	var ids []store.ID
+	for _, g := range groups {
+		if g.Record.ID != "" {
+			ids = append(ids, g.Record.ID)
+		}
+	}
+	return ids
+}
+
+// candidateRows is the query of the keys of a table's rows that a scope is about: by
+// public id, by stable id, the holders of names, and those that may return by name.
+func (l *loader) candidateRows(table, nameColumn string, ids []store.ID, names []string) (query string, args []any) {
+	union := func(q string, a ...any) {
+		if query != "" {
+			query += " UNION "
+		}
+		query += q
+		args = append(args, a...)
+	}
+	owner, ownerArgs := owned("r.directory_id", l.s.Directory)
+	if len(ids) > 0 {
+		f, arg := l.ids(ids)
+		union("SELECT r.id FROM "+f+" AS k JOIN "+table+" r ON r.public_id = k.v WHERE r.org_id = ?", arg, l.s.Org)
+	}
+	if len(l.external) > 0 {
+		f, arg := l.texts(sorted(l.external))
+		union("SELECT r.id FROM "+f+" AS k JOIN "+table+" r ON r.external_id = k.v AND r.external_id <> '' AND "+owner+" WHERE r.org_id = ?",
+			append(append([]any{arg}, ownerArgs...), l.s.Org)...)
+	}
+	if len(names) > 0 {
+		f, arg := l.texts(names)
+		union("SELECT r.id FROM "+f+" AS k JOIN "+table+" r ON r."+nameColumn+" = k.v AND coalesce(r.directory_id, 0) = ? AND r.org_id = ? WHERE r.deleted_at IS NULL",
+			arg, l.s.Directory, l.s.Org)
+		if l.s.Departed {
+			union("SELECT d.id FROM (SELECT r.id, row_number() OVER (PARTITION BY r."+nameColumn+" ORDER BY r.deleted_at DESC, r.id DESC) AS place FROM "+
+				f+" AS k JOIN "+table+" r ON r."+nameColumn+" = k.v AND "+owner+" WHERE r.org_id = ? AND r.deleted_at IS NOT NULL) AS d WHERE d.place <= ?",
+				append(append([]any{arg}, ownerArgs...), l.s.Org, departedOfOneName)...)
+		}
+	}
+	if query == "" {
+		query = "SELECT r.id FROM " + table + " r WHERE false"
+	}
+	return query, args
+}
+
+// locking is the end of a query that locks the rows it returns, of one table alias.
+// Foreign keys to the rows are not held up by it.
+func (l *loader) locking(alias string) string {
+	if !l.e.postgres || l.s.Unlocked {
+		return ""
+	}
+	return " FOR NO KEY UPDATE OF " + alias
+}
+
+func (l *loader) lockGraph() []ask {
+	if !l.e.postgres || l.s.Unlocked {
+		return nil
+	}
+	return []ask{lockGraph(l.s.Org, l.exclusive)}
+}
+
+func lockGraph(org store.Key, exclusive bool) ask {
+	mode := "SHARE"
+	if exclusive {
+		mode = "UPDATE"
+	}
+	return ask{what: "lock the graph", query: "SELECT org_id FROM org_graph WHERE org_id = ? FOR " + mode, args: []any{org}}
+}
+
+// lockGroups locks the groups and what is above those that change, and sorts out the
+// ones that the scope asked for.
+func (l *loader) lockGroups() []ask {
+	f, arg := l.keys(l.candidates)
+	where, args := "g.id IN (SELECT v FROM "+f+" AS k)", []any{l.s.Org, arg}
+	if len(l.changing) > 0 && !l.s.Unlocked && l.e.postgres {
+		up, upArgs := l.above(l.changing, l.s.Org)
+		where = "g.id IN (SELECT v FROM " + f + " AS k UNION SELECT id FROM (" + up + ") AS a)"
+		args = append(args, upArgs...)
+	}
+	return []ask{{
+		what:  "lock the groups",
+		query: "SELECT " + groupColumns + " FROM groups g WHERE g.org_id = ? AND " + where + " ORDER BY g.id" + l.locking("g"),
+		args:  args,
+		each: func(row scanner) error {
+			g, err := scanGroup(row)
+			if err == nil {
+				l.placeGroup(&g)
+			}
+			return err
+		},
+	}}
+}
+
+func (l *loader) placeGroup(g *store.Group) {
+	if g.Directory != l.s.Directory {
+		return
+	}
+	name := store.Fold(g.DisplayName)
+	if g.Deleted() {
+		if l.s.Departed && (g.ExternalID != "" && l.external[g.ExternalID] || l.groupNames[name]) {
+			l.snap.DepartedGroups = append(l.snap.DepartedGroups, g)
+		}
+		return
+	}
+	for _, i := range l.groupKeys[g.Key] {
+		if r := l.s.Groups[i].Record; l.snap.Groups[r] == nil {
+			l.snap.Groups[r] = g
+		}
+	}
+	if l.groupNames[name] {
+		l.snap.GroupNameHolders[name] = g
+	}
+}
+
+// edges reads which edges of the groups exist: all of them, or those to what the
+// references name.
+func (l *loader) edges() []ask {
+	var whole, partly []store.Key
+	var parents, users, outer, groups []int64
+	var waiting []string
+	for _, key := range sorted(l.groupKeys) {
+		places := l.groupKeys[key]
+		if slices.ContainsFunc(places, func(i int) bool { return l.s.Groups[i].AllEdges }) {
+			whole = append(whole, key)
+			continue
+		}
+		for _, i := range places {
+			for _, ref := range l.s.Groups[i].Refs {
+				edge, known := l.snap.Members[ref]
+				switch {
+				case known && edge.Kind == store.KindUser:
+					parents, users = append(parents, int64(key)), append(users, int64(edge.Key))
+				case known:
+					outer, groups = append(outer, int64(key)), append(groups, int64(edge.Key))
+				case ref.ExternalID != "":
+					waiting, partly = append(waiting, ref.ExternalID), append(partly, key)
+				}
+			}
+		}
+	}
+	var out []ask
+	add := func(what string, kind store.Kind, query string, args ...any) {
+		out = append(out, ask{what: what, query: query, args: args, each: func(row scanner) error {
+			var group, member store.Key
+			err := row.Scan(&group, &member)
+			if l.snap.Edges[group] == nil {
+				l.snap.Edges[group] = map[store.Edge]bool{}
+			}
+			l.snap.Edges[group][store.Edge{Kind: kind, Key: member}] = true
+			return err
+		}})
+	}
+	pending := func(query string, args ...any) {
+		out = append(out, ask{what: "read pending members", query: query, args: args, each: func(row scanner) error {
+			var group store.Key
+			var external string
+			err := row.Scan(&group, &external)
+			if l.snap.Pending[group] == nil {
+				l.snap.Pending[group] = map[string]bool{}
+			}
+			l.snap.Pending[group][external] = true
+			return err
+		}})
+	}
+	if len(users) > 0 {
+		f, args := l.pairs(parents, users)
+		add("read members", store.KindUser, "SELECT m.group_id, m.user_id FROM "+f+
+			" AS k JOIN member m ON m.group_id = k.a AND m.user_id = k.b WHERE m.org_id = ?", append(args, l.s.Org)...)
+	}
+	if len(groups) > 0 {
+		f, args := l.pairs(outer, groups)
+		add("read nested groups", store.KindGroup, "SELECT n.parent_id, n.child_id FROM "+f+
+			" AS k JOIN nest n ON n.parent_id = k.a AND n.child_id = k.b WHERE n.org_id = ?", append(args, l.s.Org)...)
+	}
+	if len(whole) > 0 {
+		f, arg := l.keys(whole)
+		in := " IN (SELECT v FROM " + f + " AS k)"
+		add("read members", store.KindUser, "SELECT m.group_id, m.user_id FROM member m WHERE m.org_id = ? AND m.group_id"+in, l.s.Org, arg)
+		add("read nested groups", store.KindGroup, "SELECT n.parent_id, n.child_id FROM nest n WHERE n.org_id = ? AND n.parent_id"+in, l.s.Org, arg)
+		pending("SELECT p.group_id, p.external_id FROM pending_member p WHERE p.org_id = ? AND p.group_id"+in, l.s.Org, arg)
+	}
+	if len(waiting) > 0 {
+		f, arg := l.keys(slices.Compact(partly))
+		w, list := l.texts(waiting)
+		pending("SELECT p.group_id, p.external_id FROM pending_member p WHERE p.org_id = ? AND p.group_id IN (SELECT v FROM "+f+
+			" AS k) AND p.external_id IN (SELECT v FROM "+w+" AS e)", l.s.Org, arg, list)
+	}
+	return out
+}

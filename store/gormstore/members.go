@@ -1,0 +1,184 @@
+package gormstore
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/provost-scim/provost/store"
+)
+
+// Members lists a group's live members, users before groups, each by key. Effective
+// ones are users that the group publishes.
+func (r *reader) Members(ctx context.Context, q store.MemberQuery) (store.Page[store.Member], error) {
+	var out store.Page[store.Member]
+	limit := q.Limit
+	if q.After.Kind != store.KindGroup {
+		list, err := r.memberUsers(ctx, q, limit)
+		if err != nil {
+			return out, fmt.Errorf("list members: %w", err)
+		}
+		out.Items = list
+	}
+	if !q.Effective && (limit == 0 || len(out.Items) <= limit) {
+		rest := 0
+		if limit > 0 {
+			rest = limit - len(out.Items)
+		}
+		list, err := r.memberGroups(ctx, q, rest, limit > 0)
+		if err != nil {
+			return out, fmt.Errorf("list members: %w", err)
+		}
+		out.Items = append(out.Items, list...)
+	}
+	if limit > 0 && len(out.Items) > limit {
+		out.Items, out.More = out.Items[:limit], true
+	}
+	return out, nil
+}
+
+// memberUsers lists one more than limit, to tell whether there are more.
+func (r *reader) memberUsers(ctx context.Context, q store.MemberQuery, limit int) ([]store.Member, error) {
+	after := store.Key(0)
+	if q.After.Kind == store.KindUser {
+		after = q.After.Key
+	}
+	query := `SELECT u.id, u.public_id, u.user_name, u.attributes, true
+		FROM member m JOIN users u ON u.org_id = m.org_id AND u.id = m.user_id
+		WHERE m.group_id = ? AND m.org_id = ? AND m.user_id > ? AND u.deleted_at IS NULL ORDER BY m.user_id`
+	if q.Effective {
+		query = `SELECT u.id, u.public_id, u.user_name, u.attributes,
+				EXISTS (SELECT 1 FROM member m WHERE m.group_id = e.group_id AND m.user_id = e.user_id)
+			FROM effective e JOIN users u ON u.id = e.user_id
+			WHERE e.group_id = ? AND u.org_id = ? AND e.user_id > ? AND e.published AND u.deleted_at IS NULL ORDER BY e.user_id`
+	}
+	args := []any{q.Group, q.Org, after}
+	if limit > 0 {
+		query += " LIMIT ?"
+		args = append(args, limit+1)
+	}
+	return collect(ctx, r.session, func(row scanner) (store.Member, error) {
+		m := store.Member{Kind: store.KindUser}
+		var shown struct {
+			DisplayName string `json:"displayName"`
+		}
+		err := row.Scan(&m.Key, &m.ID, &m.UserName, scanJSON(&shown), &m.Direct)
+		m.DisplayName = shown.DisplayName
+		return m, err
+	}, query, args...)
+}
+
+func (r *reader) memberGroups(ctx context.Context, q store.MemberQuery, rest int, limited bool) ([]store.Member, error) {
+	after := store.Key(0)
+	if q.After.Kind == store.KindGroup {
+		after = q.After.Key
+	}
+	query := `SELECT g.id, g.public_id, g.display_name FROM nest n JOIN groups g ON g.org_id = n.org_id AND g.id = n.child_id
+		WHERE n.parent_id = ? AND n.org_id = ? AND n.child_id > ? AND g.deleted_at IS NULL ORDER BY n.child_id`
+	args := []any{q.Group, q.Org, after}
+	if limited {
+		query += " LIMIT ?"
+		args = append(args, rest+1)
+	}
+	return collect(ctx, r.session, func(row scanner) (store.Member, error) {
+		m := store.Member{Kind: store.KindGroup, Direct: true}
+		err := row.Scan(&m.Key, &m.ID, &m.DisplayName)
+		return m, err
+	}, query, args...)
+}
+
+// Memberships lists the groups in which users are published members, by user and
+// then group.
+func (r *reader) Memberships(ctx context.Context, org store.Key, users []store.Key) ([]store.Membership, error) {
+	if len(users) == 0 {
+		return nil, nil
+	}
+	f, arg := r.keys(users)
+	list, err := collect(ctx, r.session, func(row scanner) (m store.Membership, err error) {
+		err = row.Scan(&m.User, &m.Group, &m.DisplayName, &m.Direct)
+		return m, err
+	}, `SELECT e.user_id, g.public_id, g.display_name,
+			EXISTS (SELECT 1 FROM member m WHERE m.group_id = e.group_id AND m.user_id = e.user_id)
+		FROM effective e JOIN groups g ON g.org_id = ? AND g.id = e.group_id
+		WHERE e.user_id IN (SELECT v FROM `+f+` AS k) AND e.published AND g.deleted_at IS NULL
+		ORDER BY e.user_id, e.group_id`, org, arg)
+	if err != nil {
+		return nil, fmt.Errorf("list memberships: %w", err)
+	}
+	return list, nil
+}
+
+// Resolve finds which references are live records of the directory (0: internal).
+func (r *reader) Resolve(ctx context.Context, org, directory store.Key, refs []store.MemberRef) (map[store.MemberRef]store.Edge, error) {
+	found := make(map[store.MemberRef]store.Edge, len(refs))
+	asks := r.resolve(org, directory, true, refs, found)
+	if err := r.read(ctx, asks...); err != nil {
+		return nil, err
+	}
+	return found, nil
+}
+
+// resolve makes the queries that find live records by public id and by stable id. A
+// stable id that both a user and a group have is the user's. Unless ofOne, records
+// of every directory are found by id; none is found by stable id then, which means
+// nothing without its directory.
+func (s *session) resolve(org, directory store.Key, ofOne bool, refs []store.MemberRef, found map[store.MemberRef]store.Edge) []ask {
+	var ids []store.ID
+	var external []string
+	for _, ref := range refs {
+		switch {
+		case ref.ID != "":
+			if store.ValidID(string(ref.ID)) {
+				ids = append(ids, ref.ID)
+			}
+		case ref.ExternalID != "":
+			external = append(external, ref.ExternalID)
+		}
+	}
+	put := func(kind store.Kind, ref store.MemberRef, key store.Key) {
+		edge := store.Edge{Kind: kind, Key: key}
+		if was, known := found[ref]; !known || edge.Kind == store.KindUser && was.Kind == store.KindGroup ||
+			was.Kind == edge.Kind && edge.Key < was.Key {
+			found[ref] = edge
+		}
+	}
+	var out []ask
+	for _, kind := range []store.Kind{store.KindUser, store.KindGroup} {
+		table := tableOf(kind)
+		owner, ownerArgs := "true", []any(nil)
+		if ofOne {
+			owner, ownerArgs = owned("r.directory_id", directory)
+		}
+		if len(ids) > 0 {
+			f, arg := s.ids(ids)
+			out = append(out, ask{
+				what:  "resolve members",
+				query: "SELECT r.id, r.public_id FROM " + f + " AS k JOIN " + table + " r ON r.public_id = k.v WHERE r.org_id = ? AND r.deleted_at IS NULL AND " + owner,
+				args:  append([]any{arg, org}, ownerArgs...),
+				each: func(row scanner) error {
+					var key store.Key
+					var id store.ID
+					err := row.Scan(&key, &id)
+					put(kind, store.MemberRef{ID: id}, key)
+					return err
+				},
+			})
+		}
+		if len(external) > 0 && ofOne {
+			f, arg := s.texts(external)
+			out = append(out, ask{
+				what: "resolve members",
+				query: "SELECT r.id, r.external_id FROM " + f + " AS k JOIN " + table + " r ON r.external_id = k.v AND r.external_id <> '' AND " + owner +
+					" WHERE r.org_id = ? AND r.deleted_at IS NULL",
+				args: append(append([]any{arg}, ownerArgs...), org),
+				each: func(row scanner) error {
+					var key store.Key
+					var external string
+					err := row.Scan(&key, &external)
+					put(kind, store.MemberRef{ExternalID: external}, key)
+					return err
+				},
+			})
+		}
+	}
+	return out
+}

@@ -1,0 +1,255 @@
+package gormstore
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/provost-scim/provost/store"
+)
+
+const (
+	publishAtOnce = 500   // groups that one recomputation takes
+	analyzeFrom   = 5_000 // wanted rows from which the planner has to know how many there are
+)
+
+// Publish brings effective membership of stale groups up to date, by key, until about
+// p.Rows rows were compared, and reports whether stale groups remain. It has the
+// organization's graph for itself, so that nobody changes a membership meanwhile.
+func (t *tx) Publish(ctx context.Context, p store.Publication) (*store.Effects, bool, error) {
+	if t.e.postgres {
+		if err := t.read(ctx, lockGraph(p.Org, true)); err != nil {
+			return nil, false, err
+		}
+	}
+	c := &store.ChangeSet{Org: p.Org, Cap: p.Cap, Now: p.Now, Cause: p.Cause}
+	var shifts []*shift
+	rows, more := 0, true
+	for more && rows < max(p.Rows, 1) {
+		groups, left, err := t.staleGroups(ctx, p.Org, p.Rows-rows)
+		if err != nil {
+			return nil, false, err
+		}
+		more = left
+		if len(groups) == 0 {
+			break
+		}
+		done, compared, err := t.recompute(ctx, c, groups)
+		if err != nil {
+			return nil, false, err
+		}
+		shifts = append(shifts, done...)
+		rows += compared
+	}
+	effects, err := t.finishEffects(ctx, c, shifts, nil)
+	return effects, more, err
+}
+
+// staleGroups picks the next stale groups whose rows are about as many as asked for,
+// at least one, and reports whether there are others.
+func (t *tx) staleGroups(ctx context.Context, org store.Key, rows int) (groups []store.GroupEffect, more bool, err error) {
+	weight := 0
+	err = t.each(ctx, func(row scanner) error {
+		if more {
+			return nil
+		}
+		var e store.GroupEffect
+		var direct int
+		if err := row.Scan(&e.Key, &e.ID, scanKey(&e.Directory), &e.DisplayName, &e.Before, &e.WasOver, &direct); err != nil {
+			return err
+		}
+		if len(groups) > 0 && weight >= rows || len(groups) == publishAtOnce {
+			more = true
+			return nil
+		}
+		e.After = e.Before
+		weight += 1 + max(e.Before, direct)
+		groups = append(groups, e)
+		return nil
+	}, `SELECT g.id, g.public_id, g.directory_id, g.display_name, g.effective_count, g.over_cap,
+			(SELECT count(*) FROM member m WHERE m.group_id = g.id)
+		FROM groups g WHERE g.org_id = ? AND g.stale ORDER BY g.id LIMIT ?`, org, publishAtOnce+1)
+	if err != nil {
+		return nil, false, fmt.Errorf("look for groups to publish: %w", err)
+	}
+	return groups, more, nil
+}
+
+// recompute makes effective membership of groups what it has to be, clears their mark
+// of being stale, and returns how many rows that took. Nobody else may change the
+// nesting or the groups' members meanwhile.
+func (t *tx) recompute(ctx context.Context, c *store.ChangeSet, groups []store.GroupEffect) ([]*shift, int, error) {
+	shifts := make(map[store.Key]*shift, len(groups))
+	keys := make([]store.Key, len(groups))
+	out := make([]*shift, len(groups))
+	compared := 0
+	for i, g := range groups {
+		s := &shift{effect: g}
+		s.effect.After = 0
+		shifts[g.Key], keys[i], out[i] = s, g.Key, s
+		compared += g.Before
+	}
+	wanted, err := t.want(ctx, c.Org, keys, shifts)
+	if err != nil {
+		return nil, 0, fmt.Errorf("compute effective members: %w", err)
+	}
+	compared += wanted
+	d := &difference{tx: t, org: c.Org, shifts: shifts}
+	if err := d.write(ctx, keys, c.Cap); err != nil {
+		return nil, 0, fmt.Errorf("publish effective members: %w", err)
+	}
+	return out, compared, nil
+}
+
+// want fills the temporary table wanted with what effective has to hold of the groups
+// and returns how many rows that are.
+func (t *tx) want(ctx context.Context, org store.Key, keys []store.Key, shifts map[store.Key]*shift) (int, error) {
+	prepare := []string{
+		"CREATE TEMP TABLE IF NOT EXISTS wanted (group_id bigint NOT NULL, user_id bigint NOT NULL, support integer NOT NULL, PRIMARY KEY (group_id, user_id)) WITHOUT ROWID",
+		"DELETE FROM temp.wanted",
+	}
+	table := "temp.wanted"
+	if t.e.postgres {
+		table = "pg_temp.wanted"
+		prepare = []string{
+			"CREATE TEMP TABLE IF NOT EXISTS wanted (group_id bigint NOT NULL, user_id bigint NOT NULL, support integer NOT NULL, PRIMARY KEY (group_id, user_id)) ON COMMIT DELETE ROWS",
+			"TRUNCATE pg_temp.wanted",
+		}
+	}
+	for _, q := range prepare {
+		if _, err := t.exec(ctx, q); err != nil {
+			return 0, err
+		}
+	}
+	f, arg := t.keys(keys)
+	n, err := t.exec(ctx, `WITH RECURSIVE reach(root, id) AS (
+			SELECT g.id, g.id FROM `+f+` AS k JOIN groups g ON g.org_id = ? AND g.id = k.v
+				WHERE g.deleted_at IS NULL AND NOT g.out_of_scope
+			UNION SELECT r.root, n.child_id FROM reach r JOIN nest n ON n.parent_id = r.id AND n.org_id = ?
+				JOIN groups g ON g.org_id = n.org_id AND g.id = n.child_id
+				WHERE g.deleted_at IS NULL AND NOT g.out_of_scope)
+		INSERT INTO `+table+` (group_id, user_id, support)
+		SELECT r.root, m.user_id, count(*) FROM reach r JOIN member m ON m.group_id = r.id AND m.org_id = ?
+			JOIN users u ON u.org_id = m.org_id AND u.id = m.user_id
+			WHERE u.deleted_at IS NULL AND NOT u.out_of_scope GROUP BY r.root, m.user_id`, arg, org, org, org)
+	if err != nil {
+		return 0, err
+	}
+	if t.e.postgres && n >= analyzeFrom {
+		if _, err := t.exec(ctx, "ANALYZE pg_temp.wanted"); err != nil {
+			return 0, err
+		}
+	}
+	err = t.each(ctx, func(row scanner) error {
+		var key store.Key
+		var count int
+		err := row.Scan(&key, &count)
+		shifts[key].effect.After = count
+		return err
+	}, "SELECT group_id, count(*) FROM "+table+" GROUP BY group_id")
+	return int(n), err
+}
+
+// difference brings effective to what wanted holds.
+type difference struct {
+	*tx
+	org    store.Key
+	shifts map[store.Key]*shift
+}
+
+func (d *difference) write(ctx context.Context, keys []store.Key, limit int) error {
+	table := "temp.wanted"
+	if d.e.postgres {
+		table = "pg_temp.wanted"
+	}
+	f, arg := d.keys(keys)
+	in := " IN (SELECT v FROM " + f + " AS k)"
+	gone, err := d.changed(ctx, "DELETE FROM effective WHERE group_id"+in+` AND NOT EXISTS (SELECT 1 FROM `+table+` w
+			WHERE w.group_id = effective.group_id AND w.user_id = effective.user_id) RETURNING group_id, user_id, published`, arg)
+	if err != nil {
+		return err
+	}
+	_, err = d.exec(ctx, "UPDATE effective SET support = w.support FROM "+table+` w
+		WHERE effective.group_id = w.group_id AND effective.user_id = w.user_id AND effective.support <> w.support AND effective.group_id`+in, arg)
+	if err != nil {
+		return err
+	}
+	var fit []store.Key
+	w := &writes{tx: d.tx, what: "count effective members"}
+	for _, key := range keys {
+		e := &d.shifts[key].effect
+		e.Over = e.After > limit
+		if !e.Over {
+			fit = append(fit, key)
+		}
+	}
+	d.counts(w, keys)
+	if err := w.flush(ctx); err != nil {
+		return err
+	}
+	news, err := d.changed(ctx, "INSERT INTO effective (group_id, user_id, support, published) SELECT w.group_id, w.user_id, w.support, NOT g.over_cap FROM "+
+		table+` w JOIN groups g ON g.org_id = ? AND g.id = w.group_id
+		WHERE NOT EXISTS (SELECT 1 FROM effective e WHERE e.group_id = w.group_id AND e.user_id = w.user_id)
+		ON CONFLICT DO NOTHING RETURNING group_id, user_id, published`, d.org)
+	if err != nil {
+		return err
+	}
+	ff, fitting := d.keys(fit)
+	back, err := d.changed(ctx, "UPDATE effective SET published = true WHERE NOT published AND group_id IN (SELECT v FROM "+ff+
+		" AS k) RETURNING group_id, user_id, published", fitting)
+	if err != nil {
+		return err
+	}
+	ids, err := d.userIDs(ctx, d.org, gone, news, back)
+	if err != nil {
+		return err
+	}
+	for _, p := range gone {
+		s := d.shifts[p.group]
+		s.ceased = append(s.ceased, ids[p.user])
+	}
+	for _, p := range slices.Concat(news, back) {
+		s := d.shifts[p.group]
+		s.published = append(s.published, ids[p.user])
+	}
+	return nil
+}
+
+// counts writes what is known of the groups themselves: those whose count stays in
+// one statement, the others one by one.
+func (d *difference) counts(w *writes, keys []store.Key) {
+	var same []store.Key
+	for _, key := range keys {
+		e := d.shifts[key].effect
+		if e.After == e.Before && e.Over == e.WasOver {
+			same = append(same, key)
+			continue
+		}
+		w.add(statement{
+			query: "UPDATE groups SET effective_count = ?, over_cap = ?, stale = false WHERE org_id = ? AND id = ?",
+			args:  []any{e.After, e.Over, d.org, key}, want: 1,
+		})
+	}
+	if len(same) > 0 {
+		f, arg := d.keys(same)
+		w.add(statement{
+			query: "UPDATE groups SET stale = false WHERE org_id = ? AND id IN (SELECT v FROM " + f + " AS k)",
+			args:  []any{d.org, arg}, want: int64(len(same)),
+		})
+	}
+}
+
+// changed runs a statement that returns effective rows, and returns those published.
+func (d *difference) changed(ctx context.Context, query string, args ...any) ([]pair, error) {
+	var out []pair
+	err := d.each(ctx, func(row scanner) error {
+		var p pair
+		var published bool
+		err := row.Scan(&p.group, &p.user, &published)
+		if published {
+			out = append(out, p)
+		}
+		return err
+	}, query, args...)
+	return out, err
+}

@@ -1,0 +1,280 @@
+package gormstore
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/provost-scim/provost/store"
+)
+
+// page lists the live records of a query. What an index finds by one name is found
+// first and ordered after, however small the limit: on tables that were never
+// analysed the planner would else walk a whole directory in the order of keys.
+func page[T any](ctx context.Context, s *session, of *recordFields, q store.Query, columns string, scan func(scanner) (T, error)) (store.Page[T], error) {
+	var out store.Page[T]
+	a := of.alias + "."
+	c := compiler{s: s, of: of, org: q.Org}
+	where := a + "org_id = ? AND " + a + "deleted_at IS NULL"
+	c.args = []any{q.Org}
+	if q.Directory != nil {
+		owner, args := owned(a+"directory_id", *q.Directory)
+		where += " AND " + owner
+		c.args = append(c.args, args...)
+	}
+	if q.Filter != nil {
+		condition, err := c.condition(q.Filter)
+		if err != nil {
+			return out, err
+		}
+		where += " AND " + condition
+	}
+	if q.Count {
+		err := s.row(ctx, "SELECT count(*) FROM "+of.table+" "+of.alias+" WHERE "+where, c.args...).Scan(&out.Total)
+		if err != nil {
+			return out, fmt.Errorf("count %s: %w", of.table, err)
+		}
+	}
+	if q.Limit <= 0 {
+		return out, nil
+	}
+	if q.After > 0 {
+		where += " AND " + a + "id > ?"
+		c.args = append(c.args, q.After)
+	}
+	from := of.table + " " + of.alias + " WHERE " + where
+	if s.e.postgres && selective(q.Filter) {
+		from = "(SELECT * FROM " + from + " OFFSET 0) AS " + of.alias
+	}
+	list, err := collect(ctx, s, scan, "SELECT "+columns+" FROM "+from+" ORDER BY "+a+"id LIMIT ? OFFSET ?",
+		append(c.args, q.Limit+1, max(q.Offset, 0))...)
+	if err != nil {
+		return out, fmt.Errorf("list %s: %w", of.table, err)
+	}
+	if len(list) > q.Limit {
+		list, out.More = list[:q.Limit], true
+	}
+	out.Items = list
+	return out, nil
+}
+
+// selective reports whether a condition can only hold for the few records that an
+// index finds.
+func selective(c store.Condition) bool {
+	switch c := c.(type) {
+	case store.Compare:
+		switch c.Field {
+		case "id", "userName", "displayName", "externalId", "emails", "emails.value", "members", "members.value":
+			return c.Op == store.Eq
+		}
+	case store.Element:
+		return c.Attr == "emails" && selective(c.Of)
+	case store.And:
+		for _, part := range c {
+			if selective(part) {
+				return true
+			}
+		}
+	case store.Or:
+		for _, part := range c {
+			if !selective(part) {
+				return false
+			}
+		}
+		return len(c) > 0
+	}
+	return false
+}
+
+// compiler turns a condition into SQL that is never null, so that NOT is exact.
+type compiler struct {
+	s       *session
+	of      *recordFields
+	org     store.Key
+	args    []any
+	element store.Field // the attribute whose element is looked at, in a valuePath
+}
+
+func (c *compiler) arg(v ...any) { c.args = append(c.args, v...) }
+
+func (c *compiler) condition(of store.Condition) (string, error) {
+	switch of := of.(type) {
+	case store.And:
+		return c.join(of, " AND ", "true")
+	case store.Or:
+		return c.join(of, " OR ", "false")
+	case store.Not:
+		inner, err := c.condition(of.Of)
+		return "NOT (" + inner + ")", err
+	case store.Compare:
+		f, err := c.field(of.Field)
+		if err != nil {
+			return "", err
+		}
+		return f.compare(c, of)
+	case store.Has:
+		f, err := c.field(of.Field)
+		if err != nil {
+			return "", err
+		}
+		return f.has(c)
+	case store.Element:
+		return c.elements(of)
+	}
+	return "", store.Errorf(store.CodeFilter, "the filter has a condition of an unknown kind %T", of)
+}
+
+func (c *compiler) join(parts []store.Condition, word, none string) (string, error) {
+	if len(parts) == 0 {
+		return none, nil
+	}
+	out := make([]string, len(parts))
+	for i, p := range parts {
+		var err error
+		if out[i], err = c.condition(p); err != nil {
+			return "", err
+		}
+	}
+	return "(" + strings.Join(out, word) + ")", nil
+}
+
+func (c *compiler) field(name store.Field) (field, error) {
+	if f, ok := c.of.fields[name]; ok {
+		if c.element == "" || strings.HasPrefix(string(name), string(c.element)+".") || name == c.element {
+			return f, nil
+		}
+		return nil, store.Errorf(store.CodeFilter, "a condition in %s[…] is about %s", c.element, name)
+	}
+	return nil, &store.Error{Code: store.CodeFilter, Message: fmt.Sprintf("%s cannot be used in a filter of %s", name, c.of.table), Field: string(name)}
+}
+
+// elements is a valuePath: one element of the attribute satisfies all of it.
+func (c *compiler) elements(e store.Element) (string, error) {
+	if c.element != "" {
+		return "", store.Errorf(store.CodeFilter, "%s[…] cannot stand within %s[…]", e.Attr, c.element)
+	}
+	if c.of.linked[e.Attr] {
+		if one, ok := e.Of.(store.Compare); ok {
+			return c.condition(one)
+		}
+		return "", store.Errorf(store.CodeFilter, "%s[…] takes one condition, on its value", e.Attr)
+	}
+	if !c.of.elements[e.Attr] {
+		return "", &store.Error{Code: store.CodeFilter, Message: fmt.Sprintf("%s has no elements to look into", e.Attr), Field: string(e.Attr)}
+	}
+	c.element = e.Attr
+	defer func() { c.element = "" }()
+	c.arg(string(e.Attr), c.org)
+	inner, err := c.condition(e.Of)
+	if err != nil {
+		return "", err
+	}
+	anchor := ""
+	if e.Attr != "addresses" {
+		anchor = " AND e.sub = 'value'"
+	}
+	return "u.id IN (SELECT e.user_id FROM user_value e WHERE e.attr = ? AND e.org_id = ?" + anchor + " AND (" + inner + "))", nil
+}
+
+// text is the SQL of comparing an expression that is empty where the attribute is
+// absent. Ranges and positions are bytewise on both engines, where LIKE is not.
+func (c *compiler) text(expr string, op store.CompareOp, v string) (string, error) {
+	switch op {
+	case store.Eq:
+		c.arg(v)
+		return expr + " = ?", nil
+	case store.Ne:
+		c.arg(v)
+		return expr + " <> ?", nil
+	case store.Greater, store.AtLeast, store.Less, store.AtMost:
+		c.arg(v)
+		return "(" + expr + order[op] + "? AND " + expr + " <> '')", nil
+	case store.Contains, store.StartsWith, store.EndsWith:
+		if v == "" {
+			return expr + " <> ''", nil
+		}
+	}
+	switch op {
+	case store.Contains:
+		c.arg(v)
+		if c.s.e.postgres {
+			return "strpos(" + expr + ", ?) > 0", nil
+		}
+		return "instr(" + expr + ", ?) > 0", nil
+	case store.StartsWith:
+		c.arg(v)
+		if end := successor(v); end != "" {
+			c.arg(end)
+			return "(" + expr + " >= ? AND " + expr + " < ?)", nil
+		}
+		return expr + " >= ?", nil
+	case store.EndsWith:
+		c.arg(utf8.RuneCountInString(v), v)
+		return "substr(" + expr + ", length(" + expr + ") - CAST(? AS integer) + 1) = ?", nil
+	}
+	return "", unknownOp(op)
+}
+
+var order = map[store.CompareOp]string{
+	store.Greater: " > ", store.AtLeast: " >= ", store.Less: " < ", store.AtMost: " <= ", store.Eq: " = ", store.Ne: " <> ",
+}
+
+func unknownOp(op store.CompareOp) error {
+	return store.Errorf(store.CodeFilter, "the operator %s cannot be used here", op)
+}
+
+// successor is the least text that is greater than every text with the prefix, or ""
+// if there is none. UTF-8 sorts like its characters.
+func successor(prefix string) string {
+	for prefix != "" {
+		r, n := utf8.DecodeLastRuneInString(prefix)
+		prefix = prefix[:len(prefix)-n]
+		switch {
+		case r == 0xD7FF: // surrogates are no characters
+			return prefix + "\uE000"
+		case r < utf8.MaxRune:
+			return prefix + string(r+1)
+		}
+	}
+	return ""
+}
+
+// moment is the SQL of comparing a time.
+func (c *compiler) moment(expr string, op store.CompareOp, v any) (string, error) {
+	at, ok := v.(time.Time)
+	if text, isText := v.(string); isText {
+		var err error
+		at, err = time.Parse(time.RFC3339Nano, text)
+		ok = err == nil
+	}
+	if !ok {
+		return "", store.Errorf(store.CodeFilter, "%v is not a date and time (RFC 3339)", v)
+	}
+	word, known := order[op]
+	if !known {
+		return "", unknownOp(op)
+	}
+	c.arg(at)
+	return expr + word + "?", nil
+}
+
+// boolean is the SQL of comparing a flag, which is false where the attribute is absent.
+func (c *compiler) boolean(expr string, op store.CompareOp, v any) (string, error) {
+	want, ok := v.(bool)
+	if !ok {
+		return "", store.Errorf(store.CodeFilter, "%v is neither true nor false", v)
+	}
+	switch op {
+	case store.Eq:
+	case store.Ne:
+		want = !want
+	default:
+		return "", unknownOp(op)
+	}
+	if want {
+		return "(" + expr + ")", nil
+	}
+	return "NOT (" + expr + ")", nil
+}

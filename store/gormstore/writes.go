@@ -1,0 +1,80 @@
+package gormstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/provost-scim/provost/store"
+)
+
+// writes gathers statements and rows so that few round trips write them, in order.
+type writes struct {
+	*tx
+	what string // for errors: "write users"
+	list []step
+}
+
+// step is a statement, or rows that are copied because they are many.
+type step struct {
+	statement
+	table   string
+	columns []string
+	rows    [][]any
+}
+
+func (w *writes) add(list ...statement) {
+	for _, s := range list {
+		w.list = append(w.list, step{statement: s})
+	}
+}
+
+// insert adds rows, each of which must be new.
+func (w *writes) insert(table string, columns []string, rows [][]any) {
+	switch {
+	case len(rows) == 0:
+	case len(rows) > copyFrom:
+		w.list = append(w.list, step{table: table, columns: columns, rows: rows})
+	default:
+		args := make([]any, 0, len(rows)*len(columns))
+		for _, r := range rows {
+			args = append(args, r...)
+		}
+		w.add(statement{query: insertSQL(table, columns, len(rows)), args: args, want: int64(len(rows))})
+	}
+}
+
+// flush writes what was gathered.
+func (w *writes) flush(ctx context.Context) error {
+	var batch []statement
+	send := func() error {
+		if len(batch) == 0 {
+			return nil
+		}
+		err := w.batch(ctx, batch)
+		batch = nil
+		return w.fail(err)
+	}
+	for _, s := range w.list {
+		if s.table == "" {
+			batch = append(batch, s.statement)
+			continue
+		}
+		if err := send(); err != nil {
+			return err
+		}
+		if err := w.copyRows(ctx, s.table, s.columns, s.rows); err != nil {
+			return w.fail(err)
+		}
+	}
+	w.list = nil
+	return send()
+}
+
+func (w *writes) fail(err error) error {
+	var known *store.Error
+	if err == nil || errors.As(err, &known) {
+		return err
+	}
+	return fmt.Errorf("%s: %w", w.what, err)
+}
