@@ -1,0 +1,237 @@
+package main
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/provost-scim/provost/openapi"
+)
+
+// directoryCommand is `provost directory`.
+type directoryCommand struct {
+	List   directoryList   `cmd:"" help:"List the directories."`
+	Show   directoryShow   `cmd:"" help:"Show a directory with its settings and counts."`
+	Create directoryCreate `cmd:"" help:"Create a directory. Nothing is synchronized yet."`
+	Set    directorySet    `cmd:"" help:"Change the settings of a directory; what is not given stays."`
+	Delete directoryDelete `cmd:"" help:"Delete a directory and revoke its tokens."`
+}
+
+type directoryList struct{ remote }
+
+// Run lists the directories.
+func (c *directoryList) Run(s *session) error {
+	api, err := c.api()
+	if err != nil {
+		return err
+	}
+	dirs, err := answer((*openapi.ListDirectoriesResponse).GetJSON200)(api.ListDirectoriesWithResponse(s.ctx, nil))
+	if err != nil {
+		return err
+	}
+	return list(s, &c.remote, []column[openapi.Directory]{
+		{title: "NAME", value: func(d *openapi.Directory) string { return d.Name }, shrink: true},
+		{title: "KIND", value: func(d *openapi.Directory) string { return string(d.Kind) }},
+		{title: "DOMAINS", value: func(d *openapi.Directory) string { return string(value(d.Settings.DomainPolicy)) }},
+		{title: "SCHEDULE", value: scheduleOf, shrink: true},
+		{title: "SYNCED", value: func(d *openapi.Directory) string { return when(d.SyncedAt) }},
+		{title: "ID", value: func(d *openapi.Directory) string { return d.ID }},
+	}, func(d *openapi.Directory) string { return d.ID }, whole(dirs.Items))
+}
+
+// directoryOne is the argument of the commands about one directory.
+type directoryOne struct {
+	remote
+	Name string `arg:"" help:"The name of the directory."`
+}
+
+type directoryShow struct{ directoryOne }
+
+// Run shows the directory.
+func (c *directoryShow) Run(s *session) error {
+	api, err := c.api()
+	if err != nil {
+		return err
+	}
+	d, err := answer((*openapi.GetDirectoryResponse).GetJSON200)(api.GetDirectoryWithResponse(s.ctx, c.Name, nil))
+	if err != nil {
+		return err
+	}
+	return showDirectory(s, &c.remote, d)
+}
+
+type directoryCreate struct {
+	directoryOne
+	Kind string `required:"" enum:"scim,ldap" help:"How its users come: scim (it pushes to us) or ldap (we poll it)."`
+	directoryFlags
+}
+
+// Help shows how it is used.
+func (*directoryCreate) Help() string {
+	return `Examples:
+
+    provost directory create entra --kind scim
+
+    provost directory create corp --kind ldap --preset openldap \
+        --url ldaps://ldap1.example.com --url ldaps://ldap2.example.com \
+        --base-dn dc=example,dc=com --bind-dn cn=provost,dc=example,dc=com \
+        --bind-password-file password.txt --schedule daily=02:30,zone=Europe/Zurich`
+}
+
+// Run creates the directory.
+func (c *directoryCreate) Run(s *session) error {
+	api, err := c.api()
+	if err != nil {
+		return err
+	}
+	settings, password, err := c.settings(s)
+	if err != nil {
+		return err
+	}
+	if c.Kind == "ldap" && len(c.URL) == 0 {
+		return misused("such as --url ldaps://ldap.example.com", "a directory of kind ldap needs --url")
+	}
+	d, err := answer((*openapi.CreateDirectoryResponse).GetJSON201)(api.CreateDirectoryWithResponse(s.ctx, nil, openapi.DirectoryInput{
+		Name: c.Name, Kind: openapi.DirectoryKind(c.Kind), Settings: settings, BindPassword: password,
+	}))
+	if err != nil {
+		return err
+	}
+	if err := showDirectory(s, &c.remote, d); err != nil {
+		return err
+	}
+	if d.Kind == openapi.DirectoryKindScim {
+		said(s, &c.remote, "next: provost token create --directory %s", d.Name)
+	} else {
+		said(s, &c.remote, "next: provost sync plan %s", d.Name)
+	}
+	return nil
+}
+
+type directorySet struct {
+	directoryOne
+	NewName string `placeholder:"NAME" help:"Rename the directory."`
+	directoryFlags
+}
+
+// Help shows how it is used.
+func (*directorySet) Help() string {
+	return `A run that is going finishes with the settings it began with.
+
+Examples:
+
+    provost directory set corp --schedule interval=30m
+    provost directory set corp --scope-group Staff --scope-group Contractors
+    provost directory set corp --scope all`
+}
+
+// Run changes the directory.
+func (c *directorySet) Run(s *session) error {
+	api, err := c.api()
+	if err != nil {
+		return err
+	}
+	settings, password, err := c.settings(s)
+	if err != nil {
+		return err
+	}
+	if settings == nil && password == nil && c.NewName == "" {
+		return misused("run `provost directory set --help`", "nothing to change was given")
+	}
+	d, err := answer((*openapi.UpdateDirectoryResponse).GetJSON200)(api.UpdateDirectoryWithResponse(s.ctx, c.Name, nil, openapi.DirectoryPatch{
+		Name: none(c.NewName), Settings: settings, BindPassword: password,
+	}))
+	if err != nil {
+		return err
+	}
+	return showDirectory(s, &c.remote, d)
+}
+
+type directoryDelete struct {
+	directoryOne
+	Users string `required:"" enum:"keep,delete" help:"What becomes of its users and groups: keep makes them internal, delete deletes them."`
+}
+
+// Help shows how it is used.
+func (*directoryDelete) Help() string {
+	return "Example:\n\n    provost directory delete corp --users keep"
+}
+
+// Run deletes the directory.
+func (c *directoryDelete) Run(s *session) error {
+	api, err := c.api()
+	if err != nil {
+		return err
+	}
+	err = done(api.DeleteDirectoryWithResponse(s.ctx, c.Name, &openapi.DeleteDirectoryParams{Users: openapi.DeleteDirectoryParamsUsers(c.Users)}))
+	if err != nil {
+		return err
+	}
+	said(s, &c.remote, "directory %s is deleted", c.Name)
+	return nil
+}
+
+func showDirectory(s *session, r *remote, d *openapi.Directory) error {
+	return record(s, r, d, d.ID, func() [][2]string {
+		pairs := [][2]string{
+			{"name", d.Name},
+			{"kind", string(d.Kind)},
+			{"id", d.ID},
+			{"domain policy", string(value(d.Settings.DomainPolicy))},
+			{"domains", texts(d.Settings.Domains)},
+			{"on match", string(value(d.Settings.OnMatch))},
+			{"enable new users", yesNo(value(d.Settings.EnableNewUsers))},
+		}
+		if l := d.Settings.Ldap; l != nil {
+			pairs = append(pairs, ldapDetails(d, l)...)
+		}
+		if n := d.Counts; n != nil {
+			pairs = append(pairs,
+				[2]string{"users", fmt.Sprintf("%d, %d of them active", n.Users, n.ActiveUsers)},
+				[2]string{"groups", strconv.Itoa(n.Groups)})
+		}
+		return append(pairs, [2]string{"synced", when(d.SyncedAt)}, [2]string{"created", at(d.CreatedAt)})
+	})
+}
+
+func ldapDetails(d *openapi.Directory, l *openapi.LDAPSettings) [][2]string {
+	scope := texts(l.ScopeGroups)
+	if scope == "" {
+		scope = "all"
+	}
+	security := "TLS"
+	switch {
+	case value(l.StartTLS):
+		security = "StartTLS"
+	case value(l.AllowPlaintext):
+		security = "plain text is allowed"
+	}
+	pairs := [][2]string{
+		{"servers", texts(l.URLs)},
+		{"security", security},
+		{"preset", string(value(l.Preset))},
+		{"base DNs", strings.Join(value(l.BaseDNS), " | ")},
+		{"bind DN", value(l.BindDN)},
+		{"bind password", map[bool]string{true: "stored", false: "none"}[d.HasSecret]},
+		{"user filter", value(l.UserFilter)},
+		{"group filter", value(l.GroupFilter)},
+		{"scope", scope},
+		{"schedule", scheduleOf(d)},
+		{"replicate state", yesNo(value(d.Settings.ReplicateState))},
+	}
+	if g := d.Settings.Guard; g != nil {
+		pairs = append(pairs, [2]string{"held if taken away", fmt.Sprintf("more than %d and more than %g %%", value(g.Count), value(g.Percent))})
+	}
+	return pairs
+}
+
+// value is what p points to, or the zero value.
+func value[T any](p *T) T {
+	if p == nil {
+		var zero T
+		return zero
+	}
+	return *p
+}
+
+func texts(list *[]string) string { return strings.Join(value(list), ", ") }

@@ -1,0 +1,120 @@
+package main
+
+import (
+	"github.com/provost-scim/provost/openapi"
+)
+
+// domainCommand is `provost domain`.
+type domainCommand struct {
+	Add    domainAdd    `cmd:"" help:"Claim a domain and print the TXT record to publish."`
+	Verify domainVerify `cmd:"" help:"Look the TXT record up now."`
+	Vouch  domainVouch  `cmd:"" help:"Vouch for a domain instead of proving it by DNS; needs an owner's token and is audited."`
+	List   domainList   `cmd:"" help:"List the claimed domains."`
+	Delete domainDelete `cmd:"" help:"Give a domain up; its users stay."`
+}
+
+// domainOne are the arguments of the commands about one domain.
+type domainOne struct {
+	remote
+	Name string `arg:"" help:"The DNS name."`
+}
+
+type domainAdd struct{ domainOne }
+
+// Help shows how it is used.
+func (*domainAdd) Help() string {
+	return "Example:\n\n    provost domain add example.com\n    # publish the TXT record, then:\n    provost domain verify example.com"
+}
+
+// Run claims the domain.
+func (c *domainAdd) Run(s *session) error {
+	api, err := c.api()
+	if err != nil {
+		return err
+	}
+	d, err := answer((*openapi.AddDomainResponse).GetJSON201)(api.AddDomainWithResponse(s.ctx, nil, openapi.DomainInput{Name: c.Name}))
+	if err != nil {
+		return err
+	}
+	return showDomain(s, &c.remote, d)
+}
+
+type domainVerify struct{ domainOne }
+
+// Run looks the record up. That it is not there is the server's error, which says
+// what to publish.
+func (c *domainVerify) Run(s *session) error {
+	api, err := c.api()
+	if err != nil {
+		return err
+	}
+	d, err := answer((*openapi.VerifyDomainResponse).GetJSON200)(api.VerifyDomainWithResponse(s.ctx, c.Name, nil))
+	if err != nil {
+		return err
+	}
+	return showDomain(s, &c.remote, d)
+}
+
+type domainVouch struct{ domainOne }
+
+// Run vouches for the domain.
+func (c *domainVouch) Run(s *session) error {
+	api, err := c.api()
+	if err != nil {
+		return err
+	}
+	d, err := answer((*openapi.VouchDomainResponse).GetJSON200)(api.VouchDomainWithResponse(s.ctx, c.Name, nil))
+	if err != nil {
+		return err
+	}
+	return showDomain(s, &c.remote, d)
+}
+
+type domainList struct{ remote }
+
+// Run lists the domains.
+func (c *domainList) Run(s *session) error {
+	api, err := c.api()
+	if err != nil {
+		return err
+	}
+	domains, err := answer((*openapi.ListDomainsResponse).GetJSON200)(api.ListDomainsWithResponse(s.ctx, nil))
+	if err != nil {
+		return err
+	}
+	return list(s, &c.remote, []column[openapi.Domain]{
+		{title: "NAME", value: func(d *openapi.Domain) string { return d.Name }, shrink: true},
+		{title: "STATE", value: func(d *openapi.Domain) string { return string(d.State) }},
+		{title: "VOUCHED", value: func(d *openapi.Domain) string { return yesNo(d.Vouched) }},
+		{title: "CHECKED", value: func(d *openapi.Domain) string { return when(d.CheckedAt) }},
+		{title: "LAST ERROR", value: func(d *openapi.Domain) string { return d.LastError }, shrink: true},
+	}, func(d *openapi.Domain) string { return d.ID }, whole(domains.Items))
+}
+
+type domainDelete struct{ domainOne }
+
+// Run gives the domain up.
+func (c *domainDelete) Run(s *session) error {
+	api, err := c.api()
+	if err != nil {
+		return err
+	}
+	if err := done(api.DeleteDomainWithResponse(s.ctx, c.Name, nil)); err != nil {
+		return err
+	}
+	said(s, &c.remote, "domain %s is given up", c.Name)
+	return nil
+}
+
+func showDomain(s *session, r *remote, d *openapi.Domain) error {
+	return record(s, r, d, d.ID, func() [][2]string {
+		pairs := [][2]string{{"domain", d.Name}, {"state", string(d.State)}}
+		if d.State != openapi.DomainStateVerified {
+			pairs = append(pairs, [2]string{"publish", d.RecordName}, [2]string{"TXT", d.RecordValue})
+		}
+		if d.Vouched {
+			pairs = append(pairs, [2]string{"vouched", "yes"})
+		}
+		return append(pairs, [2]string{"verified", when(d.VerifiedAt)})
+	})
+}

@@ -1,0 +1,134 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/provost-scim/provost/openapi"
+)
+
+// eventCommand is `provost event`.
+type eventCommand struct {
+	List   eventList   `cmd:"" help:"List events, oldest first."`
+	Follow eventFollow `cmd:"" help:"Print events as they come, until interrupted."`
+}
+
+// eventFlags choose events.
+type eventFlags struct {
+	remote
+	After        int64  `placeholder:"CURSOR" help:"Only what comes after this cursor; without it from the first event that is kept."`
+	ResourceType string `placeholder:"TYPE" help:"Only events of resources of this type, such as User or Group."`
+	ResourceID   string `name:"resource-id" placeholder:"ID" help:"Only events of this resource."`
+}
+
+// page reads one page of events and the cursor to ask after next.
+func (f *eventFlags) page(s *session, api *openapi.ClientWithResponses, after int64, size int) (*openapi.EventList, error) {
+	return answer((*openapi.ListEventsResponse).GetJSON200)(api.ListEventsWithResponse(s.ctx, &openapi.ListEventsParams{
+		After: &after, Limit: &size, ResourceType: none(f.ResourceType), ResourceID: none(f.ResourceID),
+	}))
+}
+
+type eventList struct {
+	eventFlags
+	Limit int `default:"100" help:"At most so many; 0 lists all."`
+}
+
+// Run lists events.
+func (c *eventList) Run(s *session) error {
+	api, err := c.api()
+	if err != nil {
+		return err
+	}
+	return list(s, &c.remote, []column[openapi.Event]{
+		{title: "CURSOR", value: func(e *openapi.Event) string { return strconv.FormatInt(e.Cursor, 10) }},
+		{title: "TIME", value: func(e *openapi.Event) string { return at(e.Time) }},
+		{title: "TYPE", value: func(e *openapi.Event) string { return e.Type }},
+		{title: "BY", value: func(e *openapi.Event) string { return actor(&e.Cause.Actor) }, shrink: true},
+		{title: "RESOURCE", value: func(e *openapi.Event) string { return e.ResourceID }},
+	}, func(e *openapi.Event) string { return e.ID }, func(each func(*openapi.Event) error) error {
+		after := c.After
+		return pages(c.Limit, func(_ *string, size int) ([]openapi.Event, string, error) {
+			page, err := c.page(s, api, after, size)
+			if err != nil || len(page.Items) == 0 {
+				return nil, "", err
+			}
+			after = page.NextCursor
+			return page.Items, strconv.FormatInt(after, 10), nil
+		}, each)
+	})
+}
+
+func actor(a *openapi.Actor) string {
+	if a.Name == "" {
+		return a.Kind
+	}
+	return a.Kind + " " + a.Name
+}
+
+type eventFollow struct{ eventFlags }
+
+// Help shows how it is used.
+func (*eventFollow) Help() string {
+	return "Whoever keeps the cursor of the last event and starts again with --after misses nothing and sees nothing twice. " +
+		"With --json every event is one line.\n\nExample:\n\n    provost event follow --json --after 1200"
+}
+
+// followPause is how long to wait for new events before asking again.
+const followPause = time.Second
+
+// Run prints events until the context ends, which is how a person ends it. A
+// server that does not answer is asked again: it may be starting.
+func (c *eventFollow) Run(s *session) error {
+	api, err := c.api()
+	if err != nil {
+		return err
+	}
+	silent := false
+	for after := c.After; ; {
+		page, err := c.page(s, api, after, pageSize)
+		var gone *noAnswer
+		switch {
+		case s.ctx.Err() != nil:
+			return nil
+		case errors.As(err, &gone):
+			if !silent {
+				fmt.Fprintf(s.stderr, "provost: %s; trying again\n", gone.message)
+			}
+			silent = true
+		case err != nil:
+			return err
+		default:
+			silent = false
+			for i := range page.Items {
+				if err := c.print(s, &page.Items[i]); err != nil {
+					return err
+				}
+			}
+			after = page.NextCursor
+			if len(page.Items) == pageSize {
+				continue
+			}
+		}
+		select {
+		case <-s.ctx.Done():
+			return nil
+		case <-time.After(followPause):
+		}
+	}
+}
+
+func (c *eventFollow) print(s *session, e *openapi.Event) error {
+	if c.JSON {
+		b, err := json.Marshal(e)
+		if err != nil {
+			return err
+		}
+		_, err = fmt.Fprintf(s.stdout, "%s\n", b)
+		return err
+	}
+	_, err := fmt.Fprintf(s.stdout, "%d  %s  %s  %s  %s\n", e.Cursor, at(e.Time), plain(e.Type), plain(e.ResourceID), plain(actor(&e.Cause.Actor)))
+	return err
+}

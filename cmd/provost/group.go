@@ -1,0 +1,118 @@
+package main
+
+import (
+	"strconv"
+
+	"github.com/provost-scim/provost/openapi"
+)
+
+// groupCommand is `provost group`.
+type groupCommand struct {
+	List    groupList    `cmd:"" help:"List groups."`
+	Show    groupShow    `cmd:"" help:"Show a group."`
+	Members groupMembers `cmd:"" help:"List the members of a group."`
+}
+
+type groupList struct {
+	remote
+	Directory   string `placeholder:"NAME" help:"Only groups that this directory owns; internal for those that none owns."`
+	DisplayName string `placeholder:"TEXT" help:"Only the group of this name."`
+	Limit       int    `placeholder:"N" help:"At most so many; all, if not given."`
+}
+
+// Run lists the groups.
+func (c *groupList) Run(s *session) error {
+	api, err := c.api()
+	if err != nil {
+		return err
+	}
+	params := openapi.ListGroupsParams{Directory: none(c.Directory), DisplayName: none(c.DisplayName)}
+	return list(s, &c.remote, []column[openapi.Group]{
+		{title: "NAME", value: func(g *openapi.Group) string { return g.DisplayName }, shrink: true},
+		{title: "USERS", value: func(g *openapi.Group) string { return strconv.Itoa(g.EffectiveCount) }},
+		{title: "OVER CAP", value: func(g *openapi.Group) string { return yesNo(g.OverCap) }},
+		{title: "DIRECTORY", value: func(g *openapi.Group) string { return owner(g.Directory) }, shrink: true},
+		{title: "ID", value: func(g *openapi.Group) string { return g.ID }},
+	}, func(g *openapi.Group) string { return g.ID }, func(each func(*openapi.Group) error) error {
+		return pages(c.Limit, func(cursor *string, size int) ([]openapi.Group, string, error) {
+			params.Cursor, params.Limit = cursor, &size
+			page, err := answer((*openapi.ListGroupsResponse).GetJSON200)(api.ListGroupsWithResponse(s.ctx, &params))
+			if err != nil {
+				return nil, "", err
+			}
+			return page.Items, page.NextCursor, nil
+		}, each)
+	})
+}
+
+// groupOne are the arguments of the commands about one group.
+type groupOne struct {
+	remote
+	Group string `arg:"" help:"The group's id or name."`
+}
+
+type groupShow struct{ groupOne }
+
+// Run shows the group.
+func (c *groupShow) Run(s *session) error {
+	api, err := c.api()
+	if err != nil {
+		return err
+	}
+	g, err := answer((*openapi.GetGroupResponse).GetJSON200)(api.GetGroupWithResponse(s.ctx, c.Group, nil))
+	if err != nil {
+		return err
+	}
+	return record(s, &c.remote, g, g.ID, func() [][2]string {
+		pairs := [][2]string{
+			{"name", g.DisplayName},
+			{"id", g.ID},
+			{"description", g.Description},
+			{"directory", owner(g.Directory)},
+			{"external id", g.ExternalID},
+			{"effective users", strconv.Itoa(g.EffectiveCount)},
+		}
+		if g.OverCap {
+			pairs = append(pairs, [2]string{"over cap", "yes: no one is added until it fits"})
+		}
+		if g.OutOfScope {
+			pairs = append(pairs, [2]string{"out of scope", "yes"})
+		}
+		return append(pairs, [2]string{"created", at(g.CreatedAt)}, [2]string{"modified", at(g.ModifiedAt)})
+	})
+}
+
+type groupMembers struct {
+	groupOne
+	Effective bool `help:"The published users after flattening, instead of the users and groups that are directly in it."`
+	Limit     int  `placeholder:"N" help:"At most so many; all, if not given."`
+}
+
+// Help shows how it is used.
+func (*groupMembers) Help() string {
+	return "Example:\n\n    provost group members Engineering --effective --json | jq -r '.[].user_name'"
+}
+
+// Run lists the members.
+func (c *groupMembers) Run(s *session) error {
+	api, err := c.api()
+	if err != nil {
+		return err
+	}
+	params := openapi.ListMembersParams{Effective: &c.Effective}
+	return list(s, &c.remote, []column[openapi.Member]{
+		{title: "TYPE", value: func(m *openapi.Member) string { return m.Type }},
+		{title: "USER NAME", value: func(m *openapi.Member) string { return m.UserName }, shrink: true},
+		{title: "NAME", value: func(m *openapi.Member) string { return m.DisplayName }, shrink: true},
+		{title: "ID", value: func(m *openapi.Member) string { return m.ID }},
+	}, func(m *openapi.Member) string { return m.ID }, func(each func(*openapi.Member) error) error {
+		return pages(c.Limit, func(cursor *string, size int) ([]openapi.Member, string, error) {
+			params.Cursor, params.Limit = cursor, &size
+			page, err := answer((*openapi.ListMembersResponse).GetJSON200)(api.ListMembersWithResponse(s.ctx, c.Group, &params))
+			if err != nil {
+				return nil, "", err
+			}
+			return page.Items, page.NextCursor, nil
+		}, each)
+	})
+}

@@ -1,0 +1,224 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+)
+
+// column is one column of a table for people.
+type column[T any] struct {
+	title  string
+	value  func(*T) string
+	shrink bool // may be cut to fit the terminal
+}
+
+// list prints a list as a table, as a JSON array, or as ids. all hands every item
+// to its argument; JSON is written as it comes, so a long list needs no memory.
+func list[T any](s *session, r *remote, columns []column[T], id func(*T) string, all func(each func(*T) error) error) error {
+	switch {
+	case r.JSON:
+		return writeArray(s.stdout, all)
+	case r.Quiet:
+		return all(func(item *T) error {
+			_, err := fmt.Fprintln(s.stdout, plain(id(item)))
+			return err
+		})
+	}
+	var rows [][]string
+	err := all(func(item *T) error {
+		row := make([]string, len(columns))
+		for i, c := range columns {
+			row[i] = plain(c.value(item))
+		}
+		rows = append(rows, row)
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	if len(rows) == 0 {
+		fmt.Fprintln(s.stderr, "none")
+		return nil
+	}
+	titles, shrink := make([]string, len(columns)), make([]bool, len(columns))
+	for i, c := range columns {
+		titles[i], shrink[i] = c.title, c.shrink
+	}
+	return writeTable(s.stdout, titles, shrink, rows)
+}
+
+// writeArray writes a JSON array, one item a line.
+func writeArray[T any](w io.Writer, all func(each func(*T) error) error) error {
+	open := "["
+	err := all(func(item *T) error {
+		b, err := json.Marshal(item)
+		if err != nil {
+			return err
+		}
+		_, err = fmt.Fprintf(w, "%s\n%s", open, b)
+		open = ","
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if open == "[" {
+		_, err = fmt.Fprintln(w, "[]")
+	} else {
+		_, err = fmt.Fprint(w, "\n]\n")
+	}
+	return err
+}
+
+// writeJSON writes one document, indented.
+func writeJSON(w io.Writer, v any) error {
+	b, err := json.MarshalIndent(v, "", "  ")
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(w, "%s\n", b)
+	return err
+}
+
+// writeTable aligns rows under titles. On a terminal, columns that may shrink are
+// cut, the widest first, until a row fits a line.
+func writeTable(w io.Writer, titles []string, shrink []bool, rows [][]string) error {
+	widths := make([]int, len(titles))
+	for i, t := range titles {
+		widths[i] = utf8.RuneCountInString(t)
+		for _, row := range rows {
+			widths[i] = max(widths[i], utf8.RuneCountInString(row[i]))
+		}
+	}
+	if columns, ok := terminalWidth(w); ok {
+		fit(widths, shrink, columns)
+	}
+	var b strings.Builder
+	line := func(cells []string) {
+		for i, cell := range cells {
+			cell = cut(cell, widths[i])
+			b.WriteString(cell)
+			if i < len(cells)-1 {
+				b.WriteString(strings.Repeat(" ", widths[i]-utf8.RuneCountInString(cell)+2))
+			}
+		}
+		b.WriteByte('\n')
+	}
+	line(titles)
+	for _, row := range rows {
+		line(row)
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+// narrowest is what a column is never cut below.
+const narrowest = 8
+
+// fit takes from the widest column that may shrink until the table is at most so
+// many columns wide, or nothing can shrink further.
+func fit(widths []int, shrink []bool, columns int) {
+	total := 2 * (len(widths) - 1)
+	for _, n := range widths {
+		total += n
+	}
+	for ; total > columns; total-- {
+		widest := -1
+		for i, n := range widths {
+			if shrink[i] && n > narrowest && (widest < 0 || n > widths[widest]) {
+				widest = i
+			}
+		}
+		if widest < 0 {
+			return
+		}
+		widths[widest]--
+	}
+}
+
+// cut shortens a text to n characters, the last of them an ellipsis.
+func cut(s string, n int) string {
+	if utf8.RuneCountInString(s) <= n {
+		return s
+	}
+	r := []rune(s)
+	return string(r[:max(n-1, 0)]) + "…"
+}
+
+// plain makes text from a directory safe to show: a control character could
+// rewrite the terminal it is printed on.
+func plain(s string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return '\uFFFD'
+		}
+		return r
+	}, s)
+}
+
+// details prints one record as names and values, without those that are empty.
+func details(w io.Writer, pairs [][2]string) error {
+	width := 0
+	for _, p := range pairs {
+		if p[1] != "" {
+			width = max(width, len(p[0]))
+		}
+	}
+	for _, p := range pairs {
+		if p[1] == "" {
+			continue
+		}
+		if _, err := fmt.Fprintf(w, "%-*s  %s\n", width, p[0], plain(p[1])); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// record prints one record that was asked for or made: JSON, its id, or details.
+func record(s *session, r *remote, v any, id string, pairs func() [][2]string) error {
+	switch {
+	case r.JSON:
+		return writeJSON(s.stdout, v)
+	case r.Quiet:
+		_, err := fmt.Fprintln(s.stdout, id)
+		return err
+	default:
+		return details(s.stdout, pairs())
+	}
+}
+
+// said tells a person what was done, unless programs or quiet were asked for.
+func said(s *session, r *remote, format string, args ...any) {
+	if !r.JSON && !r.Quiet {
+		fmt.Fprintf(s.stderr, format+"\n", args...)
+	}
+}
+
+// at shows a time for people, in their own zone.
+func at(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return t.Local().Format("2006-01-02 15:04:05")
+}
+
+// when is at for a time that may be absent.
+func when(t *time.Time) string {
+	if t == nil {
+		return ""
+	}
+	return at(*t)
+}
+
+func yesNo(b bool) string {
+	if b {
+		return "yes"
+	}
+	return "no"
+}

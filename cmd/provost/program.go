@@ -1,0 +1,165 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"strings"
+	"sync/atomic"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/provost-scim/provost/internal/auth"
+	"github.com/provost-scim/provost/internal/seal"
+	"github.com/provost-scim/provost/openapi/admin"
+	"github.com/provost-scim/provost/scim"
+	"github.com/provost-scim/provost/store/gormstore"
+	"github.com/provost-scim/provost/sync/domain"
+	"github.com/provost-scim/provost/sync/ldap/dn"
+	"github.com/provost-scim/provost/sync/reconcile"
+	"github.com/provost-scim/provost/sync/run"
+)
+
+// program is everything that serves, wired together.
+type program struct {
+	log        *slog.Logger
+	store      *gormstore.Store
+	sealer     *seal.Sealer
+	auth       *auth.Authenticator
+	reconciler *reconcile.Reconciler
+	runs       *run.Engine
+	domains    *domain.Keeper
+	metrics    *metrics
+	handler    http.Handler
+	workers    []worker
+	streams    []func()      // end what would keep the server from shutting down
+	slots      chan struct{} // one for each request being served
+	ready      atomic.Bool
+}
+
+// open migrates and opens the database and wires the parts. What it opened is
+// closed again if it fails.
+func (c *serveCommand) open(ctx context.Context, log *slog.Logger) (_ *program, err error) {
+	if err := gormstore.Migrate(ctx, c.dsn()); err != nil {
+		return nil, err
+	}
+	p := &program{log: log, metrics: newMetrics(), slots: make(chan struct{}, c.MaxRequests)}
+	if p.store, err = gormstore.Open(ctx, c.dsn(), gormstore.Options{Logger: log}); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, p.store.Close())
+		}
+	}()
+	key, err := seal.LoadOrCreateKey(c.keyFile())
+	if err != nil {
+		return nil, err
+	}
+	if p.sealer, err = seal.New(key); err != nil {
+		return nil, err
+	}
+	p.auth = auth.New(p.store, auth.Options{})
+	p.reconciler = reconcile.New(p.store, reconcile.Options{Cap: c.Cap})
+	p.runs = run.New(p.store, p.reconciler, c.runOptions(p))
+	p.domains = &domain.Keeper{Store: p.store, Verifier: domain.Verifier{Resolver: c.resolver()}, Log: log}
+	p.workers = []worker{
+		{"tokens", returning(p.auth.Run)},
+		{"runs", returning(p.runs.Run)},
+		{"domains", p.domains.Run},
+	}
+	return p, p.mount(c)
+}
+
+// mount makes the handler of all interfaces.
+func (p *program) mount(c *serveCommand) error {
+	rest, err := admin.New(admin.Options{
+		Store: p.store, Reconciler: p.reconciler, Auth: p.auth, Log: p.log,
+		Runs: p.runs, NormalizeDomain: domain.Normalize, Verify: p.domains.Verify, Keep: p.keepRecords, CheckLDAP: checkLDAP,
+		Seal: p.sealPassword, Open: p.openPassword,
+	})
+	if err != nil {
+		return err
+	}
+	p.streams = append(p.streams, rest.Close)
+	e := p.newEcho(c.TrustedProxy)
+	scim.New(scim.Options{
+		Store: p.store, Reconciler: p.reconciler, Logger: p.log, Authenticate: p.scimCaller, BaseURL: c.scimURL(),
+	}).Register(e)
+	for _, path := range []string{admin.Base, admin.Base + "/*", admin.Docs, admin.Docs + "/*"} {
+		e.Any(path, echo.WrapHandler(rest))
+	}
+	p.handler = e
+	return nil
+}
+
+// runOptions fit the engine to the database: on SQLite a push waits for every
+// transaction of a run, so they are a fifth of the size.
+func (c *serveCommand) runOptions(p *program) run.Options {
+	o := run.Options{
+		Open:   p.openDirectory,
+		DNKey:  func(name string) [16]byte { return dn.Of(name) },
+		Owner:  ownerName(),
+		Logger: p.log,
+		Lease:  c.Lease,
+	}
+	if strings.HasPrefix(c.dsn(), "sqlite:") {
+		o.BatchRows, o.WindowRecords, o.WindowRefs, o.PublishRows = 400, 200, 2_000, 4_000
+	}
+	return o
+}
+
+// ownerName names this process among all that share the database.
+func ownerName() string {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "unknown"
+	}
+	return fmt.Sprintf("%s/%d/%s", host, os.Getpid(), domain.Challenge()[:8])
+}
+
+// resolver asks the DNS server that the flag names; nil is the system's.
+func (c *serveCommand) resolver() *net.Resolver {
+	if c.DNSResolver == "" {
+		return nil
+	}
+	return &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, network, _ string) (net.Conn, error) {
+		return (&net.Dialer{}).DialContext(ctx, network, c.DNSResolver)
+	}}
+}
+
+// scimURL is the endpoint's public URL, or empty to take it from each request.
+func (c *serveCommand) scimURL() string {
+	if c.PublicURL == "" {
+		return ""
+	}
+	return strings.TrimSuffix(c.PublicURL, "/") + scim.BasePath
+}
+
+// returning makes a worker's function of one that says nothing when it ends.
+func returning(run func(context.Context)) func(context.Context) error {
+	return func(ctx context.Context) error {
+		run(ctx)
+		return ctx.Err()
+	}
+}
+
+// scimCaller is the directory that a SCIM request's bearer speaks for.
+func (p *program) scimCaller(ctx context.Context, authorization string) (scim.Caller, error) {
+	who, err := p.auth.Directory(ctx, authorization)
+	if err != nil {
+		return scim.Caller{}, err
+	}
+	return scim.Caller{Org: who.Org, Directory: who.Directory, Actor: who.Actor()}, nil
+}
+
+// closeStreams ends what would keep the server from shutting down.
+func (p *program) closeStreams() {
+	for _, end := range p.streams {
+		end()
+	}
+}

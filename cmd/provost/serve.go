@@ -1,0 +1,190 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"os"
+	"strings"
+	"time"
+)
+
+// serveCommand is `provost serve`.
+type serveCommand struct {
+	databaseFlag
+	Listen         string         `default:"127.0.0.1:8080" placeholder:"HOST:PORT" help:"Where to listen; port 0 takes a free one."`
+	PublicURL      string         `name:"public-url" placeholder:"URL" help:"What clients call this server, such as https://provost.example.com; without it each request says."`
+	TLSCert        string         `name:"tls-cert" placeholder:"FILE" help:"The certificate chain in PEM; it is read again when it changes."`
+	TLSKey         string         `name:"tls-key" placeholder:"FILE" help:"The key of the certificate."`
+	TrustedProxy   []netip.Prefix `placeholder:"CIDR" help:"Believe the X-Forwarded headers of requests from there."`
+	SecretKeyFile  string         `placeholder:"FILE" help:"The key that encrypts bind passwords, made if it is missing; every replica needs the same one. Default: beside a SQLite database, else provost.key."`
+	Cap            int            `default:"10000" placeholder:"N" help:"The most users that a group publishes."`
+	DNSResolver    string         `name:"dns-resolver" placeholder:"HOST:PORT" help:"The DNS server that verifies domains, instead of the system's."`
+	Lease          time.Duration  `default:"15s" placeholder:"SPAN" help:"After how long another replica takes up a run whose process was killed."`
+	MaxRequests    int            `default:"256" placeholder:"N" help:"The most requests at a time; beyond it clients are asked to come again."`
+	ShutdownWithin time.Duration  `default:"20s" placeholder:"SPAN" help:"How long requests and runs may take to end when the server is stopped."`
+	LogLevel       slog.Level     `default:"info" placeholder:"LEVEL" help:"debug, info, warn or error."`
+	LogFormat      string         `enum:"text,json" default:"text" help:"How log lines are written: text or json."`
+	Demo           bool           `help:"Serve ./demo/provost.db with a directory to push to, and print how."`
+}
+
+// Help shows how it is used.
+func (*serveCommand) Help() string {
+	return `The database is migrated first. SIGTERM and SIGINT stop it: no new requests, the present ones and the workers end, the store closes.
+
+Examples:
+
+    provost serve --demo
+    provost serve --database sqlite:/var/lib/provost/provost.db
+    provost serve --database postgres://provost@db/provost --listen :8443 --tls-cert tls.crt --tls-key tls.key`
+}
+
+// Run serves until the context ends.
+func (c *serveCommand) Run(s *session) (err error) {
+	if err := c.check(); err != nil {
+		return err
+	}
+	log := c.logger(s)
+	if c.Demo {
+		if err := c.demoDatabase(); err != nil {
+			return err
+		}
+	}
+	listener, err := net.Listen("tcp", c.Listen)
+	if err != nil {
+		return failed("--listen HOST:PORT chooses another address", "listen: %v", err)
+	}
+	defer listener.Close() // where nothing has served it
+	tlsConfig, err := reloadingTLS(c.TLSCert, c.TLSKey, log)
+	if err != nil {
+		return err
+	}
+	p, err := c.open(s.ctx, log)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, p.store.Close()) }()
+
+	url := "http://" + listener.Addr().String()
+	if tlsConfig != nil {
+		url = "https://" + listener.Addr().String()
+	}
+	if c.Demo {
+		if err := p.demonstrate(s.ctx, s.stdout, url, c.dsn()); err != nil {
+			return err
+		}
+	}
+	server := &http.Server{
+		Handler:           p.handler,
+		TLSConfig:         tlsConfig,
+		ReadHeaderTimeout: 10 * time.Second,
+		ReadTimeout:       time.Minute,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    64 << 10,
+		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+	}
+	fmt.Fprintf(s.stderr, "listening on %s\n", url)
+	return p.serve(s.ctx, server, listener, c.ShutdownWithin)
+}
+
+// check refuses flags that contradict each other.
+func (c *serveCommand) check() error {
+	switch {
+	case (c.TLSCert == "") != (c.TLSKey == ""):
+		return misused("give both, or none for plain HTTP", "--tls-cert and --tls-key belong together")
+	case c.Cap < 1:
+		return misused("the default is 10000", "--cap %d is less than 1", c.Cap)
+	case c.MaxRequests < 1:
+		return misused("the default is 256", "--max-requests %d is less than 1", c.MaxRequests)
+	case c.Lease < time.Second:
+		return misused("the default is 15s", "--lease %s is less than a second", c.Lease)
+	case c.ShutdownWithin <= 0:
+		return misused("the default is 20s", "--shutdown-within must be positive")
+	case c.PublicURL != "" && !strings.HasPrefix(c.PublicURL, "http://") && !strings.HasPrefix(c.PublicURL, "https://"):
+		return misused("such as https://provost.example.com", "--public-url %q is not an http or https URL", c.PublicURL)
+	}
+	if c.DNSResolver != "" {
+		if _, _, err := net.SplitHostPort(c.DNSResolver); err != nil {
+			return misused("such as 127.0.0.1:53", "--dns-resolver %q is not HOST:PORT", c.DNSResolver)
+		}
+	}
+	return nil
+}
+
+func (c *serveCommand) logger(s *session) *slog.Logger {
+	options := &slog.HandlerOptions{Level: c.LogLevel}
+	if c.LogFormat == "json" {
+		return slog.New(slog.NewJSONHandler(s.stderr, options))
+	}
+	return slog.New(slog.NewTextHandler(s.stderr, options))
+}
+
+// keyFile is where the encryption key is when no flag says so: beside a SQLite
+// database, which is a folder of this one server's; else in the working directory.
+func (c *serveCommand) keyFile() string {
+	if c.SecretKeyFile != "" {
+		return c.SecretKeyFile
+	}
+	if path, ok := strings.CutPrefix(c.dsn(), "sqlite:"); ok {
+		return path + ".key"
+	}
+	return "provost.key"
+}
+
+// serve answers requests until the context ends or something breaks, and then
+// stops in order: new requests, present ones, workers.
+func (p *program) serve(ctx context.Context, server *http.Server, listener net.Listener, within time.Duration) error {
+	workers := startWorkers(ctx, p.workers)
+	served := make(chan error, 1)
+	go func() {
+		if server.TLSConfig != nil {
+			served <- server.ServeTLS(listener, "", "")
+		} else {
+			served <- server.Serve(listener)
+		}
+	}()
+	p.ready.Store(true)
+
+	var broken error
+	select {
+	case <-ctx.Done():
+		p.log.Info("stopping", "within", within.String())
+	case broken = <-workers.broken:
+	case broken = <-served:
+	}
+	p.ready.Store(false)
+	p.closeStreams()
+
+	bound, cancel := context.WithTimeout(context.WithoutCancel(ctx), within)
+	defer cancel()
+	err := server.Shutdown(bound)
+	if err != nil {
+		p.log.Warn("requests were cut off", "error", err)
+		err = server.Close()
+	}
+	workers.stop()
+	if !workers.wait(bound) {
+		p.log.Warn("workers did not end in time; another process takes up what they left")
+		err = errors.Join(err, errors.New("workers did not end in time"))
+	}
+	if errors.Is(broken, http.ErrServerClosed) {
+		broken = nil
+	}
+	if broken != nil {
+		return fmt.Errorf("serve: %w", errors.Join(broken, err))
+	}
+	return err
+}
+
+// demoDatabase makes the folder of the demonstration.
+func (c *serveCommand) demoDatabase() error {
+	if c.Database != "" {
+		return nil
+	}
+	c.Database = "sqlite:demo/provost.db"
+	return os.MkdirAll("demo", 0o700)
+}

@@ -1,0 +1,326 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/provost-scim/provost/openapi"
+)
+
+// syncCommand is `provost sync`.
+type syncCommand struct {
+	Plan    syncPlan    `cmd:"" help:"Read the directory and show what a run would change; changes nothing."`
+	Run     syncRun     `cmd:"" help:"Synchronize a directory."`
+	Status  syncStatus  `cmd:"" help:"Show the latest run of a directory, or one run."`
+	History syncHistory `cmd:"" help:"List the runs of a directory, newest first."`
+	Approve syncApprove `cmd:"" help:"Approve a held run."`
+	Discard syncDiscard `cmd:"" help:"Discard a plan or a held run."`
+}
+
+// syncOne is the argument of the commands about one directory's runs.
+type syncOne struct {
+	remote
+	Name string `arg:"" help:"The name of the directory."`
+}
+
+type syncStatus struct {
+	syncOne
+	ID string `name:"run" placeholder:"ID" help:"This run, instead of the latest."`
+}
+
+// Run shows a run. Its exit code is that of the run: 0, 2 if it is held, 3 if it
+// failed.
+func (c *syncStatus) Run(s *session) error {
+	api, err := c.api()
+	if err != nil {
+		return err
+	}
+	id := c.ID
+	if id == "" {
+		one := 1
+		runs, err := answer((*openapi.ListRunsResponse).GetJSON200)(api.ListRunsWithResponse(s.ctx, c.Name, &openapi.ListRunsParams{Limit: &one}))
+		if err != nil {
+			return err
+		}
+		if len(runs.Items) == 0 {
+			return failed("start one with `provost sync run "+c.Name+"`", "directory %s has no run yet", c.Name)
+		}
+		id = runs.Items[0].ID
+	}
+	run, err := getRun(s.ctx, api, id)
+	if err != nil {
+		return err
+	}
+	return finish(s, &c.remote, api, run)
+}
+
+type syncHistory struct {
+	syncOne
+	Limit int `default:"20" help:"At most so many; 0 lists all."`
+}
+
+// Run lists runs.
+func (c *syncHistory) Run(s *session) error {
+	api, err := c.api()
+	if err != nil {
+		return err
+	}
+	return list(s, &c.remote, []column[openapi.Run]{
+		{title: "CREATED", value: func(r *openapi.Run) string { return at(r.CreatedAt) }},
+		{title: "STATE", value: func(r *openapi.Run) string { return string(r.State) }},
+		{title: "USERS", value: func(r *openapi.Run) string { return brief(r.Counts.Users) }, shrink: true},
+		{title: "GROUPS", value: func(r *openapi.Run) string { return brief(r.Counts.Groups) }, shrink: true},
+		{title: "ERROR", value: func(r *openapi.Run) string { return r.Error }, shrink: true},
+		{title: "ID", value: func(r *openapi.Run) string { return r.ID }},
+	}, func(r *openapi.Run) string { return r.ID }, func(each func(*openapi.Run) error) error {
+		return pages(c.Limit, func(cursor *string, size int) ([]openapi.Run, string, error) {
+			page, err := answer((*openapi.ListRunsResponse).GetJSON200)(
+				api.ListRunsWithResponse(s.ctx, c.Name, &openapi.ListRunsParams{Cursor: cursor, Limit: &size}))
+			if err != nil {
+				return nil, "", err
+			}
+			return page.Items, page.NextCursor, nil
+		}, each)
+	})
+}
+
+// runOne are the arguments of the commands that decide on a run.
+type runOne struct {
+	remote
+	ID string `arg:"" name:"run" help:"The id of the run, or the name of a directory whose latest run it is."`
+}
+
+// run finds the run that is meant.
+func (c *runOne) run(s *session, api *openapi.ClientWithResponses) (string, error) {
+	one := 1
+	runs, err := answer((*openapi.ListRunsResponse).GetJSON200)(api.ListRunsWithResponse(s.ctx, c.ID, &openapi.ListRunsParams{Limit: &one}))
+	var r *refusal
+	switch {
+	case errors.As(err, &r) && r.kind == "not_found":
+		return c.ID, nil
+	case err != nil:
+		return "", err
+	case len(runs.Items) == 0:
+		return "", failed("", "directory %s has no run yet", c.ID)
+	}
+	return runs.Items[0].ID, nil
+}
+
+type syncApprove struct {
+	runOne
+	Wait bool `help:"Wait until the run has ended."`
+}
+
+// Run approves the run.
+func (c *syncApprove) Run(s *session) error {
+	api, err := c.api()
+	if err != nil {
+		return err
+	}
+	id, err := c.run(s, api)
+	if err != nil {
+		return err
+	}
+	run, err := answer((*openapi.ApproveRunResponse).GetJSON202)(api.ApproveRunWithResponse(s.ctx, id, nil))
+	if err != nil {
+		return err
+	}
+	return started(s, &c.remote, api, run, c.Wait)
+}
+
+type syncDiscard struct{ runOne }
+
+// Run discards the plan or the run.
+func (c *syncDiscard) Run(s *session) error {
+	api, err := c.api()
+	if err != nil {
+		return err
+	}
+	id, err := c.run(s, api)
+	if err != nil {
+		return err
+	}
+	run, err := answer((*openapi.DiscardRunResponse).GetJSON200)(api.DiscardRunWithResponse(s.ctx, id, nil))
+	if err != nil {
+		return err
+	}
+	if c.JSON {
+		return writeJSON(s.stdout, run)
+	}
+	said(s, &c.remote, "run %s is discarded", run.ID)
+	return nil
+}
+
+func getRun(ctx context.Context, api *openapi.ClientWithResponses, id string) (*openapi.Run, error) {
+	return answer((*openapi.GetRunResponse).GetJSON200)(api.GetRunWithResponse(ctx, id, nil))
+}
+
+// How a run is watched: the pause between looks grows from the first to the last,
+// and a server that does not answer, because it restarts, has so long to come back.
+const (
+	firstLook = 50 * time.Millisecond
+	lastLook  = time.Second
+	patience  = 2 * time.Minute
+)
+
+// watch looks at a run until over says that it has come to rest, and shows its
+// progress on a terminal.
+func watch(s *session, r *remote, api *openapi.ClientWithResponses, id string, over func(*openapi.Run) bool) (*openapi.Run, error) {
+	bar := newProgress(s, r)
+	defer bar.clear()
+	var silentSince time.Time
+	for pause := firstLook; ; pause = min(pause*3/2, lastLook) {
+		run, err := getRun(s.ctx, api, id)
+		var gone *noAnswer
+		var busy *refusal
+		switch {
+		case err == nil && over(run):
+			return run, nil
+		case err == nil:
+			silentSince = time.Time{}
+			bar.show(run)
+		case errors.As(err, &gone), errors.As(err, &busy) && busy.kind == "busy":
+			if silentSince.IsZero() {
+				silentSince = time.Now()
+			}
+			if time.Since(silentSince) > patience {
+				return nil, err
+			}
+		default:
+			return nil, err
+		}
+		select {
+		case <-s.ctx.Done():
+			return nil, failed("the run goes on in the server; see `provost sync status`", "interrupted while waiting for run %s", id)
+		case <-time.After(pause):
+		}
+	}
+}
+
+// atRest reports whether a run waits for a person or has ended.
+func atRest(r *openapi.Run) bool {
+	switch r.State {
+	case openapi.RunStateHeld, openapi.RunStateSucceeded, openapi.RunStateFailed, openapi.RunStateDiscarded:
+		return true
+	default:
+		return false
+	}
+}
+
+// finish prints a run and makes its state the exit code.
+func finish(s *session, r *remote, api *openapi.ClientWithResponses, run *openapi.Run) error {
+	if r.JSON {
+		findings := []openapi.Finding{}
+		err := runFindings(s, api, run.ID, 0, func(f *openapi.Finding) error {
+			findings = append(findings, *f)
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		run.Findings = &findings
+		if err := writeJSON(s.stdout, run); err != nil {
+			return err
+		}
+	} else if !r.Quiet {
+		if err := showRun(s, api, run); err != nil {
+			return err
+		}
+	}
+	switch run.State {
+	case openapi.RunStateHeld:
+		f := &failure{code: exitHeld}
+		if !r.JSON {
+			f.message = "run " + run.ID + " is held: " + run.HoldReason
+			f.hint = "`provost sync approve " + run.ID + "` applies it, `provost sync discard " + run.ID + "` drops it"
+		}
+		return f
+	case openapi.RunStateFailed:
+		f := &failure{code: exitFailed}
+		if !r.JSON {
+			f.message = "run " + run.ID + " failed: " + run.Error
+		}
+		return f
+	default:
+		return nil
+	}
+}
+
+// showFindings is the most findings shown to a person after a run.
+const showFindings = 20
+
+func showRun(s *session, api *openapi.ClientWithResponses, run *openapi.Run) error {
+	pairs := [][2]string{
+		{"run", run.ID},
+		{"directory", run.Directory},
+		{"state", string(run.State)},
+		{"phase", string(run.Phase)},
+		{"users", tally(run.Counts.Users)},
+		{"groups", tally(run.Counts.Groups)},
+		{"approved by", run.ApprovedBy},
+		{"started", when(run.StartedAt)},
+		{"finished", when(run.FinishedAt)},
+	}
+	if run.StartedAt != nil && run.FinishedAt != nil {
+		pairs = append(pairs, [2]string{"took", run.FinishedAt.Sub(*run.StartedAt).Round(time.Millisecond).String()})
+	}
+	if err := details(s.stdout, pairs); err != nil {
+		return err
+	}
+	n := 0
+	err := runFindings(s, api, run.ID, showFindings+1, func(f *openapi.Finding) error {
+		n++
+		if n > showFindings {
+			fmt.Fprintf(s.stdout, "  … and more: provost finding list --run %s\n", run.ID)
+			return nil
+		}
+		if n == 1 {
+			fmt.Fprintln(s.stdout, "findings")
+		}
+		fmt.Fprintf(s.stdout, "  %s: %s\n", plain(f.Rule), plain(f.Sentence))
+		return nil
+	})
+	return err
+}
+
+// words are the ten counts in the order in which people read them.
+func words(c openapi.Counts) []struct {
+	n    int
+	word string
+} {
+	return []struct {
+		n    int
+		word string
+	}{
+		{c.Created, "created"}, {c.Modified, "modified"}, {c.Deactivated, "deactivated"}, {c.Deleted, "deleted"},
+		{c.Duplicated, "duplicated"}, {c.Refused, "refused"}, {c.Claimed, "claimed"}, {c.Restored, "restored"},
+		{c.OutOfScope, "out of scope"}, {c.Unchanged, "unchanged"},
+	}
+}
+
+// tally says the counts that are not zero in words.
+func tally(c openapi.Counts) string {
+	var said []string
+	for _, w := range words(c) {
+		if w.n != 0 {
+			said = append(said, strconv.Itoa(w.n)+" "+w.word)
+		}
+	}
+	if len(said) == 0 {
+		return "nothing"
+	}
+	return strings.Join(said, ", ")
+}
+
+// brief is tally without what did not change.
+func brief(c openapi.Counts) string {
+	c.Unchanged = 0
+	if text := tally(c); text != "nothing" {
+		return text
+	}
+	return "-"
+}

@@ -1,0 +1,105 @@
+package main
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/provost-scim/provost/openapi"
+)
+
+type syncRun struct {
+	syncOne
+	PlanID string `name:"plan" placeholder:"ID" xor:"how" help:"Apply this plan, which was reviewed; one that has gone stale is refused."`
+	Yes    bool   `short:"y" xor:"how" help:"Run without showing a plan and asking."`
+	Wait   bool   `help:"Wait until the run has ended."`
+}
+
+// Help shows how it is used.
+func (*syncRun) Help() string {
+	return `On a terminal and without --plan or --yes it shows the plan and asks.
+
+With --wait the exit code is 0 if the run succeeded, 2 if it is held because it would take too much away, 3 if it failed.
+
+Examples:
+
+    provost sync run corp
+    provost sync run corp --yes --wait --json
+    provost sync run corp --plan "$(provost sync plan corp --json | jq -r .id)" --wait`
+}
+
+// Run starts the run.
+func (c *syncRun) Run(s *session) error {
+	ask := c.PlanID == "" && !c.Yes
+	if ask && !(isTerminal(s.stdin) && isTerminal(s.stderr)) {
+		return misused("give --plan ID to apply a reviewed plan, or --yes to run without one",
+			"sync run shows a plan and asks, which needs a terminal")
+	}
+	api, err := c.api()
+	if err != nil {
+		return err
+	}
+	if ask {
+		if c.PlanID, err = c.review(s, api); err != nil || c.PlanID == "" {
+			return err
+		}
+		c.Wait = true
+	}
+	run, err := answer((*openapi.StartRunResponse).GetJSON202)(
+		api.StartRunWithResponse(s.ctx, c.Name, nil, openapi.RunInput{Plan: c.PlanID}))
+	if err != nil {
+		return err
+	}
+	return started(s, &c.remote, api, run, c.Wait)
+}
+
+// review shows a person a plan and asks; "" means no.
+func (c *syncRun) review(s *session, api *openapi.ClientWithResponses) (string, error) {
+	run, err := plan(s, &c.remote, api, c.Name)
+	if err != nil {
+		return "", err
+	}
+	human := *s
+	human.stdout = s.stderr // the answer may be JSON, which the plan must not be mixed with
+	if run.State == openapi.RunStateFailed {
+		return "", finish(s, &c.remote, api, run)
+	}
+	if err := showPlan(&human, api, run); err != nil {
+		return "", err
+	}
+	fmt.Fprint(s.stderr, "Apply this plan? [y/N] ")
+	line, err := bufio.NewReader(io.LimitReader(s.stdin, 1024)).ReadString('\n')
+	if err != nil && err != io.EOF {
+		return "", err
+	}
+	switch strings.ToLower(strings.TrimSpace(line)) {
+	case "y", "yes":
+		return run.ID, nil
+	}
+	if err := done(api.DiscardRunWithResponse(s.ctx, run.ID, nil)); err != nil {
+		return "", err
+	}
+	fmt.Fprintln(s.stderr, "nothing was changed")
+	return "", nil
+}
+
+// started prints a run that has begun, or waits for it and prints what came of it.
+func started(s *session, r *remote, api *openapi.ClientWithResponses, run *openapi.Run, wait bool) error {
+	if wait {
+		run, err := watch(s, r, api, run.ID, atRest)
+		if err != nil {
+			return err
+		}
+		return finish(s, r, api, run)
+	}
+	switch {
+	case r.JSON:
+		return writeJSON(s.stdout, run)
+	case r.Quiet:
+		_, err := fmt.Fprintln(s.stdout, run.ID)
+		return err
+	}
+	fmt.Fprintf(s.stdout, "run %s has begun; see `provost sync status %s`\n", run.ID, run.Directory)
+	return nil
+}

@@ -1,0 +1,200 @@
+package main
+
+import (
+	"strings"
+
+	"github.com/provost-scim/provost/openapi"
+)
+
+// userCommand is `provost user`.
+type userCommand struct {
+	List    userList    `cmd:"" help:"List users."`
+	Show    userShow    `cmd:"" help:"Show a user with its groups."`
+	Create  userCreate  `cmd:"" help:"Create an internal user."`
+	Enable  userEnable  `cmd:"" help:"Turn the administrator's own switch of a user on."`
+	Disable userDisable `cmd:"" help:"Turn the administrator's own switch of a user off; its directory cannot undo that."`
+}
+
+type userList struct {
+	remote
+	Directory string `placeholder:"NAME" help:"Only users that this directory owns; internal for those that none owns."`
+	UserName  string `placeholder:"TEXT" help:"Only the user of this user name."`
+	Email     string `placeholder:"ADDRESS" help:"Only users with this address."`
+	Active    string `enum:"yes,no,any" default:"any" help:"Only users that are active, or that are not: yes, no or any."`
+	Limit     int    `placeholder:"N" help:"At most so many; all, if not given."`
+}
+
+// Help shows how it is used.
+func (*userList) Help() string {
+	return "Examples:\n\n    provost user list --directory corp --active no\n    provost user list --json | jq -r '.[].user_name'"
+}
+
+// Run lists the users.
+func (c *userList) Run(s *session) error {
+	api, err := c.api()
+	if err != nil {
+		return err
+	}
+	params := openapi.ListUsersParams{Directory: none(c.Directory), UserName: none(c.UserName), Email: none(c.Email)}
+	if c.Active != "any" {
+		active := c.Active == "yes"
+		params.Active = &active
+	}
+	return list(s, &c.remote, []column[openapi.User]{
+		{title: "USER NAME", value: func(u *openapi.User) string { return u.UserName }, shrink: true},
+		{title: "NAME", value: fullName, shrink: true},
+		{title: "ACTIVE", value: func(u *openapi.User) string { return yesNo(u.Active) }},
+		{title: "DIRECTORY", value: func(u *openapi.User) string { return owner(u.Directory) }, shrink: true},
+		{title: "ID", value: func(u *openapi.User) string { return u.ID }},
+	}, func(u *openapi.User) string { return u.ID }, func(each func(*openapi.User) error) error {
+		return pages(c.Limit, func(cursor *string, size int) ([]openapi.User, string, error) {
+			params.Cursor, params.Limit = cursor, &size
+			page, err := answer((*openapi.ListUsersResponse).GetJSON200)(api.ListUsersWithResponse(s.ctx, &params))
+			if err != nil {
+				return nil, "", err
+			}
+			return page.Items, page.NextCursor, nil
+		}, each)
+	})
+}
+
+func owner(directory string) string {
+	if directory == "" {
+		return "(internal)"
+	}
+	return directory
+}
+
+func fullName(u *openapi.User) string {
+	switch {
+	case u.DisplayName != "":
+		return u.DisplayName
+	case u.Name == nil:
+		return ""
+	case u.Name.Formatted != "":
+		return u.Name.Formatted
+	default:
+		return strings.TrimSpace(u.Name.GivenName + " " + u.Name.FamilyName)
+	}
+}
+
+// userOne are the arguments of the commands about one user.
+type userOne struct {
+	remote
+	User string `arg:"" help:"The user's id or user name."`
+}
+
+type userShow struct{ userOne }
+
+// Run shows the user.
+func (c *userShow) Run(s *session) error {
+	api, err := c.api()
+	if err != nil {
+		return err
+	}
+	u, err := answer((*openapi.GetUserResponse).GetJSON200)(api.GetUserWithResponse(s.ctx, c.User, nil))
+	if err != nil {
+		return err
+	}
+	return showUser(s, &c.remote, u)
+}
+
+type userCreate struct {
+	remote
+	UserName    string   `arg:"" help:"The user name."`
+	GivenName   string   `help:"The given name."`
+	FamilyName  string   `help:"The family name."`
+	DisplayName string   `help:"The name to show."`
+	Email       []string `sep:"none" placeholder:"ADDRESS" help:"An email address; the first is the primary one."`
+	Title       string   `help:"The title."`
+	Department  string   `help:"The department."`
+	ExternalID  string   `name:"external-id" help:"An id of your own."`
+	Disabled    bool     `help:"Create it with the administrator's switch off."`
+}
+
+// Help shows how it is used.
+func (*userCreate) Help() string {
+	return "Example:\n\n    provost user create ada@example.com --given-name Ada --family-name Lovelace --email ada@example.com"
+}
+
+// Run creates the user.
+func (c *userCreate) Run(s *session) error {
+	api, err := c.api()
+	if err != nil {
+		return err
+	}
+	enabled := !c.Disabled
+	input := openapi.UserInput{
+		UserName: &c.UserName, DisplayName: none(c.DisplayName), Title: none(c.Title), ExternalID: none(c.ExternalID), Enabled: &enabled,
+	}
+	if c.GivenName != "" || c.FamilyName != "" {
+		input.Name = &openapi.Name{GivenName: c.GivenName, FamilyName: c.FamilyName}
+	}
+	if c.Department != "" {
+		input.Enterprise = &openapi.Enterprise{Department: c.Department}
+	}
+	if len(c.Email) > 0 {
+		emails := make(openapi.Values, len(c.Email))
+		for i, e := range c.Email {
+			emails[i] = openapi.Value{Value: e, Type: "work", Primary: i == 0}
+		}
+		input.Emails = &emails
+	}
+	u, err := answer((*openapi.CreateUserResponse).GetJSON201)(api.CreateUserWithResponse(s.ctx, nil, input))
+	if err != nil {
+		return err
+	}
+	return showUser(s, &c.remote, u)
+}
+
+type userEnable struct{ userOne }
+
+// Run turns the switch on.
+func (c *userEnable) Run(s *session) error { return c.setEnabled(s, true) }
+
+type userDisable struct{ userOne }
+
+// Run turns the switch off.
+func (c *userDisable) Run(s *session) error { return c.setEnabled(s, false) }
+
+func (c *userOne) setEnabled(s *session, enabled bool) error {
+	api, err := c.api()
+	if err != nil {
+		return err
+	}
+	u, err := answer((*openapi.UpdateUserResponse).GetJSON200)(api.UpdateUserWithResponse(s.ctx, c.User, nil, openapi.UserInput{Enabled: &enabled}))
+	if err != nil {
+		return err
+	}
+	return showUser(s, &c.remote, u)
+}
+
+func showUser(s *session, r *remote, u *openapi.User) error {
+	return record(s, r, u, u.ID, func() [][2]string {
+		pairs := [][2]string{
+			{"user name", u.UserName},
+			{"id", u.ID},
+			{"name", fullName(u)},
+			{"email", u.Email},
+			{"title", u.Title},
+			{"directory", owner(u.Directory)},
+			{"external id", u.ExternalID},
+			{"active", yesNo(u.Active)},
+			{"enabled", yesNo(u.Enabled)},
+		}
+		if u.OutOfScope {
+			pairs = append(pairs, [2]string{"out of scope", "yes"})
+		}
+		pairs = append(pairs, [2]string{"created", at(u.CreatedAt)}, [2]string{"modified", at(u.ModifiedAt)})
+		if u.Groups != nil {
+			for _, g := range *u.Groups {
+				how := "indirect"
+				if g.Direct {
+					how = "direct"
+				}
+				pairs = append(pairs, [2]string{"group", g.DisplayName + " (" + how + ")"})
+			}
+		}
+		return pairs
+	})
+}
