@@ -30,6 +30,9 @@ func (t *tx) Apply(ctx context.Context, c *store.ChangeSet) (*store.Effects, err
 	if err != nil {
 		return nil, err
 	}
+	if err := a.dropEdges(ctx); err != nil {
+		return nil, err
+	}
 	if len(c.Findings) > 0 {
 		if err := t.Open(ctx, c.Findings); err != nil {
 			return nil, err
@@ -51,9 +54,9 @@ type applier struct {
 	turned   []store.Key        // groups that begin or cease to count
 	known    map[string]bool    // stable ids of records that are created or return
 
-	lost, gained []pair           // direct memberships of users that count
-	nested       []store.Key      // groups whose nested groups changed
-	touched      []store.Key      // groups whose edges changed, or those of users that move
+	lost, gained []pair      // direct memberships of users that count
+	nested       []store.Key // groups whose nested groups changed
+	touched      []store.Key // groups whose edges changed, or those of users that move
 	news         map[store.Key]*edgeNews
 	groups       map[store.Key]*store.Group // of the change set, by key
 }

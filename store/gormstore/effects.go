@@ -11,7 +11,9 @@ import (
 	"github.com/provost-scim/provost/store"
 )
 
-func replacePairs(query, fragment string) string { return strings.Replace(query, "{pairs}", fragment, 1) }
+func replacePairs(query, fragment string) string {
+	return strings.Replace(query, "{pairs}", fragment, 1)
+}
 
 // membersChanged is the data of [store.EventMembersChanged].
 type membersChanged struct {

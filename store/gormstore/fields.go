@@ -2,9 +2,13 @@ package gormstore
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/provost-scim/provost/store"
 )
+
+// provostGroup begins the paths of Provost's extension of a Group.
+const provostGroup = "urn:provost:params:scim:schemas:extension:1.0:Group:"
 
 // recordFields is what a filter may look at in one kind of record: the allow-list.
 type recordFields struct {
@@ -57,7 +61,7 @@ func userFields() *recordFields {
 		attr := store.Field(v.attr)
 		r.elements[attr] = true
 		isFolded := v.attr != "x509Certificates" // base64 has case
-		r.fields[attr] = valueOf{v.attr, "value", isFolded}
+		r.fields[attr] = attribute{valueOf{v.attr, "value", isFolded}}
 		r.fields[attr+".value"] = valueOf{v.attr, "value", isFolded}
 		r.fields[attr+".display"] = valueOf{v.attr, "display", true}
 		r.fields[attr+".type"] = typeOf{v.attr}
@@ -66,12 +70,13 @@ func userFields() *recordFields {
 	for _, p := range addressParts {
 		r.fields[store.Field("addresses."+p.sub)] = valueOf{"addresses", p.sub, true}
 	}
-	r.fields["addresses"] = valueOf{"addresses", "formatted", true}
+	r.fields["addresses"] = attribute{valueOf{"addresses", "formatted", true}}
 	r.fields["addresses.type"] = typeOf{"addresses"}
 	r.fields["addresses.primary"] = primaryOf{"addresses"}
 	for _, s := range single {
 		r.fields[store.Field(s.path)] = valueOf{s.path, "value", true}
 	}
+	r.fields["name"] = complexOf{r.below("name")}
 	return r
 }
 
@@ -79,17 +84,31 @@ func groupFields() *recordFields {
 	return &recordFields{
 		table: "groups", alias: "g",
 		fields: map[store.Field]field{
-			"id":                identifier{"g.public_id"},
-			"externalId":        exact{"g.external_id"},
-			"displayName":       folded{"g.display_name_folded"},
-			"meta.created":      moments{"g.created_at"},
-			"meta.lastModified": moments{"g.modified_at"},
-			"meta.resourceType": exact{"'Group'"},
-			"members":           membersOf{},
-			"members.value":     membersOf{},
+			"id":                            identifier{"g.public_id"},
+			"externalId":                    exact{"g.external_id"},
+			"displayName":                   folded{"g.display_name_folded"},
+			"meta.created":                  moments{"g.created_at"},
+			"meta.lastModified":             moments{"g.modified_at"},
+			"meta.resourceType":             exact{"'Group'"},
+			provostGroup + "description":    description{},
+			provostGroup + "effectiveCount": number{"g.effective_count"},
+			provostGroup + "overCap":        flag{"g.over_cap"},
+			"members":                       membersOf{},
+			"members.value":                 membersOf{},
 		},
 		linked: map[store.Field]bool{"members": true},
 	}
+}
+
+// below are the fields of a complex attribute's sub-attributes.
+func (r *recordFields) below(attr store.Field) []field {
+	var out []field
+	for _, name := range sorted(r.fields) {
+		if strings.HasPrefix(string(name), string(attr)+".") {
+			out = append(out, r.fields[name])
+		}
+	}
+	return out
 }
 
 func textValue(c store.Compare) (string, error) {
@@ -220,6 +239,66 @@ func (f valueOf) match(c *compiler, not string, condition func(alias string) (st
 	}
 	return "u.id " + not + "IN (SELECT v.user_id FROM " + rows + ")", nil
 }
+
+// attribute is a multi-valued attribute as a whole: it is compared by its value and
+// present if it has an element.
+type attribute struct{ valueOf }
+
+func (f attribute) has(c *compiler) (string, error) {
+	return elementOf(c, f.attr, "", func(alias string) (string, error) { return "true", nil })
+}
+
+// complexOf is an attribute with sub-attributes and one value.
+type complexOf struct{ parts []field }
+
+func (f complexOf) compare(_ *compiler, of store.Compare) (string, error) {
+	return "", &store.Error{Code: store.CodeFilter, Message: fmt.Sprintf("%s is compared by its sub-attributes", of.Field), Field: string(of.Field)}
+}
+
+func (f complexOf) has(c *compiler) (string, error) {
+	parts := make([]string, len(f.parts))
+	for i, p := range f.parts {
+		var err error
+		if parts[i], err = p.has(c); err != nil {
+			return "", err
+		}
+	}
+	return "(" + strings.Join(parts, " OR ") + ")", nil
+}
+
+// number is a column with an integer.
+type number struct{ column string }
+
+func (f number) compare(c *compiler, of store.Compare) (string, error) {
+	word, known := order[of.Op]
+	if !known {
+		return "", unknownOp(of.Op)
+	}
+	switch v := of.Value.(type) {
+	case int64, int:
+		c.arg(v)
+		return f.column + word + "CAST(? AS bigint)", nil
+	case float64:
+		c.arg(v)
+		return f.column + word + "CAST(? AS double precision)", nil
+	}
+	return "", store.Errorf(store.CodeFilter, "%s is compared with a number, not with %v", of.Field, of.Value)
+}
+
+func (f number) has(*compiler) (string, error) { return "true", nil }
+
+// description is a group's description, which is not folded.
+type description struct{}
+
+func (description) compare(c *compiler, of store.Compare) (string, error) {
+	column := "g.description"
+	if c.s.e.postgres {
+		column = `g.description COLLATE "C"`
+	}
+	return exact{column}.compare(c, of)
+}
+
+func (description) has(*compiler) (string, error) { return "g.description <> ''", nil }
 
 // typeOf is the type of an element.
 type typeOf struct{ attr string }

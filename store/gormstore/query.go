@@ -161,6 +161,9 @@ func (c *compiler) elements(e store.Element) (string, error) {
 		}
 		return "", store.Errorf(store.CodeFilter, "%s[…] takes one condition, on its value", e.Attr)
 	}
+	if !c.of.elements[e.Attr] && len(c.of.below(e.Attr)) > 0 { // one value: the brackets only shorten paths
+		return c.condition(e.Of)
+	}
 	if !c.of.elements[e.Attr] {
 		return "", &store.Error{Code: store.CodeFilter, Message: fmt.Sprintf("%s has no elements to look into", e.Attr), Field: string(e.Attr)}
 	}
