@@ -4,8 +4,6 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/base64"
-	"strings"
-	"unicode"
 
 	"github.com/provost-scim/provost/openapi"
 	"github.com/provost-scim/provost/store"
@@ -33,16 +31,16 @@ func (s *Server) ListDomains(ctx context.Context, _ openapi.ListDomainsRequestOb
 
 // AddDomain claims a domain and makes the challenge that proves it.
 func (s *Server) AddDomain(ctx context.Context, req openapi.AddDomainRequestObject) (openapi.AddDomainResponseObject, error) {
-	name, refused := foldDomain(req.Body.Name)
-	if refused != nil {
-		return nil, refused
+	name, err := s.NormalizeDomain(req.Body.Name)
+	if err != nil {
+		return nil, err
 	}
 	now := s.now()
 	d := store.Domain{
 		ID: store.NewID(now), Org: orgOf(ctx), Name: name, State: store.DomainPending,
 		Challenge: newChallenge(), CreatedAt: now,
 	}
-	err := s.Store.Update(ctx, func(tx store.Tx) error {
+	err = s.Store.Update(ctx, func(tx store.Tx) error {
 		d.Key = 0
 		if err := tx.SaveDomain(ctx, &d); err != nil {
 			return err
@@ -56,7 +54,7 @@ func (s *Server) AddDomain(ctx context.Context, req openapi.AddDomainRequestObje
 func (s *Server) GetDomain(ctx context.Context, req openapi.GetDomainRequestObject) (openapi.GetDomainResponseObject, error) {
 	var out openapi.Domain
 	err := s.Store.View(ctx, func(r store.Reader) error {
-		d, err := r.Domain(ctx, orgOf(ctx), domainRef(req.Domain))
+		d, err := r.Domain(ctx, orgOf(ctx), s.domainRef(req.Domain))
 		if err == nil {
 			out = renderDomain(d)
 		}
@@ -68,7 +66,7 @@ func (s *Server) GetDomain(ctx context.Context, req openapi.GetDomainRequestObje
 // DeleteDomain gives a domain up.
 func (s *Server) DeleteDomain(ctx context.Context, req openapi.DeleteDomainRequestObject) (openapi.DeleteDomainResponseObject, error) {
 	err := s.Store.Update(ctx, func(tx store.Tx) error {
-		d, err := tx.Domain(ctx, orgOf(ctx), domainRef(req.Domain))
+		d, err := tx.Domain(ctx, orgOf(ctx), s.domainRef(req.Domain))
 		if err != nil {
 			return err
 		}
@@ -82,15 +80,8 @@ func (s *Server) DeleteDomain(ctx context.Context, req openapi.DeleteDomainReque
 
 // VerifyDomain looks the challenge up now.
 func (s *Server) VerifyDomain(ctx context.Context, req openapi.VerifyDomainRequestObject) (openapi.VerifyDomainResponseObject, error) {
-	var d *store.Domain
-	err := s.Store.View(ctx, func(r store.Reader) (err error) {
-		d, err = r.Domain(ctx, orgOf(ctx), domainRef(req.Domain))
-		return err
-	})
+	d, err := s.Verify(ctx, orgOf(ctx), s.domainRef(req.Domain), causeOf(ctx, "DNS check"))
 	if err != nil {
-		return nil, err
-	}
-	if d, err = s.Verify(ctx, d.Org, d.ID, causeOf(ctx, "DNS check")); err != nil {
 		return nil, err
 	}
 	return openapi.VerifyDomain200JSONResponse(renderDomain(d)), nil
@@ -100,7 +91,7 @@ func (s *Server) VerifyDomain(ctx context.Context, req openapi.VerifyDomainReque
 func (s *Server) VouchDomain(ctx context.Context, req openapi.VouchDomainRequestObject) (openapi.VouchDomainResponseObject, error) {
 	var out openapi.Domain
 	err := s.Store.Update(ctx, func(tx store.Tx) error {
-		d, err := tx.Domain(ctx, orgOf(ctx), domainRef(req.Domain))
+		d, err := tx.Domain(ctx, orgOf(ctx), s.domainRef(req.Domain))
 		if err != nil {
 			return err
 		}
@@ -135,8 +126,13 @@ func describeDomain(d *store.Domain) any {
 	return map[string]any{"name": d.Name, "state": d.State, "vouched": d.Vouched}
 }
 
-// domainRef lets a domain be named with a dot at its end.
-func domainRef(ref string) string { return strings.TrimSuffix(ref, ".") }
+// domainRef lets a domain be named as people write it: Example.COM. or bücher.example.
+func (s *Server) domainRef(ref string) string {
+	if name, err := s.NormalizeDomain(ref); err == nil && !store.ValidID(ref) {
+		return name
+	}
+	return ref
+}
 
 func newChallenge() string {
 	var b [24]byte
@@ -144,37 +140,6 @@ func newChallenge() string {
 		panic(err) // crypto/rand never fails on a supported system
 	}
 	return base64.RawURLEncoding.EncodeToString(b[:])
-}
-
-// foldDomain is the form in which a domain is stored and compared. It must be a
-// name that people can have addresses in: at least two labels, of letters, digits
-// and hyphens, each of at most 63 bytes.
-func foldDomain(name string) (string, *store.Error) {
-	folded := strings.TrimSuffix(store.Fold(strings.TrimSpace(name)), ".")
-	refuse := func(why string) (string, *store.Error) {
-		return "", invalid("name", "such as example.com", "%q is no domain: %s", name, why)
-	}
-	if len(folded) > 253 {
-		return refuse("it is longer than 253 bytes")
-	}
-	labels := strings.Split(folded, ".")
-	if len(labels) < 2 {
-		return refuse("it has no dot")
-	}
-	for _, label := range labels {
-		if label == "" || len(label) > 63 || label[0] == '-' || label[len(label)-1] == '-' {
-			return refuse("a part is empty, too long, or begins or ends with a hyphen")
-		}
-		for _, c := range label {
-			if c != '-' && !unicode.In(c, unicode.Letter, unicode.Digit, unicode.Mark) {
-				return refuse("it may only have letters, digits, hyphens and dots")
-			}
-		}
-	}
-	if !strings.ContainsFunc(labels[len(labels)-1], unicode.IsLetter) {
-		return refuse("it is a number")
-	}
-	return folded, nil
 }
 
 func renderDomain(d *store.Domain) openapi.Domain {

@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"fmt"
 	"net/http"
 	"strings"
 
@@ -18,6 +19,13 @@ var ownersOnly = map[string]bool{
 	"createOrganization": true, "vouchDomain": true,
 }
 
+// slow are the operations that change many records before they answer; they get
+// twenty times the time, and can be called again.
+var slow = map[string]bool{"deleteDirectory": true}
+
+// followed are the operations that a client may ask to be a stream.
+var followed = map[string]bool{"listEvents": true}
+
 // operation is one entry of the specification.
 type operation struct {
 	id    string
@@ -25,15 +33,19 @@ type operation struct {
 	query map[string]bool // the names of its query parameters
 }
 
-// operationsOf lists the operations by method and path as echo writes it.
-func operationsOf(doc *openapi3.T) map[string]*operation {
+// operationsOf lists the operations by method and path as echo writes it, and
+// fails if one of those named in this package is not among them.
+func operationsOf(doc *openapi3.T) (map[string]*operation, error) {
 	// The document keeps to what OpenAPI 3.0 and 3.1 have in common, and the older
 	// validator says which field is wrong and why.
 	older := *doc
 	older.OpenAPI = "3.0.3"
-	all := map[string]*operation{}
+	all, ids := map[string]*operation{}, map[string]bool{}
 	for path, item := range older.Paths.Map() {
 		for method, op := range item.Operations() {
+			// The generator embeds the names with a capital, as they are in Go.
+			op.OperationID = strings.ToLower(op.OperationID[:1]) + op.OperationID[1:]
+			ids[op.OperationID] = true
 			o := &operation{
 				id:    op.OperationID,
 				route: &routers.Route{Spec: &older, Path: path, PathItem: item, Method: method, Operation: op},
@@ -49,7 +61,14 @@ func operationsOf(doc *openapi3.T) map[string]*operation {
 			all[method+" "+Base+echoPath(path)] = o
 		}
 	}
-	return all
+	for _, named := range []map[string]bool{ownersOnly, slow, followed} {
+		for id := range named {
+			if !ids[id] {
+				return nil, fmt.Errorf("the specification has no operation %s", id)
+			}
+		}
+	}
+	return all, nil
 }
 
 // echoPath writes /users/{user} as /users/:user.

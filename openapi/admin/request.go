@@ -113,17 +113,13 @@ func (s *Server) recoverPanic(next echo.HandlerFunc) echo.HandlerFunc {
 	}
 }
 
-// slow are the operations that do many records before they answer; they get
-// twenty times the time, and can be called again.
-var slow = map[string]bool{"deleteDirectory": true}
-
 // limitTime ends a request that takes too long; a stream ends when its client goes.
 func (s *Server) limitTime(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		r := c.Request()
 		limit := s.Timeout
 		if op := s.operation(c); op != nil {
-			if op.id == "listEvents" && requestOf(r.Context()).stream {
+			if followed[op.id] && requestOf(r.Context()).stream {
 				return next(c)
 			}
 			if slow[op.id] {

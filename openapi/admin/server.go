@@ -45,9 +45,12 @@ type Options struct {
 	Auth       *auth.Authenticator
 	Runs       Runs
 
-	// Verify looks a domain's challenge up in DNS now and saves the result with its
-	// event.
-	Verify func(ctx context.Context, org store.Key, domain store.ID, cause store.Cause) (*store.Domain, error)
+	// NormalizeDomain returns the one form of a domain name, in which it is stored and
+	// compared.
+	NormalizeDomain func(name string) (string, error)
+	// Verify looks the challenge of a domain, given by name or id, up in DNS now, and
+	// saves the result with its event. The error says why it is not proven.
+	Verify func(ctx context.Context, org store.Key, domain string, cause store.Cause) (*store.Domain, error)
 	// Keep makes all users and groups of a directory internal (rule 1). It may be
 	// called again after it failed half-way.
 	Keep func(ctx context.Context, org, directory store.Key, cause store.Cause) error
@@ -82,7 +85,7 @@ var _ openapi.StrictServerInterface = (*Server)(nil)
 // New returns the REST interface. It fails only if an option is missing or the
 // embedded specification is broken.
 func New(o Options) (*Server, error) {
-	if o.Store == nil || o.Reconciler == nil || o.Auth == nil || o.Runs == nil || o.Verify == nil ||
+	if o.Store == nil || o.Reconciler == nil || o.Auth == nil || o.Runs == nil || o.NormalizeDomain == nil || o.Verify == nil ||
 		o.Keep == nil || o.CheckLDAP == nil || o.Seal == nil || o.Open == nil {
 		return nil, errors.New("the REST interface lacks a required option")
 	}
@@ -105,12 +108,16 @@ func New(o Options) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the embedded specification: %w", err)
 	}
+	operations, err := operationsOf(doc)
+	if err != nil {
+		return nil, err
+	}
 	published, err := doc.MarshalJSON()
 	if err != nil {
 		return nil, fmt.Errorf("write the specification as JSON: %w", err)
 	}
 	s := &Server{
-		Options: o, echo: echo.New(), operations: operationsOf(doc),
+		Options: o, echo: echo.New(), operations: operations,
 		streams: make(chan struct{}, o.Streams), closing: make(chan struct{}),
 	}
 	e := s.echo

@@ -31,7 +31,7 @@ func (s *Server) edit(ctx context.Context, r store.Reader, d *store.Directory, i
 		if err := merge(&d.Settings, in.Settings); err != nil {
 			return err
 		}
-		if err := checkSettings(ctx, r, d); err != nil {
+		if err := s.checkSettings(ctx, r, d); err != nil {
 			return err
 		}
 	}
@@ -99,7 +99,7 @@ func (s *Server) secret(d *store.Directory, given *string) (string, error) {
 }
 
 // checkSettings checks what the specification cannot say.
-func checkSettings(ctx context.Context, r store.Reader, d *store.Directory) error {
+func (s *Server) checkSettings(ctx context.Context, r store.Reader, d *store.Directory) error {
 	v := &d.Settings
 	for i, t := range v.External.UserTypes {
 		if strings.TrimSpace(t) == "" {
@@ -107,7 +107,7 @@ func checkSettings(ctx context.Context, r store.Reader, d *store.Directory) erro
 		}
 		v.External.UserTypes[i] = strings.TrimSpace(t)
 	}
-	if err := checkDomains(ctx, r, d); err != nil {
+	if err := s.checkDomains(ctx, r, d); err != nil {
 		return err
 	}
 	if v.LDAP != nil {
@@ -117,7 +117,7 @@ func checkSettings(ctx context.Context, r store.Reader, d *store.Directory) erro
 }
 
 // checkDomains holds the selected domains against those that are verified.
-func checkDomains(ctx context.Context, r store.Reader, d *store.Directory) error {
+func (s *Server) checkDomains(ctx context.Context, r store.Reader, d *store.Directory) error {
 	v := &d.Settings
 	if v.DomainPolicy != store.DomainsSelected {
 		return nil
@@ -135,14 +135,14 @@ func checkDomains(ctx context.Context, r store.Reader, d *store.Directory) error
 		verified[all[i].Name] = all[i].State == store.DomainVerified
 	}
 	for i, name := range v.Domains {
-		folded, err := foldDomain(name)
+		normal, err := s.NormalizeDomain(name)
 		if err != nil {
-			return invalid(field, err.Hint, "settings.domains: %s", err.Message)
+			return invalid(field, "such as example.com", "settings.domains: %q is no domain", name)
 		}
-		if !verified[folded] {
-			return invalid(field, "claim it with: provost domain add "+folded, "settings.domains: %s is no verified domain of the organization", folded)
+		if !verified[normal] {
+			return invalid(field, "claim it with: provost domain add "+normal, "settings.domains: %s is no verified domain of the organization", normal)
 		}
-		v.Domains[i] = folded
+		v.Domains[i] = normal
 	}
 	return nil
 }

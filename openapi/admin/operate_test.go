@@ -1,0 +1,370 @@
+package admin_test
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/provost-scim/provost/openapi"
+	"github.com/provost-scim/provost/openapi/admin"
+	"github.com/provost-scim/provost/store"
+)
+
+func TestTokensAreShownOnceAndEndAtOnce(t *testing.T) {
+	w := newWorld(t)
+	for _, tt := range []struct {
+		name, path, list, by string
+		body                 any
+		works                string // a path that the token may read
+	}{
+		{"of a directory", "/directories/entra/tokens", "/directories/entra/tokens", w.admin, map[string]string{}, ""},
+		{"of an administrator", "/tokens", "/tokens", w.owner, map[string]string{"name": "ci", "role": "auditor"}, "/users"},
+		{"of the instance", "/tokens", "/tokens?instance=true", w.instance, map[string]any{"name": "root", "role": "owner", "instance": true}, "/users"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			made := ask[openapi.NewToken](w, tt.by, "POST", tt.path, tt.body, 201)
+			if !strings.HasPrefix(made.Secret, made.Token.Prefix) || made.Token.RevokedAt != nil {
+				t.Errorf("it is %+v", made)
+			}
+			a := w.call(tt.by, "GET", tt.list, nil)
+			if strings.Contains(string(a.body), made.Secret) || !strings.Contains(string(a.body), made.Token.ID) {
+				t.Errorf("the list is %s", a.body)
+			}
+			works := func() bool { return w.call(made.Secret, "GET", "/users", nil).status == 200 }
+			if tt.works != "" && !works() {
+				t.Error("it does not work")
+			}
+			path, query, _ := strings.Cut(tt.list, "?")
+			for range 2 { // revoking again changes nothing
+				if a := w.call(tt.by, "DELETE", path+"/"+made.Token.ID+"?"+query, nil); a.status != 204 {
+					t.Errorf("revoking answers %d %s", a.status, a.body)
+				}
+			}
+			if works() {
+				t.Error("it works after it was revoked")
+			}
+			if e := w.lastEvent("token.revoked"); e.ResourceID != made.Token.ID {
+				t.Errorf("the last revocation is of %s", e.ResourceID)
+			}
+		})
+	}
+	w.refused(w.owner, "POST", "/tokens", map[string]any{"name": "x", "role": "owner", "instance": true}, 403, store.CodeForbidden, "instance")
+	w.refused(w.owner, "POST", "/tokens", map[string]any{"name": "x", "role": "directory"}, 400, store.CodeInvalid, "role")
+	w.refused(w.owner, "POST", "/tokens", map[string]any{"name": "x", "role": "owner", "expires_at": "2020-01-01T00:00:00Z"}, 400, store.CodeInvalid, "expires_at")
+	w.refused(w.owner, "DELETE", "/tokens/nothing", nil, 404, store.CodeNotFound, "")
+	ask[openapi.Directory](w, w.admin, "POST", "/directories", corp(), 201)
+	w.refused(w.admin, "POST", "/directories/corp/tokens", map[string]string{}, 409, store.CodeConflict, "")
+}
+
+func TestADomainIsClaimedVouchedForAndGivenUp(t *testing.T) {
+	w := newWorld(t)
+	d := ask[openapi.Domain](w, w.admin, "POST", "/domains", map[string]string{"name": "Example.COM."}, 201)
+	if d.Name != "example.com" || d.State != "pending" || d.RecordName != "_provost-challenge.example.com" ||
+		!strings.HasPrefix(d.RecordValue, "provost-verification=") || len(d.RecordValue) < 40 {
+		t.Errorf("claimed it is %+v", d)
+	}
+	w.refused(w.admin, "POST", "/domains", map[string]string{"name": "EXAMPLE.com"}, 409, store.CodeUniqueness, "name")
+	if got := ask[openapi.Domain](w, w.admin, "POST", "/domains/example.com./verify", nil, 200); got.State != "pending" {
+		t.Errorf("checked it is %+v", got)
+	}
+	w.refused(w.admin, "POST", "/domains/example.com/vouch", nil, 403, store.CodeForbidden, "")
+	if got := ask[openapi.Domain](w, w.owner, "POST", "/domains/EXAMPLE.com/vouch", nil, 200); got.State != "verified" || !got.Vouched || got.VerifiedAt == nil {
+		t.Errorf("vouched for it is %+v", got)
+	}
+	if e := w.lastEvent("domain.verified"); e.Cause.Actor.Name != "owner" || !strings.Contains(string(e.Data), `"vouched":true`) {
+		t.Errorf("the event is %+v %s", e.Cause, e.Data)
+	}
+	// A domain is verified by one organization only; claiming it is free.
+	ask[openapi.Domain](w, w.stranger, "POST", "/domains", map[string]string{"name": "example.com"}, 201)
+	w.refused(w.stranger, "POST", "/domains/example.com/vouch", nil, 409, store.CodeUniqueness, "name")
+
+	got := ask[openapi.Directory](w, w.admin, "PATCH", "/directories/entra", `{"settings":{"domain_policy":"selected","domains":["EXAMPLE.com"]}}`, 200)
+	if diff := cmp.Diff(&[]string{"example.com"}, got.Settings.Domains); diff != "" {
+		t.Errorf("selected (-want +got):\n%s", diff)
+	}
+	if a := w.call(w.admin, "DELETE", "/domains/example.com", nil); a.status != 204 {
+		t.Errorf("giving it up answers %d %s", a.status, a.body)
+	}
+	w.refused(w.admin, "GET", "/domains/example.com", nil, 404, store.CodeNotFound, "")
+	ask[openapi.Domain](w, w.stranger, "POST", "/domains/example.com/vouch", nil, 200)
+}
+
+func TestWhatIsNoDomainIsRefused(t *testing.T) {
+	w := newWorld(t)
+	for _, name := range []string{"localhost", "a b.com", "-a.com", "a-.com", "a..com", ".com", "10.0.0.1", "x@y.com", "http://a.com", strings.Repeat("a", 64) + ".com", "*.com", "a_b.com"} {
+		t.Run(name, func(t *testing.T) {
+			w.in(t).refused(w.admin, "POST", "/domains", map[string]string{"name": name}, 400, store.CodeInvalid, "name")
+		})
+	}
+	for _, name := range []string{"bücher.example", "a.b.c.example", "123.example"} {
+		ask[openapi.Domain](w, w.admin, "POST", "/domains", map[string]string{"name": name}, 201)
+	}
+}
+
+// held stores a run with two staged rows and a finding of the guard.
+func (w *world) held(directory string, state store.RunState) *store.Run {
+	w.t.Helper()
+	ctx, now := w.t.Context(), time.Now().UTC().Truncate(time.Microsecond)
+	var run *store.Run
+	w.update(func(tx store.Tx) error {
+		d, err := tx.Directory(ctx, w.org, directory)
+		if err != nil {
+			return err
+		}
+		run = &store.Run{
+			ID: store.NewID(now), Org: w.org, Directory: d.Key, DirectoryName: d.Name, State: state, Phase: store.PhaseReady, Apply: true,
+			Cause: store.Cause{Actor: store.Actor{Kind: "schedule"}}, CreatedAt: now, StartedAt: now,
+			Plan:   json.RawMessage(`{"groups":["staff"]}`),
+			Counts: store.RunCounts{Users: store.Counts{Created: 1, Unchanged: 41}},
+			Phases: []store.PhaseTime{{Phase: store.PhaseRead, Start: now, Seconds: 1.5}},
+		}
+		if err := tx.CreateRun(ctx, run); err != nil {
+			return err
+		}
+		yes := true
+		user, err := json.Marshal(store.StagedUser{Active: &yes, Attributes: store.Attributes{UserName: "ada", DisplayName: "Ada"}})
+		if err != nil {
+			return err
+		}
+		group, err := json.Marshal(store.StagedGroup{DisplayName: "staff", Members: []string{"1", "2"}})
+		if err != nil {
+			return err
+		}
+		err = tx.AppendStage(ctx, run.Key, []store.Staged{
+			{Phase: store.StageUsers, Kind: store.KindUser, ExternalID: "1", Body: user, Keys: []string{"ada"}, Weight: 1, DN: "uid=ada"},
+			{Phase: store.StageGroups, Kind: store.KindGroup, ExternalID: "9", Body: group, Keys: []string{"staff"}, Weight: 2, Known: true},
+			{Phase: store.StageGone, Kind: store.KindUser, ExternalID: "3", Presence: store.Gone, Weight: 1, Known: true},
+			{Phase: store.StageGone, Kind: store.KindUser, ExternalID: "4", Presence: store.Left, Weight: 1, Known: true},
+		})
+		if err != nil {
+			return err
+		}
+		return tx.Open(ctx, []store.Finding{
+			{FindingKey: store.FindingKey{Directory: d.Key, Rule: store.RuleGuard}, Org: w.org, Run: run.Key, Sentence: "users deleted: 50 of 100", OpenedAt: now, SeenAt: now},
+			{FindingKey: store.FindingKey{Directory: d.Key, Rule: store.RuleDuplicate, Kind: store.KindUser, Record: "1"}, Org: w.org, Run: run.Key,
+				Sentence: "ada is a duplicate", Name: "ada", DN: "uid=ada", OpenedAt: now, SeenAt: now},
+		})
+	})
+	return run
+}
+
+func TestAHeldRunSaysWhyAndShowsWhatItWouldDo(t *testing.T) {
+	w := newWorld(t)
+	ask[openapi.Directory](w, w.admin, "POST", "/directories", corp(), 201)
+	held := w.held("corp", store.RunHeld)
+	path := "/runs/" + string(held.ID)
+	run := ask[openapi.Run](w, w.auditor, "GET", path+"?findings=true", nil, 200)
+	if run.State != "held" || run.HoldReason != "users deleted: 50 of 100" || run.Directory != "corp" ||
+		run.Counts.Users != (openapi.Counts{Created: 1, Unchanged: 41}) || run.Findings == nil || len(*run.Findings) != 2 || !json.Valid(run.Plan) {
+		t.Errorf("the run is %+v", run)
+	}
+	if bare := ask[openapi.Run](w, w.auditor, "GET", path, nil, 200); bare.Findings != nil || bare.HoldReason == "" {
+		t.Errorf("without its findings it is %+v", bare)
+	}
+	var items []string
+	for cursor := ""; ; {
+		list := ask[openapi.RunItemList](w, w.auditor, "GET", path+"/items?limit=1&cursor="+cursor, nil, 200)
+		for _, i := range list.Items {
+			items = append(items, strings.TrimSpace(fmt.Sprintf("%s %s %s %s", i.Change, i.Type, i.ExternalID, i.UserName+i.DisplayName)))
+		}
+		if cursor = list.NextCursor; cursor == "" {
+			break
+		}
+	}
+	if diff := cmp.Diff([]string{"create User 1 adaAda", "update Group 9 staff", "gone User 3", "out_of_scope User 4"}, items); diff != "" {
+		t.Errorf("items (-want +got):\n%s", diff)
+	}
+	if list := ask[openapi.RunItemList](w, w.auditor, "GET", path+"/items?type=Group", nil, 200); len(list.Items) != 1 || *list.Items[0].Members != 2 {
+		t.Errorf("its groups are %+v", list.Items)
+	}
+	for _, list := range []string{path + "/findings", "/directories/corp/findings"} {
+		first := ask[openapi.FindingList](w, w.auditor, "GET", list+"?limit=1", nil, 200)
+		rest := ask[openapi.FindingList](w, w.auditor, "GET", list+"?limit=1&cursor="+first.NextCursor, nil, 200)
+		if len(first.Items) != 1 || len(rest.Items) != 1 || rest.NextCursor != "" || first.Items[0].Directory != "corp" || rest.Items[0].Run != run.ID {
+			t.Errorf("%s: %+v then %+v", list, first, rest)
+		}
+	}
+	if got := ask[openapi.Run](w, w.admin, "POST", path+"/approve", nil, 202); got.State != "running" {
+		t.Errorf("approved it is %s", got.State)
+	}
+	w.refused(w.admin, "POST", path+"/discard", nil, 409, store.CodeConflict, "")
+	if list := ask[openapi.RunList](w, w.auditor, "GET", "/directories/corp/runs", nil, 200); len(list.Items) != 1 || list.Items[0].ID != run.ID {
+		t.Errorf("the runs are %+v", list.Items)
+	}
+	w.refused(w.admin, "GET", "/runs/nothing", nil, 404, store.CodeNotFound, "")
+}
+
+func TestARunIsStartedWithAPlanOrWithout(t *testing.T) {
+	w := newWorld(t)
+	ask[openapi.Directory](w, w.admin, "POST", "/directories", corp(), 201)
+	plan := ask[openapi.Run](w, w.admin, "POST", "/directories/corp/plans", nil, 202)
+	if plan.Apply || plan.Cause == nil || plan.Cause.Actor.Name != "admin" {
+		t.Errorf("the plan is %+v", plan)
+	}
+	if run := ask[openapi.Run](w, w.admin, "POST", "/directories/corp/runs", map[string]string{"plan": plan.ID}, 202); run.ID != plan.ID || run.State != "running" {
+		t.Errorf("the run is %+v", run)
+	}
+	w.update(func(tx store.Tx) error {
+		run, err := tx.Run(t.Context(), w.org, store.ID(plan.ID))
+		if err != nil {
+			return err
+		}
+		run.State, run.Phase, run.FinishedAt = store.RunSucceeded, store.PhaseDone, time.Now()
+		return tx.SaveRun(t.Context(), run)
+	})
+	if run := ask[openapi.Run](w, w.admin, "POST", "/directories/corp/runs", nil, 202); run.ID == plan.ID || !run.Apply {
+		t.Errorf("the run without a plan is %+v", run)
+	}
+}
+
+func TestAReaderOfPagesMissesNothingAndSeesNothingTwice(t *testing.T) {
+	w := newWorld(t)
+	var want []string
+	for i := range 5 {
+		want = append(want, ask[openapi.Group](w, w.admin, "POST", "/groups", map[string]string{"display_name": fmt.Sprint("g", i)}, 201).ID)
+	}
+	var got []string
+	var after int64
+	for {
+		list := ask[openapi.EventList](w, w.auditor, "GET", fmt.Sprintf("/events?resource_type=Group&limit=2&after=%d", after), nil, 200)
+		if len(list.Items) == 0 {
+			if list.NextCursor != after {
+				t.Errorf("at the end the cursor moves from %d to %d", after, list.NextCursor)
+			}
+			break
+		}
+		for _, e := range list.Items {
+			got = append(got, e.ResourceID)
+		}
+		after = list.NextCursor
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// follow opens a stream of events on a real connection and returns its lines.
+func (w *world) follow(token, query string) (lines <-chan string, stop func()) {
+	w.t.Helper()
+	srv := httptest.NewServer(w.server)
+	ctx, cancel := context.WithCancel(w.t.Context())
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, srv.URL+admin.Base+"/events"+query, nil)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	r.Header.Set("Authorization", "Bearer "+token)
+	r.Header.Set("Accept", "text/event-stream")
+	resp, err := srv.Client().Do(r)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	if resp.StatusCode != 200 || resp.Header.Get("Content-Type") != "text/event-stream" {
+		w.t.Fatalf("the stream answers %d, %s", resp.StatusCode, resp.Header.Get("Content-Type"))
+	}
+	out := make(chan string)
+	go func() {
+		defer close(out)
+		for in := bufio.NewScanner(resp.Body); in.Scan(); {
+			select {
+			case out <- in.Text():
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	return out, func() {
+		cancel()
+		_ = resp.Body.Close()
+		srv.Close()
+	}
+}
+
+func TestAStreamSendsEventsAsTheyComeAndGoesOnWhereItStopped(t *testing.T) {
+	w := newWorld(t)
+	start := ask[openapi.EventList](w, w.auditor, "GET", "/events?limit=1000", nil, 200).NextCursor
+	lines, stop := w.follow(w.auditor, fmt.Sprintf("?after=%d&resource_type=Group", start))
+	next := func() (e openapi.Event) {
+		t.Helper()
+		for {
+			select {
+			case line, ok := <-lines:
+				if !ok {
+					t.Fatal("the stream ended")
+				}
+				if data, found := strings.CutPrefix(line, "data: "); found {
+					if err := json.Unmarshal([]byte(data), &e); err != nil {
+						t.Fatal(err)
+					}
+					return e
+				}
+			case <-time.After(10 * time.Second):
+				t.Fatal("no event came")
+			}
+		}
+	}
+	first := ask[openapi.Group](w, w.admin, "POST", "/groups", map[string]string{"display_name": "one"}, 201)
+	e := next()
+	if e.ResourceID != first.ID || e.Type != "group.created" || e.Cursor <= start {
+		t.Errorf("the first event is %+v", e)
+	}
+	second := ask[openapi.Group](w, w.admin, "POST", "/groups", map[string]string{"display_name": "two"}, 201)
+	if got := next(); got.ResourceID != second.ID {
+		t.Errorf("the second event is %+v", got)
+	}
+	stop()
+	lines, stop = w.follow(w.auditor, fmt.Sprintf("?after=%d&resource_type=Group", e.Cursor))
+	defer stop()
+	if got := next(); got.ResourceID != second.ID {
+		t.Errorf("connected again, the first event is %+v", got)
+	}
+}
+
+func TestAStreamEndsWithItsTokenAndWithTheServer(t *testing.T) {
+	w := newWorld(t)
+	ended := func(lines <-chan string) bool {
+		limit := time.After(10 * time.Second)
+		for {
+			select {
+			case _, ok := <-lines:
+				if !ok {
+					return true
+				}
+			case <-limit:
+				return false
+			}
+		}
+	}
+	made := ask[openapi.NewToken](w, w.owner, "POST", "/tokens", map[string]string{"name": "reader", "role": "auditor"}, 201)
+	lines, stop := w.follow(made.Secret, "")
+	defer stop()
+	if a := w.call(w.owner, "DELETE", "/tokens/"+made.Token.ID, nil); a.status != 204 {
+		t.Fatalf("revoking answers %d", a.status)
+	}
+	if !ended(lines) {
+		t.Error("the stream outlives its token")
+	}
+	lines, stop2 := w.follow(w.auditor, "")
+	defer stop2()
+	w.server.Close()
+	if !ended(lines) {
+		t.Error("the stream outlives the server")
+	}
+}
+
+func TestStreamsAreBounded(t *testing.T) {
+	w := newWorld(t, func(o *admin.Options) { o.Streams = 1 })
+	_, stop := w.follow(w.auditor, "")
+	defer stop()
+	a := w.call(w.auditor, "GET", "/events", nil, "Accept", "text/event-stream")
+	if a.status != http.StatusServiceUnavailable || a.header.Get("Retry-After") == "" {
+		t.Errorf("the second stream answers %d %s", a.status, a.body)
+	}
+}
