@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"strings"
@@ -69,6 +70,38 @@ func operationsOf(doc *openapi3.T) (map[string]*operation, error) {
 		}
 	}
 	return all, nil
+}
+
+// publish writes the specification as JSON for clients, without what it tells the
+// generator of Go code.
+func publish(doc *openapi3.T) ([]byte, error) {
+	text, err := doc.MarshalJSON()
+	if err != nil {
+		return nil, fmt.Errorf("write the specification as JSON: %w", err)
+	}
+	var tree any
+	if err := json.Unmarshal(text, &tree); err != nil {
+		return nil, fmt.Errorf("read the specification: %w", err)
+	}
+	dropExtensions(tree)
+	return json.Marshal(tree)
+}
+
+func dropExtensions(node any) {
+	switch v := node.(type) {
+	case map[string]any:
+		for name, child := range v {
+			if strings.HasPrefix(name, "x-") {
+				delete(v, name)
+				continue
+			}
+			dropExtensions(child)
+		}
+	case []any:
+		for _, child := range v {
+			dropExtensions(child)
+		}
+	}
 }
 
 // echoPath writes /users/{user} as /users/:user.

@@ -71,6 +71,11 @@ type Options struct {
 // maxBody is the most bytes of a request's body.
 const maxBody = 1 << 20
 
+// docsPolicy keeps the page for people to what this server has. Its script begins
+// in the page itself.
+const docsPolicy = "default-src 'none'; connect-src 'self'; img-src 'self' data:; font-src 'self'; " +
+	"style-src 'self' 'unsafe-inline'; script-src 'self' 'unsafe-inline'; base-uri 'none'; frame-ancestors 'none'"
+
 // Server is the REST interface as an [http.Handler] for [Base] and [Docs].
 type Server struct {
 	Options
@@ -112,9 +117,9 @@ func New(o Options) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	published, err := doc.MarshalJSON()
+	published, err := publish(doc)
 	if err != nil {
-		return nil, fmt.Errorf("write the specification as JSON: %w", err)
+		return nil, err
 	}
 	s := &Server{
 		Options: o, echo: echo.New(), operations: operations,
@@ -129,9 +134,12 @@ func New(o Options) (*Server, error) {
 	e.GET(Base+"/openapi.json", func(c echo.Context) error {
 		return c.JSONBlob(http.StatusOK, published)
 	})
-	docs := v5emb.New("Provost", Base+"/openapi.json", Docs+"/")
+	docs := echo.WrapHandler(v5emb.New("Provost", Base+"/openapi.json", Docs+"/"))
 	e.GET(Docs, func(c echo.Context) error { return c.Redirect(http.StatusMovedPermanently, Docs+"/") })
-	e.GET(Docs+"/*", echo.WrapHandler(docs))
+	e.GET(Docs+"/*", func(c echo.Context) error {
+		c.Response().Header().Set(echo.HeaderContentSecurityPolicy, docsPolicy)
+		return docs(c)
+	})
 
 	api := e.Group(Base, o.Auth.AdminOnly, s.authorize, s.limitTime, s.chooseOrganization, s.validate)
 	openapi.RegisterHandlers(api, openapi.NewStrictHandler(s, nil))
