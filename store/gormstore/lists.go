@@ -59,18 +59,6 @@ func (s *session) pairs(a, b []int64) (fragment string, args []any) {
 	return "(SELECT json_extract(value, '$[0]') AS a, json_extract(value, '$[1]') AS b FROM json_each(?))", []any{array(both)}
 }
 
-// textPairs is pairs for strings.
-func (s *session) textPairs(a, b []string) (fragment string, args []any) {
-	if s.e.postgres {
-		return "(SELECT u.a, u.b FROM unnest(CAST(? AS text[]), CAST(? AS text[])) AS u(a, b))", []any{some(a), some(b)}
-	}
-	both := make([][2]string, len(a))
-	for i := range a {
-		both[i] = [2]string{a[i], b[i]}
-	}
-	return "(SELECT json_extract(value, '$[0]') AS a, json_extract(value, '$[1]') AS b FROM json_each(?))", []any{array(both)}
-}
-
 // some is the list itself, empty rather than null.
 func some[T any](list []T) []T {
 	if list == nil {

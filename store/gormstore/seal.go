@@ -22,10 +22,8 @@ import (
 // the earliest that any of them would have, however large it becomes; a record that
 // is gone is thereby taken away before its name is given to another.
 func (t *tx) SealStage(ctx context.Context, run store.Key, records, refs int) (windows int, digest string, err error) {
-	if t.e.postgres {
-		if _, err := t.exec(ctx, "ANALYZE stage"); err != nil {
-			return 0, "", fmt.Errorf("analyse the stage of run %d: %w", run, err)
-		}
+	if err := t.analyseStage(ctx); err != nil {
+		return 0, "", err
 	}
 	trades, err := t.trades(ctx, run)
 	if err != nil {
@@ -54,6 +52,21 @@ func (t *tx) SealStage(ctx context.Context, run store.Key, records, refs int) (w
 	return w.count, hex.EncodeToString(sum.Sum(nil)), nil
 }
 
+// analyseStage tells PostgreSQL's planner what the fresh rows of the stage look like.
+// Without it the planner takes a run for a few rows and reads all of it for each one
+// that it looks for. Compiling such queries takes longer than running them.
+func (t *tx) analyseStage(ctx context.Context) error {
+	if !t.e.postgres {
+		return nil
+	}
+	for _, query := range []string{"SET LOCAL jit = off", "ANALYZE stage"} {
+		if _, err := t.exec(ctx, query); err != nil {
+			return fmt.Errorf("analyse the stage: %w", err)
+		}
+	}
+	return nil
+}
+
 // hashStaged adds all that a row says, each part with its length.
 func hashStaged(sum hash.Hash, s *store.Staged) {
 	part := func(b []byte) {
@@ -79,64 +92,90 @@ type trade struct {
 	weight int
 }
 
-// trades finds the rows that trade names, each under its number in the stage.
+// trades finds the rows that trade names, each under its number in the stage. None of
+// its queries joins the stage with something that has no index for it, because what
+// the planner knows of fresh rows is not to be relied on.
 func (t *tx) trades(ctx context.Context, run store.Key) (map[int64]*trade, error) {
 	var directory, org store.Key
 	if err := t.row(ctx, "SELECT directory_id, org_id FROM run WHERE id = ?", run).Scan(&directory, &org); err != nil {
 		return nil, err
 	}
 	sets := unions{}
-	type link struct {
-		a, b             int64
-		aWeight, bWeight int
-	}
-	scanLink := func(r scanner) (l link, err error) {
-		err = r.Scan(&l.a, &l.aWeight, &l.b, &l.bWeight)
-		return l, err
-	}
-	for _, query := range []struct {
-		text string
-		args []any
+	for _, of := range []struct {
+		kind        store.Kind
+		table, name string
 	}{
-		{tradesWithStored("users", "user_name_folded", store.KindUser), []any{directory, org, run}},
-		{tradesWithStored("groups", "display_name_folded", store.KindGroup), []any{directory, org, run}},
-		{tradesWithinStage, []any{run, run}},
+		{store.KindUser, "users", "user_name_folded"},
+		{store.KindGroup, "groups", "display_name_folded"},
 	} {
-		links, err := collect(ctx, t.session, scanLink, query.text, query.args...)
+		claims, err := collect(ctx, t.session, scanClaim, `SELECT seq, weight, holder FROM (
+				SELECT p.seq, p.weight, p.external_id, (SELECT r.external_id FROM `+of.table+` AS r
+					WHERE r.`+of.name+` = p.name_key AND coalesce(r.directory_id, 0) = ? AND r.org_id = ? AND r.deleted_at IS NULL) AS holder
+				FROM stage AS p WHERE p.run_id = ? AND p.kind = ? AND p.presence = '' AND p.name_key <> ''
+			) AS c WHERE holder <> external_id`, directory, org, run, string(of.kind))
 		if err != nil {
 			return nil, err
 		}
-		for _, l := range links {
-			sets.join(l.a, l.aWeight, l.b, l.bWeight)
+		if err := t.joinHolders(ctx, run, of.kind, claims, sets); err != nil {
+			return nil, err
 		}
 	}
-	return sets.trades(), nil
+	// Rows that claim the same name, each with the first of them, which comes first.
+	err := t.each(ctx, func(r scanner) error {
+		var seq, first int64
+		var weight int
+		if err := r.Scan(&seq, &weight, &first); err != nil {
+			return err
+		}
+		sets.join(seq, weight, first, weight)
+		return nil
+	}, `SELECT seq, weight, earliest FROM (
+			SELECT seq, weight, min(seq) OVER same AS earliest, count(*) OVER same AS claims FROM stage
+			WHERE run_id = ? AND presence = '' AND name_key <> '' WINDOW same AS (PARTITION BY kind, name_key)
+		) AS c WHERE claims > 1 ORDER BY earliest, seq`, run)
+	return sets.trades(), err
 }
 
-// tradesWithStored finds staged rows that claim a name which a stored record of the
-// directory has, with the staged row of that record. CROSS JOIN makes SQLite begin
-// with the stage, and the + keeps it from an index of no use; to PostgreSQL neither
-// means anything.
-func tradesWithStored(table, name string, kind store.Kind) string {
-	return `SELECT p.seq, p.weight, s.seq, s.weight
-		FROM stage AS p
-		CROSS JOIN ` + table + ` AS r
-		CROSS JOIN stage AS s
-		WHERE p.kind = '` + string(kind) + `' AND p.presence = '' AND p.name_key <> ''
-			AND r.` + name + ` = p.name_key AND coalesce(r.directory_id, 0) = ? AND r.org_id = ? AND r.deleted_at IS NULL
-			AND r.external_id <> p.external_id
-			AND p.run_id = ? AND +s.run_id = p.run_id AND s.kind = p.kind AND s.external_id = r.external_id`
+// claim is a staged row with the stable id of a record: its own, or that of the stored
+// record which has the name that it claims.
+type claim struct {
+	seq    int64
+	weight int
+	id     string
 }
 
-// tradesWithinStage links each row to the first that claims the same name.
-const tradesWithinStage = `SELECT f.seq, f.weight, p.seq, p.weight
-	FROM (
-		SELECT kind, name_key, min(seq) AS seq FROM stage
-		WHERE run_id = ? AND presence = '' AND name_key <> '' GROUP BY kind, name_key HAVING count(*) > 1
-	) AS c
-	JOIN stage AS f ON f.seq = c.seq
-	JOIN stage AS p ON +p.run_id = f.run_id AND p.kind = c.kind AND p.name_key = c.name_key AND p.presence = '' AND p.seq <> f.seq
-	WHERE f.run_id = ?`
+func scanClaim(r scanner) (c claim, err error) {
+	err = r.Scan(&c.seq, &c.weight, &c.id)
+	return c, err
+}
+
+// holdersAtOnce bounds how many stable ids one statement looks for.
+const holdersAtOnce = 10_000
+
+// joinHolders joins each claim with the staged row of the holder, if it is staged.
+func (t *tx) joinHolders(ctx context.Context, run store.Key, kind store.Kind, claims []claim, sets unions) error {
+	for chunk := range slices.Chunk(claims, holdersAtOnce) {
+		by := make(map[string][]claim, len(chunk))
+		ids := make([]string, len(chunk))
+		for i, c := range chunk {
+			ids[i] = c.id
+			by[c.id] = append(by[c.id], c)
+		}
+		f, list := t.texts(ids)
+		err := t.each(ctx, func(r scanner) error {
+			held, err := scanClaim(r)
+			for _, c := range by[held.id] {
+				sets.join(c.seq, c.weight, held.seq, held.weight)
+			}
+			return err
+		}, "SELECT seq, weight, external_id FROM stage WHERE run_id = ? AND kind = ? AND external_id IN (SELECT v FROM "+f+" AS k)",
+			run, string(kind), list)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
 
 // unions is a union-find over rows of a stage.
 type unions map[int64]*unionNode

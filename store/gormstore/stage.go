@@ -85,17 +85,27 @@ func nameKey(s *store.Staged) string {
 // amendAtOnce bounds how many managers one statement sets.
 const amendAtOnce = 5000
 
-// AmendManagers sets managers of staged users.
+// AmendManagers sets managers of staged users. It first finds the rows: a join by
+// stable id would have no index.
 func (t *tx) AmendManagers(ctx context.Context, run store.Key, managers map[string]string) error {
+	if err := t.analyseStage(ctx); err != nil {
+		return err
+	}
 	for ids := range slices.Chunk(slices.Sorted(maps.Keys(managers)), amendAtOnce) {
-		values := make([]string, len(ids))
-		for i, id := range ids {
-			values[i] = managers[id]
-		}
-		f, args := t.textPairs(ids, values)
-		_, err := t.exec(ctx, "UPDATE stage SET manager = k.b FROM "+f+" AS k WHERE stage.run_id = ? AND stage.kind = 'User' AND stage.external_id = k.a",
-			append(args, run)...)
+		f, list := t.texts(ids)
+		rows, err := collect(ctx, t.session, scanClaim,
+			"SELECT seq, weight, external_id FROM stage WHERE run_id = ? AND kind = 'User' AND external_id IN (SELECT v FROM "+f+" AS k)",
+			run, list)
 		if err != nil {
+			return fmt.Errorf("find users in the stage of run %d: %w", run, err)
+		}
+		updates := make([]statement, len(rows))
+		for i, row := range rows {
+			updates[i] = statement{
+				query: "UPDATE stage SET manager = ? WHERE run_id = ? AND seq = ?", args: []any{managers[row.id], run, row.seq}, want: 1,
+			}
+		}
+		if err := t.batch(ctx, updates); err != nil {
 			return fmt.Errorf("set managers in the stage of run %d: %w", run, err)
 		}
 	}
