@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -154,13 +155,13 @@ func TestAWorkerThatLostItsLeaseWritesNothingMore(t *testing.T) {
 	both(t, func(t *testing.T, w *world) {
 		w.fake.users = people(40)
 		reached, release := make(chan struct{}), make(chan struct{})
-		var once sync.Once
+		letGo := sync.OnceFunc(func() { close(release) })
+		t.Cleanup(letGo)
+		var met atomic.Bool
 		w.fake.reading = func(_ context.Context, n int) {
-			if n == 20 {
-				once.Do(func() {
-					close(reached)
-					<-release
-				})
+			if n == 20 && met.CompareAndSwap(false, true) {
+				close(reached)
+				<-release
 			}
 		}
 		first, _ := w.engine(w.store, func(o *run.Options) { o.Owner, o.Lease, o.Poll, o.BatchRows = "first", time.Hour, time.Hour, 3 })
@@ -176,7 +177,7 @@ func TestAWorkerThatLostItsLeaseWritesNothingMore(t *testing.T) {
 			t.Fatalf("the run is %s with counts %+v: %s", done.State, done.Counts, done.Error)
 		}
 		events := w.events()
-		close(release)
+		letGo()
 		next := w.rest(first.Plan(t.Context(), w.org, "corp", person)) // the first worker goes on to the next run
 		if next.State != store.RunPlanned {
 			t.Errorf("the next plan is %s: %s", next.State, next.Error)
@@ -194,13 +195,11 @@ func TestAnEngineThatStopsHandsItsRunsBack(t *testing.T) {
 	both(t, func(t *testing.T, w *world) {
 		w.fake.users = people(20)
 		reached := make(chan struct{})
-		var once sync.Once
+		var met atomic.Bool
 		w.fake.reading = func(ctx context.Context, n int) {
-			if n == 10 {
-				once.Do(func() {
-					close(reached)
-					<-ctx.Done()
-				})
+			if n == 10 && met.CompareAndSwap(false, true) {
+				close(reached)
+				<-ctx.Done()
 			}
 		}
 		first, stop := w.engine(w.store, func(o *run.Options) { o.Lease = time.Hour })
