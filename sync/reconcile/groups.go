@@ -182,6 +182,7 @@ func (p *planner) groupAway(d *groupDraft) {
 		return
 	}
 	after.DeletedAt = p.cs.Now
+	p.deleting[cur.Key] = true
 	p.cs.Groups = append(p.cs.Groups, store.GroupChange{
 		Op: store.OpDelete, Before: cur, After: after, Release: store.Fold(cur.DisplayName),
 	})
@@ -282,6 +283,9 @@ func (p *planner) members(c *store.GroupChange, d *groupDraft) {
 	waiting := make(map[string]bool)
 	for _, ref := range m.Add {
 		edge, ok := p.have.Members[ref]
+		if ok && edge.Kind == store.KindGroup && p.deleting[edge.Key] {
+			ok = false // gone in this very statement, and its edges with it
+		}
 		switch {
 		case ok && edge == store.Edge{Kind: store.KindGroup, Key: c.After.Key}:
 			// A group inside itself holds whom it holds: the edge says nothing.

@@ -30,6 +30,7 @@ func Plan(have *store.Snapshot, want store.Statement, policy Policy) store.Chang
 			Synced:    want.Origin == store.OriginPush,
 		},
 		returned: map[store.Key]bool{},
+		deleting: map[store.Key]bool{},
 	}
 	p.users()
 	p.groups()
@@ -43,6 +44,7 @@ type planner struct {
 	policy   Policy
 	cs       store.ChangeSet
 	returned map[store.Key]bool // soft-deleted records that a statement has brought back
+	deleting map[store.Key]bool // groups that the statement deletes
 }
 
 func (p *planner) pull() bool { return p.want.Origin == store.OriginPull }
