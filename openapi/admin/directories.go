@@ -104,17 +104,23 @@ func (s *Server) UpdateDirectory(ctx context.Context, req openapi.UpdateDirector
 // pushed, then deals with its users and groups, and deletes it last: if it is cut
 // short, calling it again finishes it.
 func (s *Server) DeleteDirectory(ctx context.Context, req openapi.DeleteDirectoryRequestObject) (openapi.DeleteDirectoryResponseObject, error) {
-	d, err := s.retire(ctx, req.Directory)
+	d, err := s.idle(ctx, req.Directory)
 	if err != nil {
 		return nil, err
 	}
-	switch req.Params.Users {
-	case openapi.DeleteDirectoryParamsUsersKeep:
-		err = s.Keep(ctx, d.Org, d.Key, causeOf(ctx, "directory deleted, users kept"))
-	case openapi.DeleteDirectoryParamsUsersDelete:
+	keep := func() error { return s.Keep(ctx, d.Org, d.Key, causeOf(ctx, "directory deleted, users kept")) }
+	if req.Params.Users == openapi.DeleteDirectoryParamsUsersKeep {
+		if err := keep(); err != nil { // a refusal must leave the tokens good
+			return nil, err
+		}
+	}
+	if err := s.silence(ctx, d); err != nil {
+		return nil, err
+	}
+	if req.Params.Users == openapi.DeleteDirectoryParamsUsersKeep {
+		err = keep() // what was pushed until the tokens ended
+	} else {
 		err = s.deleteRecords(ctx, d, causeOf(ctx, "directory deleted with its users"))
-	default:
-		err = invalid("users", "say what becomes of the directory's users: keep or delete", "users must be keep or delete")
 	}
 	if err != nil {
 		return nil, err
@@ -131,13 +137,13 @@ func (s *Server) DeleteDirectory(ctx context.Context, req openapi.DeleteDirector
 	return openapi.DeleteDirectory204Response{}, nil
 }
 
-// retire revokes the tokens of a directory that no run is changing.
-func (s *Server) retire(ctx context.Context, ref string) (d *store.Directory, err error) {
-	err = s.Store.Update(ctx, func(tx store.Tx) error {
-		if d, err = tx.Directory(ctx, orgOf(ctx), ref); err != nil {
+// idle finds a directory that no run is changing.
+func (s *Server) idle(ctx context.Context, ref string) (d *store.Directory, err error) {
+	err = s.Store.View(ctx, func(r store.Reader) error {
+		if d, err = r.Directory(ctx, orgOf(ctx), ref); err != nil {
 			return err
 		}
-		last, err := tx.Runs(ctx, store.RunQuery{Org: d.Org, Directory: &d.Key, Limit: 1})
+		last, err := r.Runs(ctx, store.RunQuery{Org: d.Org, Directory: &d.Key, Limit: 1})
 		if err != nil {
 			return err
 		}
@@ -145,6 +151,14 @@ func (s *Server) retire(ctx context.Context, ref string) (d *store.Directory, er
 			return &store.Error{Code: store.CodeConflict, Message: "a run of the directory is going", Resource: "run " + string(last[0].ID),
 				Hint: "delete the directory when the run has ended"}
 		}
+		return nil
+	})
+	return d, err
+}
+
+// silence revokes the tokens of a directory.
+func (s *Server) silence(ctx context.Context, d *store.Directory) error {
+	err := s.Store.Update(ctx, func(tx store.Tx) error {
 		tokens, err := tx.Tokens(ctx, d.Org, &d.Key)
 		if err != nil {
 			return err
@@ -156,11 +170,8 @@ func (s *Server) retire(ctx context.Context, ref string) (d *store.Directory, er
 		}
 		return nil
 	})
-	if err != nil {
-		return nil, err
-	}
 	s.Auth.Forget()
-	return d, nil
+	return err
 }
 
 // recordsAtOnce is how many records one transaction deletes.

@@ -1,7 +1,9 @@
 package admin_test
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"reflect"
 	"strings"
 	"testing"
@@ -9,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/provost-scim/provost/openapi"
+	"github.com/provost-scim/provost/openapi/admin"
 	"github.com/provost-scim/provost/store"
 )
 
@@ -195,6 +198,30 @@ func TestDeletingADirectoryWithItsUsersLeavesNothingButTheLog(t *testing.T) {
 	}
 	if a := w.call(w.directory, "GET", "/users", nil); a.status != 401 {
 		t.Errorf("the directory's token answers %d", a.status)
+	}
+}
+
+func TestADirectoryWhoseUsersCannotBeKeptIsLeftAsItWas(t *testing.T) {
+	kept := errors.New("not now")
+	w := newWorld(t, func(o *admin.Options) {
+		o.Keep = func(context.Context, store.Key, store.Key, store.Cause) error { return kept }
+	})
+	w.push("entra", []store.UserStatement{person("ada")}, nil)
+	w.refused(w.admin, "DELETE", "/directories/entra?users=keep", nil, 500, store.CodeInternal, "")
+	if a := w.call(w.directory, "GET", "/users", nil); a.status != 403 {
+		t.Errorf("the directory's token answers %d; it must still be good, for SCIM", a.status)
+	}
+	ask[openapi.Directory](w, w.admin, "GET", "/directories/entra", nil, 200)
+}
+
+func TestADirectoryWithNobodyInItIsDeletedEitherWay(t *testing.T) {
+	w := newWorld(t)
+	for _, users := range []string{"keep", "delete"} {
+		ask[openapi.Directory](w, w.admin, "POST", "/directories", map[string]string{"name": "okta", "kind": "scim"}, 201)
+		if a := w.call(w.admin, "DELETE", "/directories/okta?users="+users, nil); a.status != 204 {
+			t.Errorf("with users=%s it answers %d %s", users, a.status, a.body)
+		}
+		w.refused(w.admin, "GET", "/directories/okta", nil, 404, store.CodeNotFound, "")
 	}
 }
 
