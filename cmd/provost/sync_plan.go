@@ -1,7 +1,10 @@
 package main
 
 import (
+	"cmp"
+	"encoding/json"
 	"fmt"
+	"strings"
 
 	"github.com/provost-scim/provost/openapi"
 )
@@ -81,42 +84,104 @@ func runItems(s *session, api *openapi.ClientWithResponses, run string, limit in
 	}, each)
 }
 
-// showItems is the most staged records shown to a person.
-const showItems = 50
+// planSummary is what this command reads of [openapi.Run.Plan].
+type planSummary struct {
+	Users  int                `json:"users"`
+	Groups int                `json:"groups"`
+	Counts *openapi.RunCounts `json:"counts"`
+	Guard  []struct {
+		Class string `json:"class"`
+		Taken int    `json:"taken"`
+		Of    int    `json:"of"`
+		Over  bool   `json:"over"`
+	} `json:"guard"`
+	Domains []struct {
+		Name  string `json:"name"`
+		Users int    `json:"users"`
+		State string `json:"state"`
+	} `json:"domains"`
+	UsersWithoutAddress int `json:"users_without_address"`
+	OverCap             []struct {
+		Name           string `json:"name"`
+		EffectiveUsers int    `json:"effective_users"`
+	} `json:"over_cap"`
+}
+
+// How many staged records, domains and groups over the cap a person is shown.
+const (
+	showItems = 50
+	showNames = 10
+)
 
 func showPlan(s *session, api *openapi.ClientWithResponses, run *openapi.Run) error {
+	var summary planSummary
+	if len(run.Plan) > 0 {
+		if err := json.Unmarshal(run.Plan, &summary); err != nil {
+			return fmt.Errorf("read the plan's summary: %w", err)
+		}
+	}
+	if err := details(s.stdout, summary.pairs(run)); err != nil {
+		return err
+	}
 	var rows [][]string
-	more := 0
-	err := runItems(s, api, run.ID, 0, func(item *openapi.RunItem) error {
+	more := false
+	err := runItems(s, api, run.ID, showItems+1, func(item *openapi.RunItem) error {
 		if len(rows) == showItems {
-			more++
+			more = true
 			return nil
 		}
-		name := item.UserName
-		if name == "" {
-			name = item.DisplayName
-		}
-		if name == "" {
-			name = item.ExternalID
-		}
+		name := cmp.Or(item.UserName, item.DisplayName, item.ExternalID)
 		rows = append(rows, []string{string(item.Change), item.Type, plain(name), plain(item.DN)})
 		return nil
 	})
 	if err != nil {
 		return err
 	}
-	if err := details(s.stdout, [][2]string{{"plan", run.ID}, {"directory", run.Directory}, {"would be held", run.HoldReason}}); err != nil {
-		return err
-	}
 	if len(rows) == 0 {
 		_, err := fmt.Fprintln(s.stdout, "nothing would change")
 		return err
 	}
-	if err := writeTable(s.stdout, []string{"CHANGE", "TYPE", "NAME", "ENTRY"}, []bool{false, false, true, true}, rows); err != nil {
+	fmt.Fprintln(s.stdout)
+	if err := writeTable(s.stdout, []string{"STATED", "TYPE", "NAME", "ENTRY"}, []bool{false, false, true, true}, rows); err != nil {
 		return err
 	}
-	if more > 0 {
-		_, err = fmt.Fprintf(s.stdout, "… and %d more\n", more)
+	if more {
+		_, err = fmt.Fprintln(s.stdout, "… and more: `provost sync plan --json` lists all")
 	}
 	return err
+}
+
+// pairs are the summary in words.
+func (p *planSummary) pairs(run *openapi.Run) [][2]string {
+	pairs := [][2]string{
+		{"plan", run.ID},
+		{"directory", run.Directory},
+		{"read", fmt.Sprintf("%d users and %d groups in scope", p.Users, p.Groups)},
+	}
+	if p.Counts != nil {
+		pairs = append(pairs, [2]string{"users", tally(p.Counts.Users)}, [2]string{"groups", tally(p.Counts.Groups)})
+	}
+	for i, d := range p.Domains {
+		if i == showNames {
+			pairs = append(pairs, [2]string{"domains", fmt.Sprintf("%d more", len(p.Domains)-i)})
+			break
+		}
+		pairs = append(pairs, [2]string{"domain", fmt.Sprintf("%s: %d users, %s", d.Name, d.Users, cmp.Or(d.State, "not claimed"))})
+	}
+	if p.UsersWithoutAddress > 0 {
+		pairs = append(pairs, [2]string{"without address", fmt.Sprintf("%d users", p.UsersWithoutAddress)})
+	}
+	for i, g := range p.OverCap {
+		if i == showNames {
+			pairs = append(pairs, [2]string{"over the cap", fmt.Sprintf("%d more groups", len(p.OverCap)-i)})
+			break
+		}
+		pairs = append(pairs, [2]string{"over the cap", fmt.Sprintf("%s: %d effective users", g.Name, g.EffectiveUsers)})
+	}
+	for _, g := range p.Guard {
+		if g.Over {
+			pairs = append(pairs, [2]string{"takes much away", fmt.Sprintf("%s: %d of %d; a run without review would be held", strings.ReplaceAll(g.Class, "_", " "), g.Taken, g.Of)})
+		}
+	}
+	return pairs
 }
