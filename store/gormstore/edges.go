@@ -55,6 +55,26 @@ func (a *applier) writeEdges(ctx context.Context) error {
 	return a.writeLists(ctx, &add, &remove)
 }
 
+// dropEdges takes the edges of groups that are deleted (rule 4), after the groups
+// above them have been found by those edges.
+func (a *applier) dropEdges(ctx context.Context) error {
+	deleted := map[store.Key]bool{}
+	for i := range a.c.Groups {
+		if g := &a.c.Groups[i]; g.Op == store.OpDelete {
+			deleted[g.After.Key] = true
+		}
+	}
+	if len(deleted) == 0 {
+		return nil
+	}
+	f, arg := a.keys(sorted(deleted))
+	w := &writes{tx: a.tx, what: "take the edges of deleted groups"}
+	for _, column := range []string{"member WHERE org_id = ? AND group_id", "nest WHERE org_id = ? AND parent_id", "nest WHERE org_id = ? AND child_id", "pending_member WHERE org_id = ? AND group_id"} {
+		w.add(statement{query: "DELETE FROM " + column + " IN (SELECT v FROM " + f + " AS k)", args: []any{a.c.Org, arg}, want: -1})
+	}
+	return w.flush(ctx)
+}
+
 // edgeLists are edges by what they lead to, as lists to hand over.
 type edgeLists struct {
 	users, groups struct{ a, b []int64 }
