@@ -2,7 +2,6 @@ package gormstore
 
 import (
 	"context"
-	"database/sql"
 	"embed"
 	"errors"
 	"fmt"
@@ -109,12 +108,4 @@ func latestMigration(postgres bool) (int64, error) {
 		latest = max(latest, version)
 	}
 	return latest, nil
-}
-
-// queryer is what *sql.Conn and *sql.Tx have in common; gorm needs it whole.
-type queryer interface {
-	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
-	PrepareContext(ctx context.Context, query string) (*sql.Stmt, error)
-	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
-	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
 }

@@ -25,6 +25,14 @@ type session struct {
 	inTx bool
 }
 
+// queryer is what *sql.Conn and *sql.Tx have in common; gorm needs it whole.
+type queryer interface {
+	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
+	PrepareContext(ctx context.Context, query string) (*sql.Stmt, error)
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
+}
+
 // exec runs a statement and returns how many rows it changed.
 func (s *session) exec(ctx context.Context, query string, args ...any) (int64, error) {
 	r, err := s.q.ExecContext(ctx, s.e.rebind(query), s.e.arguments(args)...)

@@ -16,16 +16,10 @@ const attempts = 10
 
 // reader is the read-only part of both engines. Its methods are spread over the
 // package, a file a topic.
-type reader struct {
-	*session
-	pendingReader
-}
+type reader struct{ *session }
 
 // tx is one transaction that may write.
-type tx struct {
-	reader
-	pendingWriter
-}
+type tx struct{ reader }
 
 // View reads. On SQLite all of it is one snapshot; on PostgreSQL each statement is.
 func (s *Store) View(ctx context.Context, fn func(store.Reader) error) error {
@@ -35,14 +29,14 @@ func (s *Store) View(ctx context.Context, fn func(store.Reader) error) error {
 	}
 	defer func() { _ = conn.Close() }() // back to the pool
 	if s.e.postgres {
-		return translate(fn(&reader{session: &session{e: s.e, q: conn, conn: conn}}))
+		return translate(fn(&reader{&session{e: s.e, q: conn, conn: conn}}))
 	}
 	begun, err := conn.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
 	if err != nil {
 		return fmt.Errorf("begin to read: %w", translate(err))
 	}
 	defer func() { _ = begun.Rollback() }() // it wrote nothing
-	return translate(fn(&reader{session: &session{e: s.e, q: begun, conn: conn, inTx: true}}))
+	return translate(fn(&reader{&session{e: s.e, q: begun, conn: conn, inTx: true}}))
 }
 
 // Update runs fn in one READ COMMITTED transaction, again from the start while it
@@ -75,7 +69,7 @@ func (s *Store) once(ctx context.Context, fn func(store.Tx) error) error {
 		return fmt.Errorf("begin a transaction: %w", err)
 	}
 	defer func() { _ = begun.Rollback() }() // does nothing after a commit
-	if err := fn(&tx{reader: reader{session: &session{e: s.e, q: begun, conn: conn, inTx: true}}}); err != nil {
+	if err := fn(&tx{reader{&session{e: s.e, q: begun, conn: conn, inTx: true}}}); err != nil {
 		return err
 	}
 	if err := begun.Commit(); err != nil {
