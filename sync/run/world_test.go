@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"log/slog"
 	"maps"
 	"path/filepath"
 	"slices"
@@ -270,7 +271,7 @@ func (w *world) engine(s store.Store, change ...func(*run.Options)) (e *run.Engi
 			copy(k[:], sum[:])
 			return k
 		},
-		Owner: "test", Clock: w.clock.now, Poll: 20 * time.Millisecond,
+		Owner: "test", Clock: w.clock.now, Logger: slog.New(slog.NewTextHandler(w.t.Output(), nil)), Poll: 20 * time.Millisecond,
 		BatchRows: 7, WindowRecords: 5, WindowRefs: 20, PublishRows: 10,
 	}
 	for _, c := range change {
