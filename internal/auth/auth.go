@@ -12,6 +12,7 @@ package auth
 import (
 	"context"
 	"crypto/subtle"
+	"log/slog"
 	"strings"
 	"time"
 
@@ -42,6 +43,7 @@ func (p *Principal) Owns() bool { return p.Role == store.RoleOwner }
 type Options struct {
 	Clock     func() time.Time // time.Now
 	CacheSize int              // tokens that are remembered, 10,000
+	Log       *slog.Logger     // slog.Default()
 	CacheTime time.Duration    // for how long, 2 s; that long a token revoked by another replica still works
 }
 
@@ -49,6 +51,7 @@ type Options struct {
 type Authenticator struct {
 	store store.Store
 	clock func() time.Time
+	log   *slog.Logger
 	cache *cache
 	use   *usage
 }
@@ -59,6 +62,9 @@ func New(s store.Store, o Options) *Authenticator {
 	if o.Clock == nil {
 		o.Clock = time.Now
 	}
+	if o.Log == nil {
+		o.Log = slog.Default()
+	}
 	if o.CacheSize <= 0 {
 		o.CacheSize = 10_000
 	}
@@ -66,7 +72,7 @@ func New(s store.Store, o Options) *Authenticator {
 		o.CacheTime = 2 * time.Second
 	}
 	return &Authenticator{
-		store: s, clock: o.Clock,
+		store: s, clock: o.Clock, log: o.Log,
 		cache: newCache(o.CacheSize, o.CacheTime), use: newUsage(),
 	}
 }

@@ -2,7 +2,6 @@ package auth
 
 import (
 	"context"
-	"log/slog"
 	"sync"
 	"time"
 
@@ -65,7 +64,7 @@ func (a *Authenticator) Run(ctx context.Context) {
 		case <-a.use.wake:
 		}
 		if err := a.touch(ctx, a.use.take()); err != nil && ctx.Err() == nil {
-			slog.WarnContext(ctx, "the last use of tokens was not recorded", "error", err)
+			a.log.WarnContext(ctx, "the last use of tokens was not recorded", "error", err)
 		}
 	}
 }

@@ -61,9 +61,9 @@ func TestSettingsHaveTheSameNamesInTheStoreAndInTheSpecification(t *testing.T) {
 		}
 		names := func(t reflect.Type) map[string]reflect.Type {
 			m := map[string]reflect.Type{}
-			for i := range t.NumField() {
-				name, _, _ := strings.Cut(t.Field(i).Tag.Get("json"), ",")
-				m[name] = t.Field(i).Type
+			for f := range t.Fields() {
+				name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+				m[name] = f.Type
 			}
 			return m
 		}

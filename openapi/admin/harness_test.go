@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -17,6 +18,7 @@ import (
 	"github.com/getkin/kin-openapi/openapi3filter"
 	"github.com/getkin/kin-openapi/routers"
 	"github.com/getkin/kin-openapi/routers/legacy"
+	"github.com/labstack/echo/v4"
 
 	"github.com/provost-scim/provost/internal/auth"
 	"github.com/provost-scim/provost/internal/seal"
@@ -317,7 +319,7 @@ func (w *world) refused(token, method, path string, body any, status int, code s
 	if a.status != status || p.Type != "urn:provost:problem:"+string(code) || p.Field != field || p.Status != status {
 		w.t.Errorf("%s %s answers %d %s; want %d %s about field %q", method, path, a.status, a.body, status, code, field)
 	}
-	if p.Detail == "" || p.RequestID == "" || a.header.Get("X-Request-Id") != p.RequestID {
+	if p.Detail == "" || p.RequestID == "" || a.header.Get(echo.HeaderXRequestID) != p.RequestID {
 		w.t.Errorf("%s %s: the problem lacks a detail or the request's id: %s", method, path, a.body)
 	}
 	return p
@@ -350,9 +352,9 @@ func person(name string) store.UserStatement {
 func (w *world) lastEvent(typ string) openapi.Event {
 	w.t.Helper()
 	list := ask[openapi.EventList](w, w.owner, http.MethodGet, "/events?limit=1000", nil, http.StatusOK)
-	for i := len(list.Items) - 1; i >= 0; i-- {
-		if list.Items[i].Type == typ {
-			return list.Items[i]
+	for _, e := range slices.Backward(list.Items) {
+		if e.Type == typ {
+			return e
 		}
 	}
 	w.t.Fatalf("there is no event %s among %d", typ, len(list.Items))

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/labstack/echo/v4"
+
 	"github.com/provost-scim/provost/openapi"
 	"github.com/provost-scim/provost/openapi/admin"
 	"github.com/provost-scim/provost/store"
@@ -131,10 +133,10 @@ func TestARequestThatTakesTooLongIsGivenUp(t *testing.T) {
 
 func TestAProxysRequestIDIsKeptAndAStrangeOneIsNot(t *testing.T) {
 	w := newWorld(t)
-	if id := w.call(w.owner, "GET", "/users", nil, "X-Request-Id", "abc-123").header.Get("X-Request-Id"); id != "abc-123" {
+	if id := w.call(w.owner, "GET", "/users", nil, echo.HeaderXRequestID, "abc-123").header.Get(echo.HeaderXRequestID); id != "abc-123" {
 		t.Errorf("the request's id is %q", id)
 	}
-	if id := w.call(w.owner, "GET", "/users", nil, "X-Request-Id", "a b\"c").header.Get("X-Request-Id"); !store.ValidID(id) {
+	if id := w.call(w.owner, "GET", "/users", nil, echo.HeaderXRequestID, "a b\"c").header.Get(echo.HeaderXRequestID); !store.ValidID(id) {
 		t.Errorf("the request's id is %q", id)
 	}
 }
@@ -155,7 +157,7 @@ func TestTheSpecificationAndItsPageAreServedToAnyone(t *testing.T) {
 	}
 	get := func(path string) *httptest.ResponseRecorder {
 		rec := httptest.NewRecorder()
-		w.server.ServeHTTP(rec, httptest.NewRequest("GET", path, nil))
+		w.server.ServeHTTP(rec, httptest.NewRequest(http.MethodGet, path, nil))
 		return rec
 	}
 	if rec := get("/docs"); rec.Code != http.StatusMovedPermanently || rec.Header().Get("Location") != "/docs/" {

@@ -266,12 +266,13 @@ func (w *world) follow(token, query string) (lines <-chan string, stop func()) {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	if resp.StatusCode != 200 || resp.Header.Get("Content-Type") != "text/event-stream" {
+	if resp.StatusCode != http.StatusOK || resp.Header.Get("Content-Type") != "text/event-stream" {
 		w.t.Fatalf("the stream answers %d, %s", resp.StatusCode, resp.Header.Get("Content-Type"))
 	}
 	out := make(chan string)
 	go func() {
 		defer close(out)
+		defer func() { _ = resp.Body.Close() }()
 		for in := bufio.NewScanner(resp.Body); in.Scan(); {
 			select {
 			case out <- in.Text():
@@ -282,7 +283,6 @@ func (w *world) follow(token, query string) (lines <-chan string, stop func()) {
 	}()
 	return out, func() {
 		cancel()
-		_ = resp.Body.Close()
 		srv.Close()
 	}
 }
