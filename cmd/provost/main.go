@@ -19,6 +19,7 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	_ "time/tzdata" // schedules name zones, whatever the machine knows
 
 	"github.com/alecthomas/kong"
 )
