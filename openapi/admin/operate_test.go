@@ -262,7 +262,7 @@ func (w *world) follow(token, query string) (lines <-chan string, stop func()) {
 	}
 	r.Header.Set("Authorization", "Bearer "+token)
 	r.Header.Set("Accept", "text/event-stream")
-	resp, err := srv.Client().Do(r)
+	resp, err := srv.Client().Do(r) //nolint:bodyclose // the goroutine that reads it closes it
 	if err != nil {
 		w.t.Fatal(err)
 	}
