@@ -59,7 +59,7 @@ func (s *Server) resourceTypes(c *call) error {
 
 func (s *Server) resourceType(c *call) error {
 	for _, t := range []*schema.ResourceType{schema.Users, schema.Groups} {
-		if strings.EqualFold(t.Name, c.Param("id")) {
+		if strings.EqualFold(t.Name, c.name()) {
 			return respond(c, http.StatusOK, c.resourceTypeDocument(t))
 		}
 	}
@@ -92,7 +92,7 @@ func (s *Server) schemas(c *call) error {
 
 func (s *Server) schema(c *call) error {
 	for _, d := range served() {
-		if strings.EqualFold(d.ID, c.Param("id")) {
+		if strings.EqualFold(d.ID, c.name()) {
 			return respond(c, http.StatusOK, c.schemaDocument(d))
 		}
 	}

@@ -201,9 +201,19 @@ func tooLarge() error {
 	return store.Errorf(store.CodeTooLarge, "the body is larger than %d bytes", MaxBody)
 }
 
+// name is the last segment of the path. The router leaves escapes in it if they were
+// not needed: urn%3Aietf… for urn:ietf….
+func (c *call) name() string {
+	name, err := url.PathUnescape(c.Param("id"))
+	if err != nil {
+		return c.Param("id")
+	}
+	return name
+}
+
 // id is the resource id of the path. One that is none cannot exist.
 func (c *call) id(kind store.Kind) (store.ID, error) {
-	id := c.Param("id")
+	id := c.name()
 	if !store.ValidID(id) {
 		return "", notFound(kind, id)
 	}
