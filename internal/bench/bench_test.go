@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"context"
 	"flag"
 	"fmt"
 	"os"
@@ -65,7 +66,9 @@ var program struct {
 	err  error
 }
 
-// binary builds the program once, as it is released, and returns its path.
+const buildTimeout = 5 * time.Minute // from an empty build cache
+
+// binary builds the program once and returns its path.
 func binary(b *testing.B) string {
 	b.Helper()
 	program.once.Do(func() {
@@ -73,8 +76,10 @@ func binary(b *testing.B) string {
 			return
 		}
 		program.path = filepath.Join(program.dir, "provost")
-		build := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w", "-o", program.path, "../../cmd/provost")
-		build.Env = append(os.Environ(), "CGO_ENABLED=0")
+		ctx, cancel := context.WithTimeout(b.Context(), buildTimeout)
+		defer cancel()
+		build := exec.CommandContext(ctx, "go", "build", "-o", program.path, "../../cmd/provost")
+		build.WaitDelay = time.Second // a compiler that it leaves behind may hold its output open
 		if output, err := build.CombinedOutput(); err != nil {
 			program.err = fmt.Errorf("go build: %w\n%s", err, output)
 		}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -76,9 +77,11 @@ func copyFloors(b *testing.B, dsn string, repeat int) (records, derived time.Dur
 	}()
 	var first, second []time.Duration
 	recordRows, derivedRows := dump(b, conn, recordTables), dump(b, conn, derivedTables)
+	var sizes []string
 	for _, r := range slices.Concat(recordRows, derivedRows) {
-		b.Logf("%s: %s rows, %.1f MiB", r.table, count(int(r.count)), float64(len(r.content))/(1<<20))
+		sizes = append(sizes, fmt.Sprintf("%s %s (%.1f MiB)", r.table, count(int(r.count)), float64(len(r.content))/(1<<20)))
 	}
+	b.Logf("rows: %s", strings.Join(sizes, ", "))
 	for range repeat {
 		first = append(first, copyIn(b, conn, recordRows))
 		second = append(second, copyIn(b, conn, derivedRows))
