@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net/url"
 	"strings"
@@ -54,7 +53,7 @@ func Open(ctx context.Context, dsn string, o Options) (*Store, error) {
 		e.clock = time.Now
 	}
 	if e.log == nil {
-		e.log = slog.New(slog.NewTextHandler(io.Discard, nil))
+		e.log = slog.New(slog.DiscardHandler)
 	}
 	if err := e.connect(dsn, o.MaxConns); err != nil {
 		return nil, err
@@ -63,7 +62,7 @@ func Open(ctx context.Context, dsn string, o Options) (*Store, error) {
 	if err := e.write.PingContext(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("connect to the database: %w", err), s.Close())
 	}
-	dialector := gorm.Dialector(sqlite.New(sqlite.Config{DriverName: "sqlite", Conn: e.read}))
+	dialector := sqlite.New(sqlite.Config{DriverName: "sqlite", Conn: e.read})
 	if e.postgres {
 		dialector = postgres.New(postgres.Config{Conn: e.read})
 	}

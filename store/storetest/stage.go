@@ -53,9 +53,10 @@ func (e *env) seal(run store.Key, records, refs int) (windows [][]string, hash s
 	return windows, hash
 }
 
-func (e *env) wantWindows(run store.Key, records, refs int, want ...[]string) {
+// wantWindows seals the stage with 10 references a window.
+func (e *env) wantWindows(run store.Key, records int, want ...[]string) {
 	e.Helper()
-	have, _ := e.seal(run, records, refs)
+	have, _ := e.seal(run, records, 10)
 	if diff := cmp.Diff(want, have); diff != "" {
 		e.Errorf("windows (-want +got):\n%s", diff)
 	}
@@ -131,18 +132,18 @@ var stage = map[string]func(*env){
 		}
 	},
 	"an empty stage has no windows": func(e *env) {
-		e.wantWindows(e.run(e.directory("ldap", store.DirectoryLDAP)).Key, 2, 10)
+		e.wantWindows(e.run(e.directory("ldap", store.DirectoryLDAP)).Key, 2)
 	},
 	"windows keep to a phase, a number of records and a number of references": func(e *env) {
 		run := e.run(e.directory("ldap", store.DirectoryLDAP)).Key
 		e.stage(run, stagedGone(store.KindGroup, "g9"), stagedGroup("g1", "a", 8), stagedUser("u1", "a"), stagedGroup("g2", "b", 3),
 			stagedUser("u2", "b"), stagedUser("u3", "c"), stagedGroup("g3", "c", 99), stagedGroup("g4", "d", 1))
-		e.wantWindows(run, 2, 10, []string{"u1", "u2"}, []string{"u3"}, []string{"g1"}, []string{"g2"}, []string{"g3"}, []string{"g4"}, []string{"g9"})
+		e.wantWindows(run, 2, []string{"u1", "u2"}, []string{"u3"}, []string{"g1"}, []string{"g2"}, []string{"g3"}, []string{"g4"}, []string{"g9"})
 	},
 	"rows that claim the same name share a window": func(e *env) {
 		run := e.run(e.directory("ldap", store.DirectoryLDAP)).Key
 		e.stage(run, stagedUser("u1", "Ann"), stagedUser("u2", "b"), stagedUser("u3", "c"), stagedUser("u4", "ANN"), stagedGroup("g1", "ann", 1))
-		e.wantWindows(run, 2, 10, []string{"u1", "u4"}, []string{"u2", "u3"}, []string{"g1"})
+		e.wantWindows(run, 2, []string{"u1", "u4"}, []string{"u2", "u3"}, []string{"g1"})
 	},
 	"rows that trade names with stored records share a window, and what is gone is pulled into it": func(e *env) {
 		d := e.directory("ldap", store.DirectoryLDAP)
@@ -156,7 +157,7 @@ var stage = map[string]func(*env){
 			stagedUser("u6", "other"), // held in another directory: no trade
 			stagedGone(store.KindUser, "u9"), stagedGone(store.KindUser, "u7"),
 		)
-		e.wantWindows(run, 1, 10, []string{"u1", "u4"}, []string{"u2"}, []string{"u3", "u7"}, []string{"u5"}, []string{"u6"}, []string{"u9"})
+		e.wantWindows(run, 1, []string{"u1", "u4"}, []string{"u2"}, []string{"u3", "u7"}, []string{"u5"}, []string{"u6"}, []string{"u9"})
 	},
 	"a chain of trades is one window however long it is": func(e *env) {
 		d := e.directory("ldap", store.DirectoryLDAP)
@@ -174,7 +175,7 @@ var stage = map[string]func(*env){
 		slices.Reverse(rows)
 		e.stage(run, append(rows, stagedUser("z", "free"))...)
 		slices.Reverse(chain)
-		e.wantWindows(run, 3, 10, chain, []string{"z"})
+		e.wantWindows(run, 3, chain, []string{"z"})
 	},
 	"the hash of a stage depends on all that its rows say, and on nothing else": func(e *env) {
 		base := stagedUser("u1", "ann")
