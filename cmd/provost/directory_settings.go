@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -197,10 +198,8 @@ func readBounded(path string, most int64) ([]byte, error) {
 
 // oneOf refuses a flag's value that is none of those allowed.
 func oneOf(flag, got string, allowed ...string) error {
-	for _, a := range allowed {
-		if got == a {
-			return nil
-		}
+	if slices.Contains(allowed, got) {
+		return nil
 	}
 	return misused("give one of "+strings.Join(allowed, ", "), "%s %q is unknown", flag, got)
 }

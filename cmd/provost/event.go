@@ -89,10 +89,11 @@ func (c *eventFollow) Run(s *session) error {
 	silent := false
 	for after := c.After; ; {
 		page, err := c.page(s, api, after, pageSize)
+		if s.ctx.Err() != nil {
+			return nil //nolint:nilerr // being interrupted is how it ends
+		}
 		var gone *noAnswer
 		switch {
-		case s.ctx.Err() != nil:
-			return nil
 		case errors.As(err, &gone):
 			if !silent {
 				fmt.Fprintf(s.stderr, "provost: %s; trying again\n", gone.message)

@@ -84,7 +84,7 @@ func (c *serveCommand) Run(s *session) (err error) {
 		ReadHeaderTimeout: 10 * time.Second,
 		ReadTimeout:       time.Minute,
 		IdleTimeout:       2 * time.Minute,
-		MaxHeaderBytes:    64 << 10,
+		MaxHeaderBytes:    1 << 20, // so that a SCIM client learns from SCIM that its filter is too long
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 	}
 	fmt.Fprintf(s.stderr, "listening on %s\n", url)
@@ -152,7 +152,7 @@ func (p *program) serve(ctx context.Context, server *http.Server, listener net.L
 	var broken error
 	select {
 	case <-ctx.Done():
-		p.log.Info("stopping", "within", within.String())
+		p.log.InfoContext(ctx, "stopping", "within", within.String())
 	case broken = <-workers.broken:
 	case broken = <-served:
 	}
@@ -163,12 +163,12 @@ func (p *program) serve(ctx context.Context, server *http.Server, listener net.L
 	defer cancel()
 	err := server.Shutdown(bound)
 	if err != nil {
-		p.log.Warn("requests were cut off", "error", err)
+		p.log.WarnContext(ctx, "requests were cut off", "error", err)
 		err = server.Close()
 	}
 	workers.stop()
 	if !workers.wait(bound) {
-		p.log.Warn("workers did not end in time; another process takes up what they left")
+		p.log.WarnContext(ctx, "workers did not end in time; another process takes up what they left")
 		err = errors.Join(err, errors.New("workers did not end in time"))
 	}
 	if errors.Is(broken, http.ErrServerClosed) {

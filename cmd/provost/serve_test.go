@@ -31,8 +31,14 @@ import (
 	"github.com/provost-scim/provost/store/gormstore"
 )
 
-// fetch makes one request and returns its answer with the body read.
-func fetch(t *testing.T, method, url, token, body string) (*http.Response, string) {
+// answered is the answer to one request.
+type answered struct {
+	StatusCode int
+	Header     http.Header
+}
+
+// fetch makes one request and returns its answer and the body.
+func fetch(t *testing.T, method, url, token, body string) (answered, string) {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), method, url, strings.NewReader(body))
 	if err != nil {
@@ -53,7 +59,7 @@ func fetch(t *testing.T, method, url, token, body string) (*http.Response, strin
 	if err != nil {
 		t.Fatal(err)
 	}
-	return resp, string(b)
+	return answered{resp.StatusCode, resp.Header}, string(b)
 }
 
 func migrateDatabase(dsn string) error { return gormstore.Migrate(context.Background(), dsn) }
@@ -147,7 +153,7 @@ func pending(t *testing.T, url, token, body string) net.Conn {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { conn.Close() })
+	t.Cleanup(func() { _ = conn.Close() }) // the server may have closed it
 	fmt.Fprintf(conn, "POST /scim/v2/Users HTTP/1.1\r\nHost: test\r\nAuthorization: Bearer %s\r\nContent-Type: application/scim+json\r\nContent-Length: %d\r\n\r\n", token, len(body))
 	return conn
 }
@@ -222,10 +228,10 @@ func TestStoppingFinishesRequestsAndEndsStreams(t *testing.T) {
 	go func() { stopped <- p.stop() }()
 	until(t, "no new connection is taken", func() bool {
 		conn, err := net.Dial("tcp", strings.TrimPrefix(p.url, "http://"))
-		if err == nil {
-			conn.Close()
+		if err != nil {
+			return true
 		}
-		return err != nil
+		return conn.Close() != nil
 	})
 	fmt.Fprint(slow, graceUser)
 	answer, err := io.ReadAll(slow)
@@ -390,7 +396,9 @@ func TestForwardedHeadersCountOnlyFromATrustedProxy(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			resp.Body.Close()
+			if err := resp.Body.Close(); err != nil {
+				t.Fatal(err)
+			}
 			if client != c.client || base != c.base {
 				t.Errorf("the client is %s at %s; want %s at %s", client, base, c.client, c.base)
 			}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -32,7 +33,7 @@ Examples:
 // Run starts the run.
 func (c *syncRun) Run(s *session) error {
 	ask := c.PlanID == "" && !c.Yes
-	if ask && !(isTerminal(s.stdin) && isTerminal(s.stderr)) {
+	if ask && (!isTerminal(s.stdin) || !isTerminal(s.stderr)) {
 		return misused("give --plan ID to apply a reviewed plan, or --yes to run without one",
 			"sync run shows a plan and asks, which needs a terminal")
 	}
@@ -70,7 +71,7 @@ func (c *syncRun) review(s *session, api *openapi.ClientWithResponses) (string, 
 	}
 	fmt.Fprint(s.stderr, "Apply this plan? [y/N] ")
 	line, err := bufio.NewReader(io.LimitReader(s.stdin, 1024)).ReadString('\n')
-	if err != nil && err != io.EOF {
+	if err != nil && !errors.Is(err, io.EOF) {
 		return "", err
 	}
 	switch strings.ToLower(strings.TrimSpace(line)) {

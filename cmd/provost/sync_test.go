@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	goldap "github.com/go-ldap/ldap/v3"
+	"github.com/go-ldap/ldap/v3"
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/provost-scim/provost/internal/testenv"
@@ -134,7 +134,7 @@ func TestTheExitCodeSaysWhatBecameOfARun(t *testing.T) {
 	// Half of the company disappears: a person must look at it.
 	admin := server.Admin(t)
 	for i := range 30 {
-		if err := admin.Del(goldap.NewDelRequest(company.User(i).DN, nil)); err != nil {
+		if err := admin.Del(ldap.NewDelRequest(company.User(i).DN, nil)); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -26,7 +26,11 @@ func openTerminal(t *testing.T, columns uint16) (person, program *os.File) {
 	if err != nil {
 		t.Skipf("no terminal can be opened here: %v", err)
 	}
-	t.Cleanup(func() { person.Close() })
+	t.Cleanup(func() {
+		if err := person.Close(); err != nil {
+			t.Error(err)
+		}
+	})
 	fd := int(person.Fd())
 	if err := unix.IoctlSetPointerInt(fd, unix.TIOCSPTLCK, 0); err != nil {
 		t.Fatal(err)
