@@ -25,7 +25,7 @@ func (t *tx) Load(ctx context.Context, s store.Scope) (*store.Snapshot, error) {
 		return nil, err
 	}
 	var asks []ask
-	if len(s.Groups) > 0 {
+	if l.concernsGroups() {
 		asks = append(asks, l.lockGraph()...)
 		asks = append(asks, l.lockGroups()...)
 		asks = append(asks, l.edges()...)
@@ -103,10 +103,12 @@ func sorted[K cmp.Ordered, V any](set map[K]V) []K {
 	return list
 }
 
+func (l *loader) concernsGroups() bool { return len(l.s.Groups)+len(l.s.GroupKeys) > 0 }
+
 // probe looks, without locks, for the groups of the scope and for what its references
 // name, because that decides which lock of the graph is needed.
 func (l *loader) probe(ctx context.Context) error {
-	if len(l.s.Groups) == 0 {
+	if !l.concernsGroups() {
 		return nil
 	}
 	var refs []store.MemberRef

@@ -30,6 +30,11 @@ func Run(t *testing.T, open func(t *testing.T) store.Store) {
 		{"events", events},
 		{"findings", findings},
 		{"users", users},
+		{"groups", groups},
+		{"membership", membership},
+		{"cap", capped},
+		{"query", query},
+		{"isolation", isolation},
 	} {
 		t.Run(topic.name, func(t *testing.T) {
 			for name, test := range topic.tests {
