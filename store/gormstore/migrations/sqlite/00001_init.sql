@@ -303,6 +303,24 @@ CREATE INDEX finding_run ON finding (run_id, id);
 -- Keys for new users and groups are taken from here before the rows are inserted.
 INSERT INTO sqlite_sequence (name, seq) VALUES ('users', 0), ('groups', 0);
 
+-- What the planner believes of tables that were never analysed. Without it every
+-- index is as good as another, and it walks all of an organization or a directory
+-- in the order of keys to save itself a sort.
+ANALYZE;
+INSERT INTO sqlite_stat1 (tbl, idx, stat) VALUES
+    ('users', 'sqlite_autoindex_users_1', '100000 1'),
+    ('users', 'sqlite_autoindex_users_2', '100000 100000 1'),
+    ('users', 'users_name', '100000 1 1 1'),
+    ('users', 'users_external', '100000 1 1'),
+    ('users', 'users_directory', '100000 50000 1'),
+    ('users', 'users_deleted', '1000 1 1'),
+    ('groups', 'sqlite_autoindex_groups_1', '10000 1'),
+    ('groups', 'sqlite_autoindex_groups_2', '10000 10000 1'),
+    ('groups', 'groups_name', '10000 1 1 1'),
+    ('groups', 'groups_external', '10000 1 1'),
+    ('groups', 'groups_directory', '10000 5000 1'),
+    ('groups', 'groups_stale', '100 100 1');
+
 -- +goose Down
 DROP TABLE finding;
 DROP TABLE stage;
