@@ -8,6 +8,6 @@
 // [Store.View]. Everything is scoped by one organization.
 //
 // The package decides nothing (rules live in sync/reconcile) and does no I/O
-// (SQL lives in store/gormstore). It imports the standard library and
-// golang.org/x/text for case folding, nothing else.
+// (SQL lives in store/gormstore). It imports the standard library, and of
+// golang.org/x what compares names: text (case folding) and net/idna (domains).
 package store

@@ -3,6 +3,8 @@ package store
 import (
 	"strings"
 	"time"
+
+	"golang.org/x/net/idna"
 )
 
 // User is one person's record: SCIM's User resource and what Provost adds to it.
@@ -132,13 +134,24 @@ func (a *Attributes) DecidingAddress() string {
 	return a.PrimaryEmail()
 }
 
-// DomainOf returns the folded domain of an address, or "" if s is none.
+// DomainOf returns the domain of an address as DNS has it: folded, and in its ASCII
+// form if it is international (RFC 5891). It is "" if s is no address.
 func DomainOf(s string) string {
 	at := strings.LastIndexByte(s, '@')
 	if at <= 0 || at == len(s)-1 || strings.ContainsAny(s, " \t\r\n") {
 		return ""
 	}
-	return strings.TrimSuffix(Fold(s[at+1:]), ".")
+	domain := strings.TrimSuffix(Fold(s[at+1:]), ".")
+	for i := range len(domain) {
+		if domain[i] >= 0x80 {
+			ascii, err := idna.Lookup.ToASCII(domain)
+			if err != nil {
+				return ""
+			}
+			return ascii
+		}
+	}
+	return domain
 }
 
 // IdentityKeys are the folded names by which a user is known in its organization

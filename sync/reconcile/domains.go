@@ -33,7 +33,7 @@ func (p *planner) admits(a *store.Attributes) (bool, string) {
 	}
 	if s.DomainPolicy == store.DomainsSelected {
 		for _, d := range s.Domains {
-			if store.Fold(d) == domain {
+			if store.DomainOf("@"+d) == domain || store.Fold(d) == domain {
 				return true, ""
 			}
 		}

@@ -16,9 +16,16 @@ type Policy struct {
 // pure, total and deterministic: the same arguments give the same change set, and
 // applying it and planning again gives one that changes nothing.
 func Plan(have *store.Snapshot, want store.Statement, policy Policy) store.ChangeSet {
-	p := &planner{
+	p := newPlanner(have, &want, policy)
+	p.users()
+	p.groups()
+	return p.cs
+}
+
+func newPlanner(have *store.Snapshot, want *store.Statement, policy Policy) *planner {
+	return &planner{
 		have:   have,
-		want:   &want,
+		want:   want,
 		policy: policy,
 		cs: store.ChangeSet{
 			Org:       want.Org,
@@ -32,9 +39,6 @@ func Plan(have *store.Snapshot, want store.Statement, policy Policy) store.Chang
 		returned: map[store.Key]bool{},
 		deleting: map[store.Key]bool{},
 	}
-	p.users()
-	p.groups()
-	return p.cs
 }
 
 // planner holds one planning.

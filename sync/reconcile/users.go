@@ -293,8 +293,10 @@ func (p *planner) updateUser(d *draft, r *store.Result) {
 	cur := d.cur
 	r.Key, r.ID = cur.Key, cur.ID
 	after := *cur
-	after.OutOfScope = false
 	after.Directory = p.want.Directory
+	if p.want.Origin != store.OriginAdmin { // only the directory itself brings a record back into scope
+		after.OutOfScope = false
+	}
 	p.state(&after, d)
 	if p.pull() && !p.settings().ReplicateState && cur.Stated && !after.Stated && !d.claims {
 		after.Stated = true
