@@ -230,10 +230,10 @@ func (a *applier) counting(ctx context.Context, added, removed []int64) (map[sto
 		if len(list) == 0 {
 			return
 		}
-		f, arg := a.ints(list)
+		among, arg := a.among(list)
 		asks = append(asks, ask{
 			what:  "lock the members",
-			query: "SELECT u.id FROM users u WHERE u.org_id = ? AND u.id IN (SELECT v FROM " + f + " AS k) AND u.deleted_at IS NULL AND NOT u.out_of_scope ORDER BY u.id" + lock,
+			query: "SELECT u.id FROM users u WHERE u.org_id = ? AND u.id" + among + " AND u.deleted_at IS NULL AND NOT u.out_of_scope ORDER BY u.id" + lock,
 			args:  []any{a.c.Org, arg},
 			each: func(row scanner) error {
 				k, err := value[store.Key](row)

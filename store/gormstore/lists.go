@@ -18,6 +18,15 @@ func (s *session) ints(list []int64) (fragment string, arg any) {
 	return "(SELECT value AS v FROM json_each(?))", array(list)
 }
 
+// among is the condition that the column before it has one of the values. On a table
+// that was never analysed PostgreSQL would make a loop in a loop of a sub-query.
+func (s *session) among(list []int64) (condition string, arg any) {
+	if s.e.postgres {
+		return " = ANY (CAST(? AS bigint[]))", some(list)
+	}
+	return " IN (SELECT value FROM json_each(?))", array(list)
+}
+
 // keys is ints for keys.
 func (s *session) keys(list []store.Key) (fragment string, arg any) {
 	return s.ints(keys64(list))
