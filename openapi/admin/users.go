@@ -25,7 +25,7 @@ func (s *Server) ListUsers(ctx context.Context, req openapi.ListUsersRequestObje
 		}
 	}
 	if p.Active != nil {
-		filter = append(filter, store.Compare{Field: "active", Op: store.Eq, Value: *p.Active})
+		filter = append(filter, store.Compare{Field: "published", Op: store.Eq, Value: *p.Active})
 	}
 	var out openapi.UserList
 	err = s.Store.View(ctx, func(r store.Reader) error {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/url"
+	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -110,7 +111,14 @@ func (e *engine) connectSQLite(path string, conns int) error {
 	if conns == 0 {
 		conns = 4
 	}
-	var err error
+	// SQLite would make a file that others can read.
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return fmt.Errorf("database %s: %w", path, err)
+	}
+	if err := f.Close(); err != nil {
+		return fmt.Errorf("database %s: %w", path, err)
+	}
 	if e.write, err = sql.Open("sqlite", sqliteDSN(path, false)); err != nil {
 		return fmt.Errorf("database %s: %w", path, err)
 	}
