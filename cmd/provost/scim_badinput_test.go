@@ -80,7 +80,7 @@ func TestBadInputIsRefusedAndChangesNothing(t *testing.T) {
 		{"members removed by another filter", patch, "/Groups/<staff>", op + `{"op":"remove","path":"members[display co \"K\"]"}]}`, 400, "invalidFilter", "value eq", nil},
 		{"a figure of the server", patch, "/Groups/<staff>", op + `{"op":"replace","path":"effectiveCount","value":1}]}`, 400, "mutability", "effectiveCount", nil},
 
-		{"a filter of 120,000 brackets", get, "/Users?filter=" + brackets, "", 0, "invalidFilter", "", nil},
+		{"a filter of 120,000 brackets", get, "/Users?filter=" + brackets, "", 400, "invalidFilter", "at most 16384 bytes", nil},
 		{"a filter of 40 brackets", get, "/Users?filter=" + strings.Repeat("(", 40) + "title pr" + strings.Repeat(")", 40), "", 400, "invalidFilter", "brackets", nil},
 		{"a filter of 500 terms", get, "/Users?filter=title pr" + strings.Repeat(" or title pr", 499), "", 400, "invalidFilter", "too many", nil},
 		{"a filter that ends early", get, "/Users?filter=userName eq", "", 400, "invalidFilter", "position", nil},
@@ -168,11 +168,7 @@ func TestBadInputIsRefusedAndChangesNothing(t *testing.T) {
 					waitUntilRefused(t, w, tokens["expired"])
 				}
 				a := w.send(t, scimRequest{method: tt.method, path: w.fill(t, tt.path), body: w.fill(t, patchSchemas.Replace(tt.body)), header: header})
-				if tt.status == 0 { // too long for a request line, or for a filter
-					if a.status != http.StatusBadRequest && a.status != http.StatusRequestHeaderFieldsTooLarge {
-						t.Errorf("status %d: %s", a.status, a.raw)
-					}
-				} else if a.status != tt.status || a.text("scimType") != tt.scimType || !strings.Contains(a.text("detail"), w.fill(t, tt.says)) {
+				if a.status != tt.status || a.text("scimType") != tt.scimType || !strings.Contains(a.text("detail"), w.fill(t, tt.says)) {
 					t.Errorf("answered %d %s, want %d %s with %q", a.status, a.raw, tt.status, tt.scimType, tt.says)
 				}
 				if challenge := a.header.Get("WWW-Authenticate"); (a.status == 401) != strings.HasPrefix(challenge, "Bearer ") {
