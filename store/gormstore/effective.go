@@ -123,26 +123,39 @@ func (t *tx) shiftSupport(ctx context.Context, c *store.ChangeSet, gained, lost 
 // pair is a direct membership.
 type pair struct{ group, user store.Key }
 
-// supports locks the groups whose members change, and reads for each user of them by
-// how much its support changes and what it is.
-func (t *tx) supports(ctx context.Context, org store.Key, gained, lost []pair) ([]store.GroupEffect, []support, error) {
+// supportsQuery is the beginning of the queries of supports: p, the pairs, of which
+// those that are lost have the sign of the user turned; and up, what is above each
+// group of them and counts, by base.
+func (t *tx) supportsQuery(org store.Key, gained, lost []pair) (query string, args []any) {
 	a := make([]int64, 0, len(gained)+len(lost))
 	b := make([]int64, 0, len(gained)+len(lost))
 	for _, p := range gained {
 		a, b = append(a, int64(p.group)), append(b, int64(p.user))
 	}
-	for _, p := range lost { // marked by the sign
+	for _, p := range lost {
 		a, b = append(a, int64(p.group)), append(b, -int64(p.user))
 	}
 	f, args := t.pairs(a, b)
-	up := `WITH RECURSIVE p AS ` + t.materialized() + `(SELECT a, b FROM ` + f + ` AS k),
+	return `WITH RECURSIVE p AS ` + t.materialized() + `(SELECT a, b FROM ` + f + ` AS k),
 		up(base, id) AS (
 			SELECT g.id, g.id FROM (SELECT DISTINCT a FROM p) AS s JOIN groups g ON g.org_id = ? AND g.id = s.a
 				WHERE g.deleted_at IS NULL AND NOT g.out_of_scope
 			UNION SELECT up.base, n.parent_id FROM up JOIN nest n ON n.child_id = up.id AND n.org_id = ?
 				JOIN groups g ON g.org_id = n.org_id AND g.id = n.parent_id
-				WHERE g.deleted_at IS NULL AND NOT g.out_of_scope)`
-	args = append(args, org, org)
+				WHERE g.deleted_at IS NULL AND NOT g.out_of_scope)`, append(args, org, org)
+}
+
+// supportOf ends the query of how the support of users changes, and what it is.
+const supportOf = `, x AS (SELECT up.id AS group_id, abs(p.b) AS user_id, sum(CASE WHEN p.b > 0 THEN 1 ELSE -1 END) AS n
+		FROM p JOIN up ON up.base = p.a GROUP BY up.id, abs(p.b))
+	SELECT x.group_id, x.user_id, u.public_id, CAST(x.n AS integer), coalesce(e.support, 0), coalesce(e.published, false)
+	FROM x JOIN users u ON u.org_id = ? AND u.id = x.user_id
+	LEFT JOIN effective e ON e.group_id = x.group_id AND e.user_id = x.user_id WHERE x.n <> 0`
+
+// supports locks the groups whose members change, and reads for each user of them by
+// how much its support changes and what it is.
+func (t *tx) supports(ctx context.Context, org store.Key, gained, lost []pair) ([]store.GroupEffect, []support, error) {
+	up, args := t.supportsQuery(org, gained, lost)
 	lock := ""
 	if t.e.postgres {
 		lock = " FOR NO KEY UPDATE OF g"
@@ -160,13 +173,9 @@ func (t *tx) supports(ctx context.Context, org store.Key, gained, lost []pair) (
 			return err
 		},
 	}, ask{
-		what: "read effective members",
-		query: up + `, x AS (SELECT up.id AS group_id, abs(p.b) AS user_id, sum(CASE WHEN p.b > 0 THEN 1 ELSE -1 END) AS n
-				FROM p JOIN up ON up.base = p.a GROUP BY up.id, abs(p.b))
-			SELECT x.group_id, x.user_id, u.public_id, CAST(x.n AS integer), coalesce(e.support, 0), coalesce(e.published, false)
-			FROM x JOIN users u ON u.org_id = ? AND u.id = x.user_id
-			LEFT JOIN effective e ON e.group_id = x.group_id AND e.user_id = x.user_id WHERE x.n <> 0`,
-		args: append(slices.Clone(args), org),
+		what:  "read effective members",
+		query: up + supportOf,
+		args:  append(slices.Clone(args), org),
 		each: func(row scanner) error {
 			var s support
 			err := row.Scan(&s.group, &s.user, &s.id, &s.delta, &s.have, &s.published)

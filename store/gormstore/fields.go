@@ -34,7 +34,7 @@ func userFields() *recordFields {
 		table: "users", alias: "u",
 		fields: map[store.Field]field{
 			"id":                          identifier{"u.public_id"},
-			"externalId":                  exact{"u.external_id"},
+			"externalId":                  sparse{exact{"u.external_id"}},
 			"userName":                    folded{"u.user_name_folded"},
 			"displayName":                 folded{"u.display_name_folded"},
 			"name.givenName":              folded{"u.given_name_folded"},
@@ -85,7 +85,7 @@ func groupFields() *recordFields {
 		table: "groups", alias: "g",
 		fields: map[store.Field]field{
 			"id":                            identifier{"g.public_id"},
-			"externalId":                    exact{"g.external_id"},
+			"externalId":                    sparse{exact{"g.external_id"}},
 			"displayName":                   folded{"g.display_name_folded"},
 			"meta.created":                  moments{"g.created_at"},
 			"meta.lastModified":             moments{"g.modified_at"},
@@ -143,6 +143,17 @@ func (f exact) compare(c *compiler, of store.Compare) (string, error) {
 }
 
 func (f exact) has(*compiler) (string, error) { return f.column + " <> ''", nil }
+
+// sparse is a column whose index leaves out the records that have no value.
+type sparse struct{ exact }
+
+func (f sparse) compare(c *compiler, of store.Compare) (string, error) {
+	condition, err := f.exact.compare(c, of)
+	if err == nil && of.Op == store.Eq {
+		condition = "(" + condition + " AND " + f.column + " <> '')"
+	}
+	return condition, err
+}
 
 // identifier is a column with a public id.
 type identifier struct{ column string }

@@ -3,6 +3,7 @@ package gormstore
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -15,21 +16,10 @@ import (
 // analysed the planner would else walk a whole directory in the order of keys.
 func page[T any](ctx context.Context, s *session, of *recordFields, q store.Query, columns string, scan func(scanner) (T, error)) (store.Page[T], error) {
 	var out store.Page[T]
-	a := of.alias + "."
 	c := compiler{s: s, of: of, org: q.Org}
-	where := a + "org_id = ? AND " + a + "deleted_at IS NULL"
-	c.args = []any{q.Org}
-	if q.Directory != nil {
-		owner, args := owned(a+"directory_id", *q.Directory)
-		where += " AND " + owner
-		c.args = append(c.args, args...)
-	}
-	if q.Filter != nil {
-		condition, err := c.condition(q.Filter)
-		if err != nil {
-			return out, err
-		}
-		where += " AND " + condition
+	where, err := c.where(q)
+	if err != nil {
+		return out, err
 	}
 	if q.Count {
 		err := s.row(ctx, "SELECT count(*) FROM "+of.table+" "+of.alias+" WHERE "+where, c.args...).Scan(&out.Total)
@@ -41,15 +31,11 @@ func page[T any](ctx context.Context, s *session, of *recordFields, q store.Quer
 		return out, nil
 	}
 	if q.After > 0 {
-		where += " AND " + a + "id > ?"
+		where += " AND " + of.alias + ".id > ?"
 		c.args = append(c.args, q.After)
 	}
-	from := of.table + " " + of.alias + " WHERE " + where
-	if s.e.postgres && selective(q.Filter) {
-		from = "(SELECT * FROM " + from + " OFFSET 0) AS " + of.alias
-	}
-	list, err := collect(ctx, s, scan, "SELECT "+columns+" FROM "+from+" ORDER BY "+a+"id LIMIT ? OFFSET ?",
-		append(c.args, q.Limit+1, max(q.Offset, 0))...)
+	query, args := c.list(q, columns, where)
+	list, err := collect(ctx, s, scan, query, args...)
 	if err != nil {
 		return out, fmt.Errorf("list %s: %w", of.table, err)
 	}
@@ -60,32 +46,94 @@ func page[T any](ctx context.Context, s *session, of *recordFields, q store.Quer
 	return out, nil
 }
 
-// selective reports whether a condition can only hold for the few records that an
-// index finds.
-func selective(c store.Condition) bool {
+// where is the condition of all records of a query.
+func (c *compiler) where(q store.Query) (string, error) {
+	a := c.of.alias + "."
+	// The planner knows nothing of new tables and thinks as much of an index that
+	// begins with the organization or the directory as of that of a name. A plus sign
+	// keeps it from the former.
+	org, directory := a+"org_id", a+"directory_id"
+	switch c.of.selective(q.Filter) {
+	case byColumn:
+		org, directory = "+"+org, "+coalesce("+directory+", 0)"
+	case byElement:
+		directory = "+coalesce(" + directory + ", 0)"
+	}
+	where := org + " = ? AND " + a + "deleted_at IS NULL"
+	c.arg(q.Org)
+	switch {
+	case q.Directory == nil:
+	case directory == a+"directory_id":
+		owner, args := owned(directory, *q.Directory)
+		where += " AND " + owner
+		c.arg(args...)
+	default:
+		where += " AND " + directory + " = ?"
+		c.arg(*q.Directory)
+	}
+	if q.Filter == nil {
+		return where, nil
+	}
+	condition, err := c.condition(q.Filter)
+	return where + " AND " + condition, err
+}
+
+// list is the query of a page and one record more.
+func (c *compiler) list(q store.Query, columns, where string) (query string, args []any) {
+	from := c.of.table + " " + c.of.alias + " WHERE " + where
+	if c.s.e.postgres && c.of.selective(q.Filter) != broad {
+		from = "(SELECT * FROM " + from + " OFFSET 0) AS " + c.of.alias
+	}
+	return "SELECT " + columns + " FROM " + from + " ORDER BY " + c.of.alias + ".id LIMIT ? OFFSET ?",
+		append(slices.Clone(c.args), q.Limit+1, max(q.Offset, 0))
+}
+
+// selectivity says by which index the few records are found for which a condition can
+// hold at all, if there is one.
+type selectivity int
+
+const (
+	broad     selectivity = iota
+	byElement             // of elements or members, and the record by its key
+	byColumn
+)
+
+func (r *recordFields) selective(c store.Condition) selectivity {
 	switch c := c.(type) {
 	case store.Compare:
+		if c.Op != store.Eq {
+			return broad
+		}
 		switch c.Field {
-		case "id", "userName", "displayName", "externalId", "emails", "emails.value", "members", "members.value":
-			return c.Op == store.Eq
+		case "id", "userName", "externalId":
+			return byColumn
+		case "displayName": // a name only of groups
+			if r.table == "groups" {
+				return byColumn
+			}
+		case "emails", "emails.value", "members", "members.value":
+			return byElement
 		}
 	case store.Element:
-		return c.Attr == "emails" && selective(c.Of)
+		if c.Attr == "emails" {
+			return r.selective(c.Of)
+		}
 	case store.And:
+		best := broad
 		for _, part := range c {
-			if selective(part) {
-				return true
-			}
+			best = max(best, r.selective(part))
 		}
+		return best
 	case store.Or:
+		worst := byColumn
 		for _, part := range c {
-			if !selective(part) {
-				return false
-			}
+			worst = min(worst, r.selective(part))
 		}
-		return len(c) > 0
+		if len(c) > 0 {
+			return worst
+		}
 	}
-	return false
+	return broad
 }
 
 // compiler turns a condition into SQL that is never null, so that NOT is exact.
