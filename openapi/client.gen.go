@@ -370,7 +370,11 @@ type ClientInterface interface {
 	// Corresponds with GET /runs/{run}/findings (the `ListRunFindings` operationId).
 	ListRunFindings(ctx context.Context, run RunRef, params *ListRunFindingsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// ListRunItems List what is staged, in the order in which it is applied
+	// ListRunItems List what a plan or a held run would make of each record
+	//
+	// Each staged record with what would become of it if the run were applied now, in the order in which it would be applied.
+	// Records that the directory states as they are stored are not staged. A page may have fewer items than `limit`, even none,
+	// while `next_cursor` says that there is more. Only a plan that is ready and a held run have items: else it is 409 conflict.
 	//
 	// Corresponds with GET /runs/{run}/items (the `ListRunItems` operationId).
 	ListRunItems(ctx context.Context, run RunRef, params *ListRunItemsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -1159,7 +1163,11 @@ func (c *Client) ListRunFindings(ctx context.Context, run RunRef, params *ListRu
 	return c.Client.Do(req)
 }
 
-// ListRunItems List what is staged, in the order in which it is applied
+// ListRunItems List what a plan or a held run would make of each record
+//
+// Each staged record with what would become of it if the run were applied now, in the order in which it would be applied.
+// Records that the directory states as they are stored are not staged. A page may have fewer items than `limit`, even none,
+// while `next_cursor` says that there is more. Only a plan that is ready and a held run have items: else it is 409 conflict.
 //
 // Corresponds with GET /runs/{run}/items (the `ListRunItems` operationId).
 func (c *Client) ListRunItems(ctx context.Context, run RunRef, params *ListRunItemsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -4104,6 +4112,18 @@ func NewListRunItemsRequest(server string, run RunRef, params *ListRunItemsParam
 
 		}
 
+		if params.Outcome != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "outcome", *params.Outcome, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
 		if params.Cursor != nil {
 
 			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
@@ -5268,7 +5288,11 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with GET /runs/{run}/findings (the `ListRunFindings` operationId).
 	ListRunFindingsWithResponse(ctx context.Context, run RunRef, params *ListRunFindingsParams, reqEditors ...RequestEditorFn) (*ListRunFindingsResponse, error)
 
-	// ListRunItemsWithResponse List what is staged, in the order in which it is applied
+	// ListRunItemsWithResponse List what a plan or a held run would make of each record
+	//
+	// Each staged record with what would become of it if the run were applied now, in the order in which it would be applied.
+	// Records that the directory states as they are stored are not staged. A page may have fewer items than `limit`, even none,
+	// while `next_cursor` says that there is more. Only a plan that is ready and a held run have items: else it is 409 conflict.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -7923,7 +7947,11 @@ func (c *ClientWithResponses) ListRunFindingsWithResponse(ctx context.Context, r
 	return ParseListRunFindingsResponse(rsp)
 }
 
-// ListRunItemsWithResponse List what is staged, in the order in which it is applied
+// ListRunItemsWithResponse List what a plan or a held run would make of each record
+//
+// Each staged record with what would become of it if the run were applied now, in the order in which it would be applied.
+// Records that the directory states as they are stored are not staged. A page may have fewer items than `limit`, even none,
+// while `next_cursor` says that there is more. Only a plan that is ready and a held run have items: else it is 409 conflict.
 //
 // Returns a wrapper object for the known response body format(s).
 //

@@ -140,24 +140,42 @@ func (e LDAPSettingsPreset) Valid() bool {
 	}
 }
 
-// Defines values for RunItemChange.
+// Defines values for Outcome.
 const (
-	RunItemChangeCreate     RunItemChange = "create"
-	RunItemChangeGone       RunItemChange = "gone"
-	RunItemChangeOutOfScope RunItemChange = "out_of_scope"
-	RunItemChangeUpdate     RunItemChange = "update"
+	OutcomeClaimed     Outcome = "claimed"
+	OutcomeCreated     Outcome = "created"
+	OutcomeDeactivated Outcome = "deactivated"
+	OutcomeDeleted     Outcome = "deleted"
+	OutcomeDuplicated  Outcome = "duplicated"
+	OutcomeModified    Outcome = "modified"
+	OutcomeOutOfScope  Outcome = "out_of_scope"
+	OutcomeRefused     Outcome = "refused"
+	OutcomeRestored    Outcome = "restored"
+	OutcomeUnchanged   Outcome = "unchanged"
 )
 
-// Valid indicates whether the value is a known member of the RunItemChange enum.
-func (e RunItemChange) Valid() bool {
+// Valid indicates whether the value is a known member of the Outcome enum.
+func (e Outcome) Valid() bool {
 	switch e {
-	case RunItemChangeCreate:
+	case OutcomeClaimed:
 		return true
-	case RunItemChangeGone:
+	case OutcomeCreated:
 		return true
-	case RunItemChangeOutOfScope:
+	case OutcomeDeactivated:
 		return true
-	case RunItemChangeUpdate:
+	case OutcomeDeleted:
+		return true
+	case OutcomeDuplicated:
+		return true
+	case OutcomeModified:
+		return true
+	case OutcomeOutOfScope:
+		return true
+	case OutcomeRefused:
+		return true
+	case OutcomeRestored:
+		return true
+	case OutcomeUnchanged:
 		return true
 	default:
 		return false
@@ -759,6 +777,9 @@ type OrganizationList struct {
 	Items []Organization `json:"items"`
 }
 
+// Outcome What becomes of a record; one of the ten that a run counts.
+type Outcome string
+
 // PhaseTime defines model for PhaseTime.
 type PhaseTime struct {
 	Phase RunPhase `json:"phase"`
@@ -841,25 +862,24 @@ type RunInput struct {
 
 // RunItem defines model for RunItem.
 type RunItem struct {
-	// Active Of a user, as the directory says.
-	Active *bool `json:"active,omitempty"`
+	Type string `json:"type"`
 
-	// Change What the directory states. What comes of it is decided when it is applied.
-	Change      RunItemChange `json:"change"`
-	DisplayName string        `json:"display_name,omitempty"`
-	DN          string        `json:"dn,omitempty"`
+	// ID The id of the record, if it exists.
+	ID string `json:"id,omitempty"`
 
-	// ExternalID The directory's stable id of the record.
-	ExternalID string `json:"external_id"`
+	// ExternalID The directory's stable id of the record; absent of an entry that has none.
+	ExternalID string `json:"external_id,omitempty"`
 
-	// Members Of a group, how many direct members it will have.
-	Members  *int   `json:"members,omitempty"`
-	Type     string `json:"type"`
-	UserName string `json:"user_name,omitempty"`
+	// Name The user_name of a user, the display_name of a group.
+	Name string `json:"name"`
+	DN   string `json:"dn,omitempty"`
+
+	// Outcome What becomes of a record; one of the ten that a run counts.
+	Outcome Outcome `json:"outcome"`
+
+	// Reason Why it would be refused or a duplicate, and what to do about it; else what part of it would be left out.
+	Reason string `json:"reason,omitempty"`
 }
-
-// RunItemChange What the directory states. What comes of it is decided when it is applied.
-type RunItemChange string
 
 // RunItemList defines model for RunItemList.
 type RunItemList struct {
@@ -1424,6 +1444,9 @@ type ListRunItemsParams struct {
 	// Type Only users or only groups.
 	Type *ListRunItemsParamsType `form:"type,omitempty" json:"type,omitempty"`
 
+	// Outcome Only records of which this would become.
+	Outcome *Outcome `form:"outcome,omitempty" json:"outcome,omitempty"`
+
 	// Cursor The `next_cursor` of the page before.
 	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 
@@ -1673,7 +1696,7 @@ type ServerInterface interface {
 	// ListRunFindings List the findings that the run saw
 	// (GET /runs/{run}/findings)
 	ListRunFindings(ctx echo.Context, run RunRef, params ListRunFindingsParams) error
-	// ListRunItems List what is staged, in the order in which it is applied
+	// ListRunItems List what a plan or a held run would make of each record
 	// (GET /runs/{run}/items)
 	ListRunItems(ctx echo.Context, run RunRef, params ListRunItemsParams) error
 	// ListTokens List the tokens of administrators
@@ -3133,6 +3156,13 @@ func (w *ServerInterfaceWrapper) ListRunItems(ctx echo.Context) error {
 	err = runtime.BindQueryParameterWithOptions("form", true, false, "type", ctx.QueryParams(), &params.Type, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
 	if err != nil {
 		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter type: %s", err))
+	}
+
+	// ------------- Optional query parameter "outcome" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "outcome", ctx.QueryParams(), &params.Outcome, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter outcome: %s", err))
 	}
 
 	// ------------- Optional query parameter "cursor" -------------
@@ -5428,7 +5458,7 @@ type StrictServerInterface interface {
 	// ListRunFindings List the findings that the run saw
 	// (GET /runs/{run}/findings)
 	ListRunFindings(ctx context.Context, request ListRunFindingsRequestObject) (ListRunFindingsResponseObject, error)
-	// ListRunItems List what is staged, in the order in which it is applied
+	// ListRunItems List what a plan or a held run would make of each record
 	// (GET /runs/{run}/items)
 	ListRunItems(ctx context.Context, request ListRunItemsRequestObject) (ListRunItemsResponseObject, error)
 	// ListTokens List the tokens of administrators
@@ -6828,154 +6858,158 @@ func (sh *strictHandler) UpdateUser(ctx echo.Context, user UserRef, params Updat
 // const string: with thousands of chunks the chained `+` fold is several
 // times slower for the Go compiler than parsing a slice literal.
 var swaggerSpec = []string{
-	"7H1rc9s4tuBfQWluVU/XMrbz8mzbn3yT7kz2didZxz19qzpZGSIhCRMKYAOgFXXW/30L5wAkSIGSKNF2",
-	"MjufEksQnuf9/DJK5aKQggmjR2dfRgVVdMEMU/DXi1Jpqez/MqZTxQvDpRidja7mjFwL9tmMUxhxTeSU",
-	"mDkjBZ0xMmFTqdjRKBlxO/iPkqnVKBkJumCjsxH+YpSMdDpnC2onX9DPPzMxM/PR2ZPnp8nIrAo7UhvF",
-	"xWx0e5uMXnLFUiPV6pJN49vhGZGK2DX8XjL/m2onBTXzeiPV96NkpNgfJVcsG50ZVbLOvT1PRgsu/N+P",
-	"ozuVC8pFn23CD7r2CF8OusFXSpbFlv1lXBc5XY3Dfc7s747IRfNLM6eGaHbDFM2rG+dMk1IzIhjLNPyY",
-	"Zx0HhFl3Pd/jkyfPth/wtdCGipTFD2jkJya0P9RyLnNGuPtFAv9jNMOvpa4OL9WMCv4ntRN1AbafpQHa",
-	"GZvSMjejsynNNau2O5EyZ1TAfn/mC27im11IbQg3bAEbpoBeXcvnME107ccnJ4m9R74oF/DXCdyi+7Pa",
-	"FBeGzZiCTb0NDvx3RjOmdoXn6FXNcYpqs++UvJHaPAqXGR0C1eFE/xsuZo/tJmQ5Z4oRSnC/JKVCSEMm",
-	"jGhmui5eDnaGpWDqJ56bHpe9FFzMalJ3Tq7tKypB82sylcpBMWCpkAJ+oLsOEhLE/U9xWW6mfrhxVXaR",
-	"PFXuTO+enm7fzpXF9x02BHShY0vw3aBE+FfN1BYaXGqmGgTYfmDpb/3FocTXzjQk7b21c+lCCs1AfPiJ",
-	"8txOa4UMYZgAKkeLIucpYMtxoeQkZ4v/8U9tD/8lWPk/lL2d0V+Oa/HkGL/Vx+/wV7hg8/p+szeyZMKQ",
-	"pZJilhAqMrK0HxpJMknoRJaWoh7BK7gJ7XoX9upAAFKyYMpwPAGH3TfPmYw+P5rJR/bDR/oTLx5JWJ3m",
-	"jwoJyOfv8fMjqYBwPrlNRp+4yNafGyArIQVT2pKfCgMTYveWlbklUESvtGEL+4jrO3FLPL71r3r4dp/i",
-	"Q3qg+B33/rFaXU7+yVIzuk1GF1mmmIabolnGcd53wQ06rte81FSWwiCFbuPNoVs/vU1GU6kW1BgEvGCB",
-	"Zyc/nB6+gr3oXKY052YVRZHDbz8ZFVIbmo9TmbG7uKXndgnFFxQfoSWT9J/vfwK8zDgi8eA38syiqlGM",
-	"mTGtAW7wZSyW4hzD3/jfbm+70ceRGivmbSN9HuFuQZ57jT8B8c5NTpWiK5x7wcWlzCNi8IWwYgBTZEFX",
-	"lihaBrIycy5m54QKQu0vgw/JpDRkQYVV7WrpGUZxbRQ1UumkIUdppLs3skznIIWgGqNx+jLjRioiRb4i",
-	"itEM5BEmrCz6+wg2NkpGML39F0cH1Mdzm2T0gpaardNs6kn5xouEQQC31DGf5iW9FmQpFW5ur9d3NJRp",
-	"s030+PvV1Tvixh60XCl2FLv2W6HFFfCeY2zhhSXwev1l0pzyBQtZqlc5GqiSjFLFqNk28DFwf5oafrN9",
-	"8FMYnLOtAy2xyUoUUbaNtXR0ITM+5dtGWtoiSzOW07FOZcE2j/4Bbnpa6m3TnqLEZaTaNtKS6FKkcypm",
-	"W+/1pP3S/jmC0zavvr7bxuXVp0iqtw823LqScIMxqKpsQBHAqgBuE85XEzj4rAFtTAFJUXKwmhA17JHh",
-	"CzaKkJ051WPNUsUiiH1BJlxkpKBaW+pBuCZ42CPy2ti/hKWrRM/lMkTEyhyQRCXOQHzc6Xz/ZQd3CoSW",
-	"mzJjuJjtfmPv/Q/sj1cira6sLX4zQailMiSn2hBdpiljGQOFhpKi1HOypBq/pGnKCsOyc0In2orsaDcE",
-	"OjXlCmnhbk9SFlnPZ2xBOM+8VuSuOrijxos3QKax8EaQrSli88L+LpeWtVpGmFpu0zRcgrZ+jpySC/iO",
-	"Cr1kCpiqVecbNs41Nshv2NjqeDqC8LcJ2t46vuv8WevicFzSXK2aeuOdvBZFaXqqDha7xh671q/z7ZTY",
-	"1yN5RguPcUykamXhjFBDlGOxW9SCQxGulzngIHRsPUcIwhsv/7+i6qhO+QKwlGmrMJc6gau011jIPGcZ",
-	"maxI2RDY7E9GycgOiwpp1Yo/c5SEWgq2l3p3En9rFnDblnjbCA3TbbyCd9Sk80PhbzsgPQhMdJ/6fTDv",
-	"xoOvicPUy6gJWlQsN5OGzPgNE+QTY4Um3GhSKAbU3Ir9aIAmNzQv2TqFQq1gXMicp6sYM5EarV6aUMVI",
-	"zgzh4hyUjzwnN0yBKOKVi8TLuJrlLLX4LgUDxcQOPyIv/Wbc70Ig9p8B2cdfW+lkOo2CtFswSn4aZ6q2",
-	"kqztttNa7tFgswba1v8iCiATdJKzsWDLmgc0t+tvxAr3cWGEfUZb8jYg/NGPs1ylpGor5XwFg24d3dgy",
-	"+OeXF+9CAUSK8cLjbsT8N2GpXDDnMdHG8meAIjSXsj9KmmuriHpDuYWTGjwq8TWEj+pDL8hG4UIxN2oM",
-	"q25mT+BrMHOmKmTKuLYvBrLSzDJ3A84Ifxwtif273mnXs21EfzCH78N52eeCK6Z7Scqe9MXB7gNaPz+M",
-	"Wgw5Bu7RM6FvdF0ZmLP0U0+Zfh89YEp5XioWQawXdgca4W0KNnArvlGi5DJ4sFD12k3B79ANrDQ9ZkrF",
-	"PPW/zVdAZ0DihptxOzrE0NCpV6AUO46/+9WcNXxXV/995cReK2sU5STnen40SjqnBTYSnxe+6j9xhace",
-	"0QsmMryLgCXghUVR3o/qBThgF2MR8esfnklMVpZAgS3sOw12qAii72m2CVUdPH/z3VrX3cCNj51ouA9J",
-	"iUpGT7c7z9YE3u5tDSJ0Ip3ZX+L80T5GoTgaK3sIXe9fvP7lO6vB+N8Ty5CF5lKQv17+9IL87fTZU6JZ",
-	"aseTZ0dPv18XslKpzThlwjmVhzZsPwG7WkGVWTj/3l04KzJ+w/W6e2GQ+Z9ZOWdR5HLF2FiUi8ndXNRj",
-	"ENkEnbGttulf3DAr6oSxBXewq6dRzvrjjXvLFih5e/umzaNR3rLUjtix11ZHyGnKvEkjPON3msDOGqYf",
-	"Lszps3W+aeGCGtqNU3jWmIOYam9soiIjdGqYAkXBbgdNkAG9dfcSXO7obPRPLcXRJV3+wrSmMzhwFton",
-	"N7O+htlmXy7cIQ0opmWpUjY+wHcdTuNdYs0T/artlUEsWUIq6RKuU0siRZTdAkPcmU3GF35fpnNCNUZD",
-	"ONYUXeyGKU8y1qRwMDFKtbDvYWEoIpWt2cB92CLwTxhcr9G+rsThioNQd/KPXag2BJdCnL1d1wODMM04",
-	"YOJ3VlSi+hMiA7E/OkcB1nuOUPcnfOr0EotEQqKHULDlThgbZZnNLUYvKVBDe7DP3+YSDIDu14mHTjQk",
-	"gN4F1vhmFGbzEapgm5it37K9MDoHBtYK2l9+/O+rv+yg3KC1FSAnokz8w4phoM1Wo+olXsGb2HP5OzrA",
-	"iBARcNae4ieOAvIatN439ctEJ3Vz0U0v3xxOTLs1GRSSv9NwskMOIgsmeioQuPaWfWlDJzkjPAPOxo0O",
-	"wgcPc2prmd90OIAu0JOznHO7NJg17Pl29+SoMhaxUNlfElKKSudCnLUffRJyKcYLZoW3hMgbpsYpLRIC",
-	"tqgEjUDjT6wwCeHihuY8GzNh1Crx9rpcagP3hHYXagglObWU0JF4QrNYLMDOXncXq0eX9lasMn7IE2jG",
-	"RC+AsY/CoiHRvznjk5YbYuV2Zs5WKrC3CHJB5ddbzplwwIBzCunAdLBYBGDKADvBYUPcqi/tYzdVG4IP",
-	"ewK5nRMPc/BOrRPeICLE72Hpajzy/iJlDxaxHtfsYGkqVcN2i1kJh/ARv8SB8nKYFRFlJWw6ZegkhWiF",
-	"juwEVTIC39ubqH5CkLTpxFuz0EospDmK6kVe5HFnWl+nOrVVuJaiZha1uHcYfnZyVP9y6/t6I1ue7ybt",
-	"CdwSPgqlFxC3w2/aWinJ2dSgA8kOsRdhmWbW0G389VvRdyKz1QFmuWTk+VR0N3OqycJqqGtAYFmJgNi9",
-	"CavhIX5Tnkx7+yYShY8bXrVLh+ot2wdqUgM3AhBYR4rgUkLtqhFzEb5+J+Hbxx7ZInPDhA5HSEO/qPo1",
-	"bB4m8NWiEcJTBPwy0DcqIut8sCJDcqu7dIynp1v9lG0lY0+217jSTiAYgp8jxnwd3HyfiIV+QH3v0BpV",
-	"Ml95F3IPZf+ilrIN/cQc8QRSqSXGWF28eRl+CoakSoenJM2p1oQu6cpKqnOWZzFrepR1e3X8yQmo+z61",
-	"7iTGmwumUrZpkscnTXVJlhOQa8MEvugizngdvdKGD70fBNE8l8txkVN7iM8mkjFwm4yoMYpPSsM2zP5l",
-	"i2Q5envDlOIZq6IjIJbEJIRq8v7F619ItYpVUeyR6k/WDba3yWhCNRtnoont2yAyJFmnz+L0ypkY/pNq",
-	"9vINBCVAZFDWIwHCT8FF9vINGMxpxJNs724Kqq8mXJB3P/5yTpbczK0aZeZsgQIL5Ad9h2EyRpXa2URD",
-	"88/pk8fPtmzlxUUVFTieVmmI2ylGQWdsrPmfbBNMn5wctWB4axqqBUT7/qEAYzU6iBmpQg5rrSLmoPVp",
-	"VNvI/Hs/Dn4jCzauoyNbYipd1ACKg9DNnOfwMhCcNGG5XMIDnWPe5YJRoYOkii4WuhUiY0wUPdnKjE2u",
-	"4+hphWIrAGuWSpHFQ5fsNr2V10gXSqVumKrNjafNR3x6uv0JS5VHlrNPeHZ8bJUY+199dnycEKM4RkpU",
-	"LqD9buh0I87+evmzrmyuu4N5jKj+Uvvz+nDkbQx2CJ/shliJWslz/sjv0JtybslsM/7YRU9xk9R2fwj7",
-	"Q+4JPpgmnRnmBI/j1828czZmeo5qUVx7LyNgqtXoWD5NIHDRh1VT9x3g7EEK3WYbwMGqc1uZ+xXTd3vq",
-	"dBs8Gm+tGOQfdTi7HMz0sfNBX4DDta+4l2VczMgSXTzU6cagoyi2kDfBl0B/XSaCjsTJZ9k3oQHZi13I",
-	"G9a52a9DS+t45CFUMYf/D66L4T70nBf3Tot2MTRGqUcML1tmGbf12InfuLV6cLkpXfD8jplcV6b3UEwo",
-	"GUFw+90d4ultMppLIZWV8ceFYlP++U4Wet5YSJfTu1ro1NISnmU5u7tbexalM2/YEoKb13GyK1nvN+fr",
-	"0kxkXvaZMKqYqquBrDNhv8YmSoUbaSOdLyPi9hNDtLeteK/DfTdbHNvrCpOWY8VotooFPNSS4ZxqgomA",
-	"GELlHKmWyIUJFpHY9M5Y1GrhrSGn4S0NFnj6fKDA03BzQ3C9BkjsH4T6bk41u3IBWM39FParbdu4LAVM",
-	"ge7kDi3ypPb8z6TVkkXclNUyWDn1dc/cTdy+n6PeXfQWXOmYdb7NDOV5B42oC8oQM+ea2G1FicOUs7zD",
-	"48YtnBIYQCAtoMwPigGYc7GBpG103/cuYNDpRgz9hS41jFZSDhoPvtMkl7NDA05KlW6MwxnkSq22W+r4",
-	"MlCjAQfEXa6Gm7xji5DzI6fEVTuC2LN4aYnOwIoL76G1ZOeMXJdKnBVYQ+3MTXt2DZQYinxNqzAXsAPU",
-	"US9o70jIojR0wnNuVgkpBS3NXCr+J8sSMpVqwrOMCRBMx1NZiiwhC2bmMhvbT8AcbEemUkxznho7A/+j",
-	"ZIJpnUDSAobc5CwhhQJk5FhdbSYFS4iRcpxTNYNgHl0WhVSW1i9YximEt+GQBRWrhExKvUqIM18llUJ2",
-	"tJUqONcjPkv1tolH9BhxuCwjPJcWRb6KyvNLCkFWClKLNaa9ozQPfxU5FQdZE2hhX5hl48nqEGNCz6jt",
-	"nSopXJbisBoKw0QL3iajDWlP3AyQ6jTFcB4dj2OHMgVg3CZ+oLeUrcgSSgnqTyyzSNXQxvcMIJpyAb7+",
-	"fuUqZJ6Nu6rcuHsK/F0D26x6yxbwg92lo1qsidyXRcF+6QEW+HS5WFC1svDnUzO1oTNL1aRIXXgg18Tu",
-	"Jmemd6rA7ndaKDnz5a623Z8f6oWpnlBSZcJtWec9jOswJwTlI11imZfNHFkJjlS99FZpvyY2a8S59tFs",
-	"JG4VqaoSoXcZ3lHpYkNpi8tyL3XEg+km+cqOgRB9y45aNvenpwdYa6OHMDERGf1tG6zGScSBQFc6bsZK",
-	"K6tvTIJd90LoIwJfVbndSLYylvKMZY0Y06LIW/n9CGFVvRb7ilKwdgGijztEQ3wl4eq9Avx2Du7bFBME",
-	"rzzDfJ+5r1qDq1SBadyQJc9zMqc3rENKHt6FMYix10mL4bVWIPqxG0mG0O89vj24WfuyFAOd56s4yzsv",
-	"eXhY+6NkpStARv0/llehhJ+MXCil5WSWOMSoQchoo5oC36W8nF143Fl8qWXjhsFd1Zha1moUU7YVwmtd",
-	"YrBAc2vVfEl1tI6rfr+WRp9TIfCuSyHwha2Aaef0JcHqxHqgsilVWUeS/fsghqNP3JKJV2ihPF+dYc1n",
-	"jmpGRrF+FjUW/Udno//z199PHn/8/eTRDx//75PfTx49/fj92e8nj57jR/8RVURumFqNM7rS3avWgRSP",
-	"W3EUp9vCKAALbmg+XnDho6w6YtCeNYM0nj95vkOYRrw8sZ/Tr96o1Dmdjup9Qaojz+NBOH9afNrwFlSQ",
-	"1xdvLvA9/myUY/n16kVL2jndLYawwxewj7K6T+mTzuj3rt4E6CCcSQnaIkYKrVUH2tuWACVCSt2RtXUl",
-	"IXIJ/I8IX7snbHU6Empv1nrJOzQPpooZMmEzLjoyq9iN7FvIRcntsV5YEt4O3OSPgJmqY2zVUu61sE43",
-	"GL3qBqBGdwuLZIcA1J5VzXZ5nrpycUd1O5ik8w2GkGGc/25vZ0sNYQFTDPXjPmWOQUbeWRsDJSmosa+J",
-	"ZuyM4HBvmg/qzGOZsAyz/7jA5Je4ykbDctU7VKlm92Ee3DlT7LC4pvtKFOuhAi6iDqsrCJuG2u7EPdgh",
-	"p4ZVtj445qjXVec6lNJGzXCfebbkJp13lJ9rFM7ZWP2gHom/4yZnC7aDKTvY+leQNNcVdHxVxxqDWZKn",
-	"c2/tCFICUQ/fWDDWY0GPgCsIdIpodF0izqLHnQ+RDQjdGA5Cpb3yCT3+bjooxE3ZsTz9dDDCH5rAeBC/",
-	"L+ZS+PJIPd63mEsj+4xXbMqUYtk4p2JW0tlBN1YoOeU5G5cqP6gUjsxZjzNYgPEaz75LVt7kvSeIGdqG",
-	"MLCF1UoO2WCf1NJk9Pn5yQ/jNEiG2fU5NmSl1of0uSSjmn81slT3TES1d76bRtB29kO5UqqrbhyeZ5Kl",
-	"4pAJZI7IlSS4G6Dr2O2JBmVoYoHOe4hvPbMV/r8WGbbfTS/mWDO2rXV89mZG27f8oJR/68FbJH57stoB",
-	"xHzrZiqqvf1WGxS2b4ptgwBv3dUhtDNK04bQsIEfPbib4B8+S6p/+tadBbUP2Zjr2R22tHoaZpmF9tnn",
-	"z5+e3lUKmAPNXaEM33eHOmeapaXiZvXe/tDlKnsDcps5wxeQMt7izgnmf4ImKHOG9XsT109Lqqrz1V+h",
-	"6xVoaVCwFXYLDw3B5zVfmxtTYJdDLqZyfS8/1j26fGoeiP5QQBgCAQPz31mjnJ9rPGg3DYaS+lSxtrhm",
-	"zj5AGpWlWDC7HeWapF7Hmrle+3Ka0GOUVG2lyXW4p+uEsFwzcu06BVwffRAfxG/2MDcMOsZQM4dFIb4O",
-	"1OskqGVm/wfGIHA7Z/KIYHYuVQzCc6hiWZUurdiMYknolGoGK1lKhqMLOmP6zIUvN1tb86qnQQKNfazi",
-	"TTW59t8bCW3MiBRHBBtm45SyoH+UuM6PSvlPr7v6X15jSd8fnj3/2/dH5GrOuCLXFhCuXQTSJGfn9kq5",
-	"IoZ9BuXfPl3BZJHbZS5A00e4AvMvmVEuMORYH32w9CPnKRMoGvHMijxTbnFtdFHQdM4ePTk6qZuDBp9Z",
-	"BMGgKF8y0tIjknNtHB60ari2U9HQujiXUP0shdalkkzQzIg803cEDqTts9HjkauPRws+Ohs9PXoMG7RA",
-	"ASh6HPQ8hXAgzPKw1BpzA7LR2ci+8ctgXKtH6ZOTkw0NSvs1Jm32Oom0J73Ic4dii8RiEQrqMMy1ao4v",
-	"UO342LVUvW08iV2uYdfFcxo606Hh2X76EfL16x7vv8cXrIccRzpB3ya9foX9mG8/Yl/LSElXCumaELZW",
-	"1RQFFAi6oE4JDQ1CQScF50KqiS9GZVblQKhrr+oWOMK6cAGEvAA16mWrHTzT5j8lpsEMCxyoEt42pZQ6",
-	"1j0EzcfDrx4DS7Cps2VoKjoYJvFSw0frhMjbpIHJx1+qn9wisOTMsHgArutHaQmr8xYeEft5mwC5LhqV",
-	"NwDbwihGXN86BB60MDaB4yUMCIGjhT6bO5DwyGa6+m/XQRhd/Zi9NecTY0XVdC/iNLK41gKlZ10uZ3cD",
-	"Azw5XtVOT57EafUrZppoeNeEugsbhsSEV8w0aJcDNU2qoNhhCHV1qEs27UuiDybs8X48vuKQI8SKBR2j",
-	"tKErFzC6sl+dE+okCiv4LWhRBVrjeMWgajxGmMo8w7Y9QdknCJ+wjMSFyQccwTfTsuLHhM2ogK/Wkf1X",
-	"CA+9N06A9bx24gQPAfuQy+X6fC2HYAkQTxnigiufnNQPJBWpOi325hbHYbbGVmFw9ZMf3RfTUMrfBVt+",
-	"5gtuRhFyPNx7hrVrYyInqDaWFfnLGVLgtMJ5NXFLSAteUJXi26Jom4CsyClWFPuGyHNU7kZ8DCTuS6vG",
-	"+oLVpTA8x45+c6rBuHANIbPXoIUKVMMNW7iyYy5JoUu8fpdTsc7SnwyGBhB2HCdodluJc5rPofXHrBQD",
-	"YEF1Xa0asTnF5gKuE+5Slnnm2oqs48QmSIMhm0jZpR3wTVMvH3S+kXLZexiSatn5WsQqsQoQ0waVx2+Z",
-	"dHVh+29Qm84hAwhMAKh1woxHERRLkfnDl0re0Pzc/RZ/atEIehRCnq+dxHX6Jn99dvIDfvr90Qfxm7O9",
-	"uXaGAabAT2hWF53P+HQKSSTBhkqRM40SH5TyJ3RGucDe0WDAojnqL1wKMpe5a6CsSoH2ribGvLf6v6UT",
-	"dyPWVdlft06iu39KBxnIwxM6uDikZv0IGKrnu0ljVzj2DmlNHR66zTQX0gJn1XfmBWgqOyQtchaMTtHp",
-	"G9YJHRnaaGy7cjVx7lTPCmKz79nsVhUl6kBY9LpUFgFUfTwKW8UL7Ph6LpcCad+QlrlgcVyQYpXdNOdM",
-	"GKILRj+hj6FBuvfSzBDMj7/Avy2zXhNALgHRIgCymznLmwGHEO/sTKFr7GvAUAwtfxB9qG573U3N3Zi7",
-	"tF/UjT0fwMMC3Z/rNt4hGLhPvg4PS/NpLrLMdTG9I0ob9IC9b8eG687aofphP19fnawyCHa0CD6ctlrw",
-	"qKqhRaEjQKXjL/ifjW6OX8F74Iuh4Dm0oatzIiR4baxEEjTIt1C/wZFRg8Fu9BSNr2UxhCGc37C6UlxZ",
-	"dCBPp2egY+sn9wRLvkXgUA6BbhDpzUPglw/JFCpIPobqf6s9zGMPc4YuigmtuFdfB8gF8mBVW5FcuG7u",
-	"VZN57bJBXJEx129upauWbo7KuUwvTT6xAgNZ6v7x10OwSik/tWlsWRAhlzuTw2PokP4NwlArhQVjsutG",
-	"7i7oyt3/UnFjmPCJOuzGCt2uVl4LGO11PDQsetAbjg7CsVz4mS8fWmeoFgqreHNjOdrLN+87wQduLpRL",
-	"19rAghb1ibEC7UPN+C45JYymc7Q2QjFT7dSeZV1wBtvickMWXOvaZo4tZVnwgVnylDnLF7m+SFNWmDMI",
-	"2MJ9PtJGMbq4DpOzMokTECayM5e5i+DArU4ojPPEwVaSwIGMnXvRifpBXPPs2gsKWHzxEfwYpsKwObMq",
-	"mK/Scw2fXyM8wm/ogpH/9f7tG6AKGTX0OmZGs7Lwj3jlW4Ihgu7CbluW1LijGd+JWzMmzsmJPatryl0F",
-	"8XRFSsBrjMLIiAoSTyJtiDc15LE433ZaCwA56hVhOV2/TufSTqUQLDUalfNzrIAjNLQgJdewzevqEBgv",
-	"WZ/iZ6rNI7jJR69fNk5z4AneughAu005Jb6AppMiOYJB4jogaRL08iZS1d28u26/3eu63ve2Mg1bNoo5",
-	"lDi5l9W5JjzbuhPI64nu4+lpdB8P7/moO39DpHObQDQnap+gI4Trs4dOjG8iOJVXiId0eblHQ7JISdUd",
-	"3VNoR5MfUhm2rKHOp42yhp+gHGoQnoLajpEzZuZMkUWpDfTzmUusjrhOCV/5YjmtY8bAtVVwPwqvOySA",
-	"2PuITd+sXnXI7Ntu28ozeHe7PM5X5XCsGwNudDn6SL1hLEdVRSWPHr6I4FdoK0LzMFZkuxtrUdCg856N",
-	"Ra6ZY3cErGsnPJiNvd2pOAYCNZ06/gL/bo169fX2tMHCVTFDT/2ADxUGusvZu609Hfs/uR9YGAoO0NSz",
-	"4fj9sB/2/JDhnbFwyTsnFQ8SJrkdPO4oPNJUBW4UCVZ2iTb7kJPjoKhnp+fG1frYRaWrC47Uvakhdr1R",
-	"YcqeYy0MvxK00GmGZUp4p55XzR/X9Vx+5nqTkW9LJAk6ZG2USaom8HitTlkeVlKBtoCOvcjpvzDtQmyr",
-	"of4uqFejv92/PP26yLK6/x5r1wbuQ77CbMLNVOttY+QdXudaV58H8D03rsW1uq5iSBZ0RTQLA0ybtwgI",
-	"28NMHU8F7orubTQpuhtkWm/6dM/KQ7MRU7cO0SzaOaAqIZuX3PXOaxh0/CX887YToV4x03rHjaLA6yoN",
-	"29ebARZeUDOvObhcB4x4alu/Xlwf7wnVu9554DcGNaHXA6vSvqsqNz8nBrtufMWLXEtwDUR6mXSJZdM6",
-	"caaHVHbHYeQbYmIHU+QgnN97X3wrC8f0tJ384Ljxy/Jh/Pg1PB27vkP93a8PsffOiCc8hI/2ftBQ7KoV",
-	"3uEiFp6KUGjX0x2PHbymK63+bb/mSzxE9DXvi4g4cZmJbBgrGR7JZ1WAu2bnR90pz/GyFP/OcDxY6K6S",
-	"Gyt528KCpst/CVpfVVHaBEVYOWmLHAGuXDRMQKnZfLWl2sGa83i3njDfnHUnbBWzEXqx24YLmRoMhtst",
-	"zFy0EVTZgk6UYS1h1+bjm4XstXyjXTTduF+3Skfqd/LXvjL/ncLU157JFFZFC92e7n2+xiJEcdg4rwpn",
-	"d1RGO8xscpfZT/9OetqQ9BSp3hcD05qmxDOX9iMvmFjk3344+vIwOVE7XGPfQz5cjlPVaGuAcCFy5ar0",
-	"balEmBD2OWWFIUH8Tpwn/aqjHrquWlJDxBm1WItYha697zSBYs+kKi3d6ciDZhX/QiFPncJvBRtYUjyp",
-	"pGEzl5o1CiF1Rreuuzy/dRdnVTZ4owQMNziUSOKrqXlqhH9/vRFXTu25C1GgLkR/z5IAVnnudpVgN5K7",
-	"iLYq8Tbbj1/R+OMv9p+NicgYx1Q9y1cQRtVxqO4gqvjmT+7lfQd6WzS8Q0OESmJcC6fcF7ft/r+eank/",
-	"QaXe3rXyBMH62DvUyzu3o9miMCssIZzmjCpNKBYJPvogql7OvnRqqwcPcLJr17HhmqRUkAlztY0yKEJt",
-	"l3A1qaG0c7s0jJWNs+9jeSUYTfb1kMH7Q5M7K7TXRQWDiueAJq7W+e8fLXRirgviD7RVGB3Tgh/fPAbY",
-	"dXOtxYUxQYXRR+StYIkrE+4OYeVbqLM9VXKBiUaGKpB+Ik5iHRGvXBEvC8woZEEtVztdlbzEVV1DED4C",
-	"3eMojL2vqzREVuiwXQQTOG1m/bcv37x3JcorE3F4ICwZ0NiKy15bnwoKumOtJLpW0Rn7oFed+gKeEE6O",
-	"b7w+NeYpVBnwXPkAnfoC62g+F7QTTOtI7vq873IqnAvUVdUKt1zRsqLMqy6DuFroZPbpPGXn8+dyBol6",
-	"kBuH9CawGNBcS0vFGLZ998oB5qDcfrz9fwEAAP//",
+	"7H1rd9s4suBfwdHcc3r6LGM7L8+2/ck3SWeytzvJOu7pe06SlSASkjCmADYAWlFn/d/3oAogQQrUk7aT",
+	"2fmUWILwKFQV6l1fB6mcF1IwYfTg7OugoIrOmWEK/npRKi2V/V/GdKp4YbgUg7PB1YyRkWBfzDCFESMi",
+	"J8TMGCnolJExm0jFjgbJgNvBf5RMLQfJQNA5G5wN8BeDZKDTGZtTO/mcfvmFiamZDc6ePD9NBmZZ2JHa",
+	"KC6mg9vbZPCSK5YaqZaXbBLfDs+IVMSu4feS+d9UOymomdUbqb4fJAPF/ii5YtngzKiSde7teTKYc+H/",
+	"fhzdqZxTLnbZJvyga4/wZa8bfK1kWWzYX8Z1kdPlMNzn1P7uiFw0vzQzaohmN0zRvII4Z5qUmhHBWKbh",
+	"xzzrOCDMuu35Hp88ebb5gG+ENlSkLH5AI6+Z0P5Qi5nMGeHuFwn8j9EMv5a6OrxUUyr4n9RO1IXYfpYG",
+	"amdsQsvcDM4mNNes2u5YypxRAfv9hc+5iW92LrUh3LA5bJgCeXUtn8M00bUfn5wkFo58Xs7hrxOAovuz",
+	"2hQXhk2Zgk29Cw78d0YzprbF5yioZjhFtdn3St5IbR6FywwOwepwov8NgNljuwlZzJhihBLcL0mpENKQ",
+	"MSOamS7Ay97OsBBM/cxzswOwF4KLac3qzsnI3qISNB+RiVQOi4FKhRTwA911kJAh7n+Ky3I998ONq7KL",
+	"5alya3739HTzdq4svW+xIeALHVuC73plwr9ppjbw4FIz1WDA9gPLf+svDmW+dqY+ee+tnUsXUmgG4sPP",
+	"lOd2WitkCMMEcDlaFDlPgVqOCyXHOZv/j39qe/ivwcr/oSx0Bn85rsWTY/xWH7/HX+GCTfD9biGyYMKQ",
+	"hZJimhAqMrKwHxpJMknoWJaWox7BLbgJ7XoXFnQgAClZMGU4noDD7pvnTAZfHk3lI/vhI33Ni0cSVqf5",
+	"o0IC8Xk4fnkkFTDOJ7fJ4JqLbPW6AbMSUjClLfupKDAhdm9ZmVsGRfRSGza3l7i6E7fE41t/q4dv9yle",
+	"pEeKj7j3z9XqcvxPlprBbTK4yDLFNECKZhnHed8HEHSvXhOoqSyFQQ7dpptDt356mwwmUs2pMYh4wQLP",
+	"Tn46PXwFC+hcpjTnZhklkcOhnwwKqQ3Nh6nM2F1A6bldQvE5xUtoySS7z/c/AV+mHIm4d4g8s6RqFGNm",
+	"SGuE630ZS6U4R/8Q/9vtbTf5OFZjxbxNrM8T3C3Ic2/wJyDeucmpUnSJc8+5uJR5RAy+EFYMYIrM6dIy",
+	"RfuALM2Mi+k5oYJQ+8vgQzIuDZlTYVW7WnqGUVwbRY1UOmnIURr57o0s0xlIIajGaJy+zLiRikiRL4li",
+	"NAN5hAkri34cwMYGyQCmt//i6ID7+NcmGbygpWarPJt6Vr4WkDAI8Ja6x6cJpDeCLKTCze11+46HMm02",
+	"iR5/v7p6T9zYg5YrxZZi134rtF4FhHPsWXhhGbxevZk0p3zOwifVqxwNUkkGqWLUbBr4GF5/mhp+s3nw",
+	"Uxics40DLbPJShRRNo21fHQuMz7hm0Za3iJLM5SToU5lwdaP/gkgPSn1pmlPUeIyUm0aaVl0KdIZFdON",
+	"cD1p37S/juC0TdDXsG0Arz5FUt19sOEWSMINxrCqsgFFEKtCuHU0X03g8LNGtCEFIkXJwWpC1LBHhs/Z",
+	"IMJ2ZlQPNUsVixD2BRlzkZGCam25B+Ga4GGPyBtj/xKWrxI9k4uQECtzQBKVOAPxcavz/Zcd3CkQ2teU",
+	"GcPFdHuIffA/sD9eirQCWVv8ZoJQy2VITrUhukxTxjIGCg0lRalnZEE1fknTlBWGZeeEjrUV2dFuCHxq",
+	"whXywu2upCyyHa+xheE881qRA3UAo8aNN1CmsfBalK05YhNgf5cL+7TahzC1r03TcAna+jm+lFzAd1To",
+	"BVPwqFp1vmHjXHkG+Q0bWh1PRwj+NkHbW8d3nT9rAQ7HJc3VqqnXwuSNKEqzo+pgqWvoqWsVnO8mxN4e",
+	"yTNaeIpjIlVLi2eEGqLcE7tBLTiU4HYyBxxEjq3rCFF4LfD/K6qO6pTPgUqZtgpzqRMApQVjIfOcZWS8",
+	"JGVDYLM/GSQDOywqpFUr/sJREmop2F7q3Ur8rZ+A27bE2yZomG4tCN5Tk84Oxb/NiPQgONF96g/BvGsP",
+	"viIOUy+jJmhRsa+ZNGTKb5gg14wVmnCjSaEYcHMr9qMBmtzQvGSrHAq1gmEhc54uY4+J1Gj10oQqRnJm",
+	"CBfnoHzkOblhCkQRr1wkXsbVLGeppXcpGCgmdvgReek3434XIrH/DNg+/tpKJ5NJFKXdglH20zhTtZVk",
+	"Zbed1nJPBus10Lb+F1EAmaDjnA0FW9RvQHO7HiJWuI8LI+wL2pI3IeErP86+KiVVGznnaxh06/jGhsG/",
+	"vLx4HwogUgznnnYj5r8xS+WcOY+JNvZ9BixCcyn7o6S5toqoN5RbPKnRoxJfQ/yoPvSCbBQvFHOjhrDq",
+	"+ucJfA1mxlRFTBnX9sZAVprax92AM8IfR0ti/6532nVta8kfzOH7vLzsS8EV0ztJyp71xdHuE1o/Pw1a",
+	"D3IM3aNnQt/oqjIwY+n1jjL9PnrAhPK8VCxCWC/sDjTi2wRs4FZ8o0TJRXBhoeq1nYLfoRtYaXrIlIp5",
+	"6n+fLYHPgMQNkHE7OsTQ0KlXoBQ7jN/71Yw1fFdX/33lxF4raxTlOOd6djRIOqeFZyQ+L3y1+8QVnXpC",
+	"L5jIEBbBk4AAi5K8H7UT4oBdjEXEr3/4R2K8tAwKbGE/aLBDRQh9T7NNqOrg+Zv31gJ3gzY+d5LhPiwl",
+	"Khk93ew8WxF4u7fVi9CJfGZ/ifOVvYxCcTRW7iB0fXjx5tcfrAbjf0/sgyw0l4L89fLnF+Rvp8+eEs1S",
+	"O548O3r646qQlUpthikTzqnct2H7CdjVCqrM3Pn37sJZkfEbrlfdC73M/8zKOfMil0vGhqKcj+8GUI9B",
+	"ZBN0yjbapn91w6yoE8YW3MGunkZf1lc37i5bqOTt7es2j0Z5+6R2xI69sTpCTlPmTRrhGX/QBHbWMP1w",
+	"YU6frb6bFi+ood00hWeNOYip9sYmKjJCJ4YpUBTsdtAEGfBbB5cAuIOzwT+1FEeXdPEr05pO4cBZaJ9c",
+	"//Q1zDb7vsId0oBiWpYqZcMDfNfhNN4l1jzRb9qCDGLJElJJlwBOLYkU0ecWHsStn8n4wh/KdEaoxmgI",
+	"9zRFF7thyrOMFSkcTIxSze19WByKSGUrNnAftgjvJwyu12iDK3G04jDUnfxzF6n18Uohzd6u6oFBmGYc",
+	"MfE7KypRfY3EQOyPzlGA9Z4j1P0Jnzi9xBKRkOghFGyxFcVGn8zmFqNACtTQHZ7P32cSDIDu14nHTjQk",
+	"gN4F1vhmFGbzEqpgm5it3z57YXQODKwVtL+8+u+rv2yh3KC1FTAnokz8w4phoM1Wo+olXsOd2HN5GB1g",
+	"RIgIOCtX8TNHAXkFW++b+2Wik7u56KaXbw9npt2aDArJP2g42SEHkQUTOyoQuPaGfWlDxzkjPIOXjRsd",
+	"hA8e5tTWMr/pcABdoCdnMeN2aTBr2PNt78lRZSxiobK/JKQUlc6FNGs/uhZyIYZzZoW3hMgbpoYpLRIC",
+	"tqgEjUDDa1aYhHBxQ3OeDZkwapl4e10utQE4od2FGkJJTi0ndCye0CwWC7C1193F6tGFhYpVxg+5As2Y",
+	"2Alh7KWwaEj07874pOWaWLmtH2crFVgoglxQ+fUWMyYcMuCcQjo07S0WAR5lwJ3gsCFt1UD73M3V+niH",
+	"PYPc/BL3c/BOrRPuICLE72Hpalzy/iLlDk/Ealyzw6WJVA3bLWYlHPKO+CUOlJfDrIjoU8ImE4ZOUohW",
+	"6MhOUCUj8L2FRPUTgqxNJ96ahVZiIc1RVC/yIo870+o61amtwrUQ9WNRi3uH0Wfni+pvbnVfb2XL893k",
+	"PYFbwkeh7ITE7fCbtlZKcjYx6ECyQywg7KOZNXQbD34r+o5ltjzALJcM/DsV3c2MajK3GuoKEtinREDs",
+	"3pjV+BCHlGfT3r6JTOHzmlvt0qF2lu0DNalBGwEKrBJFAJRQu2rEXIS338n49rFHtthcP6HDEdawW1T9",
+	"CjX3E/hqyQjxKYJ+GegbFZN1PliRIbvVXTrG09ONfsq2krHns9cAaScS9PGeI8V8G6/5PhELuyH1vWNr",
+	"VMl87V3IOyj7F7WUbeg1c8wTWKWWGGN18fZl+CkYkiodnpI0p1oTuqBLK6nOWJ7FrOnRp9ur409OQN33",
+	"qXUnsbe5YCpl6yZ5fNJUl2Q5Brk2TOCLLuKM11GQNnzou2EQzXO5GBY5tYf4YiIZA7fJgBqj+Lg0bM3s",
+	"XzdIloN3N0wpnrEqOgJiSUxCqCYfXrz5lVSrWBXFHqn+ZNVge5sMxlSzYSaa1L4JI0OWdfoszq+cieE/",
+	"qWYv30JQAkQGZTskQPgpuMhevgWDOY14ki3sJqD6asIFef/q13Oy4GZm1SgzY3MUWCA/6AcMkzGq1M4m",
+	"Gpp/Tp88frZhKy8uqqjA4aRKQ9zMMQo6ZUPN/2TrcPrk5KiFwxvTUC0i2vsPBRir0UHMSBVyWGsVMQet",
+	"T6PaxOY/+HHwG1mwYR0d2RJT6bxGUByEbuY8h5uB4KQxy+UCLugc8y7njAodJFV0PaEbMTL2iKInW5mh",
+	"yXWcPK1QbAVgzVIpsnjokt2mt/Ia6UKp1A1TtbnxtHmJT083X2Gp8shy9grPjo+tEmP/q8+OjxNiFMdI",
+	"icoFtB+ETtfS7G+Xv+jK5ro9mseY6q+1P2+XF3nTA9uHT3ZNrESt5Dl/5A/oTTm3bLYZf+yip7hJars/",
+	"hP3h6wk+mCaf6ecEj+PgZt45GzM9R7Uorr2XESjVanQsnyQQuOjDqqn7Dmj2IIVuvQ3gYNW5rcz9hum7",
+	"O+p0azwa76wY5C+1P7sczPS580JfgMN1V3Evy7iYkgW6eKjTjUFHUWwub4Ivgf+6TAQdiZPPsu9CA7KA",
+	"ncsb1rnZb0NL67jkPlQxR/8ProvhPvSMF/fOi7YxNEa5R4wuW2YZt/XYid+6tXZ45SZ0zvM7fuS6Mr37",
+	"eoSSAQS3390hnt4mg5kUUlkZf1goNuFf7mSh542FdDm5q4VOLS/hWZazu4PasyifecsWENy8SpNdyXq/",
+	"O1+XZiLzss+YUcVUXQ1k9RH2a6zjVLiRNtH5MiJuPzFCe9eK9zrcd7PBsb2qMGk5VIxmy1jAQy0Zzqgm",
+	"mAiIIVTOkWqZXJhgEYlN74xFrRbeGHIaQqm3wNPnPQWehpvr49VroMT+QajvSpPKOdsmZwJ9P+egEPrq",
+	"OEx4t7gqBXqoGmlgD5kiXCPv+xnV7MpFmTWBXtivNsH6shQwBfrMO1Tlkzq8YSotzETcXteyyjkdfc8E",
+	"Vdy+n6PeXeyqfX2cVeGEGcrzDhSoq+YQM+Oa2G1FOeCEs7zDrcgtMRIYQCD3ocwPCnSYcbGGb6+NUdi5",
+	"SkOnrzR0irr8N1qJcmgh+UGTXE4PjaopVbo22KgXkFqVvtTxZaAQBQ6I+5UNN3nHFiGxSU6IK+kEAXbx",
+	"+hmd0SMX3g1teesZGZVKnBVYKO7MTXs2gufGcSYfywPGjjq0B406CZmXho55zs0yIaWgpZlJxf9kWUIm",
+	"Uo15ljEB0vdwIkuRJWTOzExmQ/sJ2LztyFSKSc5TY2fgf5RMMK0TyMzAuKKcJaRQQIwcS8hNpWAJMVIO",
+	"c6qmELGky6KQyj5oc5ZxCjF8OGROxTIh41IvE+JsdEmldR5t5ArOv4rXUt1t4gk9xhwuy4hgQYsiX0aV",
+	"lgWFSDIF+dMa2T+qLPBXkVNxkMmEFvaGWTYcLw+xmOwYmr5VuYjLUhxWKKKfkMjbZLAmt4ubHvK5Jhiz",
+	"pOPB+lCLASz4xA/05sAlWUC9RH3NMktUDZPDnlFSEy4goGG3mhwyz4ZdpXwcnAKnXs+GuZ1lC/jB9iJg",
+	"LdZE4GVJcLccCIt8upzPqVpa/PP5p9rQqeVqUqQuBpJrYndjxbZd8yG2h2mh5NTX9NoEPz/UC1M7YkmV",
+	"7rdhnQ8wrsNmEtTIdNlzXjZzbCU4UnXTG1WamtmsMOfaEbWWuVWsqsr23mZ4RzmPNfU7Lsu9dC6Ppuvk",
+	"KzsG8hDsc9RyLDw9PcAkHT2EiYrIPYaVt+wvOwXldQTkVXGQVlETBIKYkVZnFC3de7O3lllqG2nY7gie",
+	"Am4I+8K10X2s/mRt3H2jLCp6KxL3hDZrVtN1saFB7p+sFeO1argbtlJ9a+2bs5BlnpGxBRZouVgHKQhn",
+	"74i5Pics1wy/8REq4XQQqyhL0we8/9aPa6ntvovIqc7S4yH+uZsw+zCceBp/cH/BZSl6Os83cZb3Xtrx",
+	"yPJHyUpntqH+H/s+olaRDFyMqn09pWBRw034uEe1E75N3T678LCzqlWLxcDgrjJXLTcAikabKgy2gBgs",
+	"0NxaNV9SHa0D1B9W6hPkVAiEdSkE3rAVau2cvtZaXbEAXDwpVVmHuexDEByzS0CYiZe+oTxfnqG5kCMP",
+	"zigWJqPGPn2Ds8H/+evHk8efP548+unz/33y8eTR088/nn08efQcP/qPqPJzw9RymNGl7l61jlB53ApQ",
+	"Od0UnwJUcEPz4ZwLH77WEdz3rBn98vzJ8y3iX+J1n/2cfvVGCdTJZFDvC3JIeR6PbvrT0tOau6CCvLl4",
+	"e4H38Wejzs1vVy9aEtbpdsGZHU6WfRTkfWrKdKYVdDV9QM/rVErQUDEEa6Xs0t72C6i9Yl/2aDrclYSQ",
+	"MHDsIn5tnwnX6aGp3YSrtQTRJJkqZsiYTbnoSFljN3LXCjlKbg6iw1r7duA6Rw/MVB1jo2Z0rxWLutHo",
+	"dTcCNdqGNEXw3RFqz3Jx21xPXRK6o2wgTNJ5B33IMM4xurcXq8aw4FEMdfJd6keDkBsrH81vuvxkQfMC",
+	"TTRjZwSHe3dAUMAf669lKOJzgVlF8ZAOGtYB36L8N7sPk+TWKXiHBYzdVwbe9vOwedRJdgXx6FA0n7gL",
+	"O+TUsMrGC8fk/7qcX4dS3ijG7lP6Ftyks466fo2KRGvLStQj8Xfc5GzOtjCfB1v/BrIRu6K5r+ogbjCF",
+	"8nTmU5WDXEuMLlxbiddTwQ6RbBBBFtHoukSc+Q4w7yPNEtpcHERKeyVqevpdd1AISLNjeXp9MMEfmhl6",
+	"0HtfzKTwdad2uN9iJo3cZbxiE6YUy4Y5FdOSTg+CWKHkhOdsWKr8oBpDMmc7nMEijNd49l2y8mDvPUHM",
+	"UrZf8HV3GZhDNrhLzm4y+PL85KdhGmQZbXsda9J960P6JJ1B/X410n/3zPC1MN9OI2gHGEAdWKqrNif+",
+	"zSQLxSHFyhyRK0lwN8DXsY0WDer7xCLI9xDfdkwD+f9aZNgMm50ex/ph21ggae/HaPOWH5Tzbzx4i8Vv",
+	"zgI8gJlv3EzFtTdDtcFhd81dbjDgjbs6hHdGeVofGja8Rw/uJviHTz/bPS/uzrIF+ux49uwOe4U9DdP3",
+	"Qvvs8+dPT+8qt86h5rZYhve7RQE5zdJScbP8YH/oksC9Abn9OMMXzrPdeJ4STKwFTVDmDAsjJ65RmVRV",
+	"S7G/Qjsx0NKgEi7sFi4aovrrd21mTIHtI7mYyNW9vKqbn/mcRxD9oTIzBB8G5r+zRp1E19HRbhoMJfWp",
+	"Yv2GzYx9gvw0y7FgdjvKdZ8dxbrkjnydUmjeSqp+3WQU7mmUoAN55FowjI4+iU/id3uYGwateKiZwaK6",
+	"CvhOgiJx9n9gDFrwPCeZPCKY9kwVg5AgqlhW5aErNqVYazulmsFKlpPh6IJOmT5zIdPNnuG8ahaRQMck",
+	"q3hTTUb+eyOhPxyR4ohgJ3KcUhb0jxLXeaWU/3TU1Vh0hLWSf3r2/G8/HpGrGeOKjCwijFzU0zhn5xak",
+	"XBHDvoDyb6+uYLLI7TIXoOkjXoH5l0wpFxjmrI8+Wf6R85QJFI14ZkWeCbe0NrgoaDpjj54cndRdV4PP",
+	"LIFgIJavxWn5Ecm59hEereK47Rw/tC7OJJSVS6EnrCRjNDPim+lbLQfS9tng8cAVHqQFH5wNnh49hg1a",
+	"pAASPQ6ayUIIEqbPWG6NSRfZ4Gxg7/hlMK7V/PXJycmazq+7dXxtNpGJ9H29yHNHYvPEUhEK6jDM9cCO",
+	"L1Dt+Nj1qr1tXIldrmHXxXMaOtWh4dl++hkKIdTN8z/GF6yHHEdabN8mO/0KG13ffsaGoZFauRTyYCFU",
+	"rirWCiQQtJedEBoahIIWFc6FVDNfjASt6qxQ17fWLXCEBfcCDHkBatTLVp99ps1/Sswv6hc5UCW8bUop",
+	"dXx9iJqP+189hpZgU2eL0FR0ME4iUMNL68TI26RBycdfq5/cIrLkzLB40K9r9GkZq/MWHhH7eZsBucyh",
+	"yhuA/XYUIy7bB5EHLYxN5HgJA0LkaJHP+jQlHtlMV2PzOgijq9G1t+ZcM1ZUqUoRp5GltRYqPetyOTsI",
+	"9HDlCKqtrjyJ8+rXzDTJ8K4ZdRc19EkJr5lp8C6HappUgbj9MOrqUJdssiuLPpixxxsd+VJOjhErFrTi",
+	"0oYuXTrr0n51TqiTKKzgN6dFFdyN4xWDcvyY/yrzDPshBfW0IHzCPiQuND94EXyXMit+jNmUCvhqldh/",
+	"gz6J9/YSYKG0rV6Ch8B9yB9zDdQWfTwJkBIZ0oKrS53UFyQVqVpY7vxaHIcZIhuFweXPfvSulIZS/jbU",
+	"8gufczOIsOP+7jMsChwTOUG1sU+RB06fAqcVzquJW0JacIOqFN8XR1uHZEVOsVTbd8Seo3I30mMgcV9a",
+	"NdZXAi+F4Tm2SpxRDcaFEYTMjkALFaiGGzZ39dxcYkSXeP0+p2L1SX/SGxlA2HGcodltJc5pPoOeKtNS",
+	"9EAFFbhaxXdzil0bXBY6RsNjPvgqTazDNBiyjpVd2gHfNffyQedrOZeFQ59cy87XYlaJVYCYNqg8fs+s",
+	"q4vaf4eif44YQGACROWauOhuTyIoluLjD18qeUPzc/fbOo0Hmj9CbrGdxGeO/PXZyU/46Y9Hn8Tvzvbm",
+	"+kQGlAI/oVmdWZLxycTqSeGGSpEzjRIf9EggdEq5wKbcYMCiOeovXAoyk7nrTK1KgfauJsV8sPq/5RN3",
+	"I9ZVGWe3TqK7f04HWc/9MzoAHHKz3RgYqufbSWNXOPYOeU0dHrrJNBfyAmfVd+YF6NbbJy9yFoxO0ek7",
+	"1gkdG1prbLtyxYbuVM8KYrPv2exWVXvqIFj0ulQWAVR9PAlbxQvs+HomFwJ5X5+WuWBxXJBi+eI050wY",
+	"ogtGr9HH0GDde2lmiObHX+HfllmviSCXQGgRBNnOnOXNgH2Id3am0DX2LVAohpY/iD5U9xPv5uZuzF3a",
+	"L+qOqQ/gYXHFn3x/9BAN3CffhoeleTUXWebaw94Rpw2a6963Y8O1ve1Q/bBRsi/7VhkEO3ovH85bLXpU",
+	"Zeai2BGQ0vFX/M9aN8dv4D3wBVjwHNrQ5TkRErw2ViIBFdw1DBwv1zkyajTYjp+i8bUs+jCE8xtWl+Ar",
+	"iw7i6fQMdGz95J5wyfde7Msh0I0iO78h8MuHfBQqTD6GsorLPcxjD3OGLo4JPc6X3wbKBfJgVbSSXLg2",
+	"+VX3fu2yQVxhM9fIb6mrug2Oy7lML02uWYGBLHVj/lEfT6WU120eWxZEyMXW7PAYWs9/hzjUSmHBmOy6",
+	"Q74LunLwXyhuDBM+UYfdWKHb1edrIaMFx0Pjoke9/vggHMuFn/m6rHWGaqGwPDo39kV7+fZDJ/oA5EK5",
+	"dKW/LmhR14wVaB9qxnfJCWE0naG1EarEaqf2AOWgKx/7DXND5lzr2maOvXpZ8IFZ8JQ5yxcZXaQpK8wZ",
+	"BGzhPh9poxidj8LkrEziBISJ7Mxl7iI6cKsTCuM8cbCVJHAgY0tkdKJ+EiOejbyggAUfH8GPYSoMmzPL",
+	"gvkawiP4fIT4CL+hc0b+14d3b4ErZNTQUcyMZmXhVwjyDcEQQdtmty3LatzRjG9xrhkT5+TEntV1O6+C",
+	"eLoiJeA2BmFkRIWJJ5H+zus6HVmabzutBaAc9YqwnKyC07m0UykES41G5fwcit9woaG3KxnBNkfVITBe",
+	"sj7FL1SbRwDJR29eNk5z4AneuQhAu005Ib5op5MiOaJB4lpLaRI0SSdS1W3Su6DfbiJe73tTmYYNG8Uc",
+	"Spzcy+pcE55t3Ank9UT38fQ0uo+H93zULdUh0rnNIJoTtU/QEcL1xWMnxjcRnMorxH26vNylIVukpGo7",
+	"7zm048kPqQzbp6HOp40+DT9DCdYgPAW1HSOnzMyYIvNSG2iUNJNYkXGVE772xXJax4yha6uTQRRft0gA",
+	"sfCITR9mIx02+yZoW3kGYbfN5XxTDse64+Jal6OP1OvHclRVVPLk4QsXfoO2IjQPY0m1u7EWBZ1P79lY",
+	"5LpkdkfAulp8vdnY2y2gYyhQ86njr/DvxqhX32FXGyxcFTP01Bf4UGGg25y929rTsf+T+8GFvvAATT1r",
+	"jr8b9cOeHzK8MxYueees4kHCJDejxx2FR5qqwI0iwcou0WYfdnIcdFDu9Ny4Wh/bqHR1wZG66TfErjcq",
+	"TBlXBbURhl8JWug0wzIlvFPPq+aP63ouP3O1e8v3JZIErcfWyiRVd30Eq1OW+5VUoN+ie17q6rT/grwL",
+	"qa3G+rvgXo3Ggf/y/Osiy+rGhp7CG8i0LfsKswnXc613jZF3CM6VdkkP4HtugMX1EK9iSOZ0STQLA0yb",
+	"UASC3cFMHU8F7orubXR/uhtiWu2mdc/KQ7PDVbcO0Sza2aMqIZtA7rrnFQo6/hr+edtJUK+Zad3jWlHg",
+	"TZWG7evNwBNeUDOrX3C5ihjx1Lbdmpx9vidS77rnnu8Y1ISdLliV9l5Vuf46Mdh17S1e5FqCayDSP6VL",
+	"LJvUiTM7SGV3HEa+Jia2N0UOwvm998W3z3CPnraTHxw3flk+jB+/xqdj1+tod/frQ+y9M+IJD+GjvR80",
+	"FLtqv3e4iIWnIhRaBHXHYwe36Uqrf9+3+RIPEb3N+2IiTlxmIuvHSoZH8lkV4K7Z+lK3ynO8LMW/MxwP",
+	"Frqr5MZK3ra4oOniX4LXV1WUou6xVzSduX5bPpLHRYvTuskL1FXAvi98UgEIG65hHo/VLxMf5gLlnaDt",
+	"oi9iW3WLccOPPolLWCyAeZ03BN2sdJg4TrAJa5Vejhs+Ig4vrGI0ozeMTNgCQjjYHCYWZJRb3B0l4MyE",
+	"rkTJJxGrAARhVH4vWGdpLhU7IuC/DvOiXFbT0nUb9gSNG4Clz7DiESrez05+qlo3doVauP4wGy1zsBe0",
+	"DEGt33y5odzEivd+u646XW585e6sqk8MvvsQS7o2IqueRVsK6G78d2foC7sGrU94RFj2xcdcMurqQ+Ou",
+	"Z06vWRUGhWt/v9xtJedsG2tH3LdfpaTtdvI3vjvDnSLTt57NFlbGC13f7n6+xUJUcdw4r4qnd1THO8x0",
+	"dpcZcP9OfFuT+Bap4BhD05qnxLPX9mMvmFzm774//vIweXFbgHHXQz5cnlvVbK2HkDFy5So1bqhGmRD2",
+	"JWWFIUEMV/xN+k1HvbRd9cT6iDVrPS1iGbp3f9AECn6Tqrx4pzMXGpb8C4W9dcrfFW5gWfmkEsjNTGrW",
+	"KIbVGeG86vb+3t3cVenotaIvQLAvkcRX1PPcCP/+dqPunOZ1F6JA3YzgniUBrPTd7S7DjjR3EXFXIjTb",
+	"l1/x+OOv9p+1yegYy1ZdyzcQStdxqO5AuvjmT+7lfnu6W3S+QFOMSmJcCandl7bt/r+diok/Q7Xmnesl",
+	"CoI10reomXgOHbnnhVliGek0Z1RpQrFQ9NEn8c43rPblc1t9mOAlG7muHSOSUkHGzNW3yqAQuV3C1SVH",
+	"Y1erPJCVjbMfYwYvjCj8dtjg/ZHJnRVb7OKCQdV7IBNX7/7jZ4udmO+E9AOtNQbHtODHN48Bd91cK7GB",
+	"TFBh9BF5J1jiSsW7QySu8TqZKDnHZDNDFUg/kUABHRGvXCE3i8woZIHd2U5XJbBxVdeRhI9A9zgK8y/q",
+	"Sh2RFTpsF8EETptZ/e3Ltx9cmfrKZB0eCMtGNLbiMhhXp4Ki/lgvi65U9Ubzd9WtMXgTwsnxjlenxlyV",
+	"qgoCVz5IqwZgHdHpAreCaR3LXZ33fU6Fc4O7ymrhliteVpR51WkSVwsDDXxKV9l5/bmcgpUS8iOR3wQW",
+	"A5prabkYY1kwnctDuv18+/8CAAD//w==",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,

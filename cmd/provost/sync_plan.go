@@ -3,8 +3,11 @@ package main
 import (
 	"cmp"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/provost-scim/provost/openapi"
 )
@@ -13,15 +16,19 @@ type syncPlan struct{ syncOne }
 
 // Help shows how it is used.
 func (*syncPlan) Help() string {
-	return `With --json the plan is one document: the run with its summary, and every staged record as "items".
+	return `It prints the summary and then, like a difference, the first records: + is created, ~ modified, restored or claimed,
+- deleted, deactivated or out of scope, ! refused or a duplicate, with the reason.
+
+With --json the plan is one document: the run with its summary, and what would become of each record as "items".
 
 Example:
 
     provost sync plan corp
+    provost sync plan corp --json | jq '.items[] | select(.outcome == "refused")'
     provost sync run corp --plan ID`
 }
 
-// plannedRun is what --json prints: the run, and what is staged.
+// plannedRun is what --json prints: the run, and what would become of each record.
 type plannedRun struct {
 	*openapi.Run
 	Items []openapi.RunItem `json:"items"`
@@ -72,7 +79,7 @@ func plan(s *session, r *remote, api *openapi.ClientWithResponses, directory str
 	})
 }
 
-// runItems reads what is staged for a run.
+// runItems reads what a plan or a held run would make of each record.
 func runItems(s *session, api *openapi.ClientWithResponses, run string, limit int, each func(*openapi.RunItem) error) error {
 	return pages(limit, func(cursor *string, size int) ([]openapi.RunItem, string, error) {
 		page, err := answer((*openapi.ListRunItemsResponse).GetJSON200)(
@@ -107,12 +114,32 @@ type planSummary struct {
 	} `json:"over_cap"`
 }
 
-// How many staged records, domains and groups over the cap a person is shown.
+// How many records, domains and groups over the cap a person is shown, and how wide
+// a name may be.
 const (
 	showItems = 50
 	showNames = 10
+	showWidth = 40
 )
 
+// signs are those of a difference, by what would become of a record.
+var signs = map[openapi.Outcome]string{
+	openapi.OutcomeCreated:     "+",
+	openapi.OutcomeModified:    "~",
+	openapi.OutcomeRestored:    "~",
+	openapi.OutcomeClaimed:     "~",
+	openapi.OutcomeDeleted:     "-",
+	openapi.OutcomeDeactivated: "-",
+	openapi.OutcomeOutOfScope:  "-",
+	openapi.OutcomeRefused:     "!",
+	openapi.OutcomeDuplicated:  "!",
+}
+
+// errEnough ends a list before its end.
+var errEnough = errors.New("enough is shown")
+
+// showPlan prints the summary, and below it the first records as a difference. What
+// would stay as it is, is left out.
 func showPlan(s *session, api *openapi.ClientWithResponses, run *openapi.Run) error {
 	var summary planSummary
 	if len(run.Plan) > 0 {
@@ -123,32 +150,68 @@ func showPlan(s *session, api *openapi.ClientWithResponses, run *openapi.Run) er
 	if err := details(s.stdout, summary.pairs(run)); err != nil {
 		return err
 	}
-	var rows [][]string
-	more := false
-	err := runItems(s, api, run.ID, showItems+1, func(item *openapi.RunItem) error {
-		if len(rows) == showItems {
-			more = true
+	var items []openapi.RunItem
+	err := runItems(s, api, run.ID, 0, func(item *openapi.RunItem) error {
+		if item.Outcome == openapi.OutcomeUnchanged {
 			return nil
 		}
-		name := cmp.Or(item.UserName, item.DisplayName, item.ExternalID)
-		rows = append(rows, []string{string(item.Change), item.Type, plain(name), plain(item.DN)})
+		items = append(items, *item)
+		if len(items) > showItems {
+			return errEnough
+		}
 		return nil
 	})
-	if err != nil {
+	if err != nil && !errors.Is(err, errEnough) {
 		return err
 	}
-	if len(rows) == 0 {
+	if len(items) == 0 {
 		_, err := fmt.Fprintln(s.stdout, "nothing would change")
 		return err
 	}
-	fmt.Fprintln(s.stdout)
-	if err := writeTable(s.stdout, []string{"STATED", "TYPE", "NAME", "ENTRY"}, []bool{false, false, true, true}, rows); err != nil {
+	if err := writeDifference(s.stdout, items[:min(len(items), showItems)]); err != nil {
 		return err
 	}
-	if more {
-		_, err = fmt.Fprintln(s.stdout, "… and more: `provost sync plan --json` lists all")
+	if len(items) > showItems {
+		_, err = fmt.Fprintf(s.stdout, "… and %d more; with --json all are listed\n", max(summary.changes()-showItems, 1))
 	}
 	return err
+}
+
+// writeDifference prints a line for each record: a sign, what it is, its name, what
+// would become of it, and why or which entry it is.
+func writeDifference(w io.Writer, items []openapi.RunItem) error {
+	names, outcomes := 0, 0
+	name := func(item *openapi.RunItem) string {
+		return cut(plain(cmp.Or(item.Name, item.ExternalID, item.ID)), showWidth)
+	}
+	for i := range items {
+		names = max(names, utf8.RuneCountInString(name(&items[i])))
+		outcomes = max(outcomes, utf8.RuneCountInString(string(items[i].Outcome)))
+	}
+	var b strings.Builder
+	b.WriteByte('\n')
+	for i := range items {
+		item := &items[i]
+		line := fmt.Sprintf("%s %-5s  %-*s  %-*s  %s", cmp.Or(signs[item.Outcome], "?"), item.Type, names, name(item),
+			outcomes, strings.ReplaceAll(string(item.Outcome), "_", " "), plain(cmp.Or(item.Reason, item.DN)))
+		b.WriteString(strings.TrimRight(line, " ") + "\n")
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+// changes is how many records would not stay as they are.
+func (p *planSummary) changes() int {
+	n := 0
+	if p.Counts != nil {
+		for _, c := range []openapi.Counts{p.Counts.Users, p.Counts.Groups} {
+			for _, w := range words(c) {
+				n += w.n
+			}
+			n -= c.Unchanged
+		}
+	}
+	return n
 }
 
 // pairs are the summary in words.
@@ -179,9 +242,14 @@ func (p *planSummary) pairs(run *openapi.Run) [][2]string {
 		pairs = append(pairs, [2]string{"over the cap", fmt.Sprintf("%s: %d effective users", g.Name, g.EffectiveUsers)})
 	}
 	for _, g := range p.Guard {
-		if g.Over {
-			pairs = append(pairs, [2]string{"takes much away", fmt.Sprintf("%s: %d of %d; a run without review would be held", strings.ReplaceAll(g.Class, "_", " "), g.Taken, g.Of)})
+		if g.Taken == 0 {
+			continue
 		}
+		text := fmt.Sprintf("%s: %d of %d", strings.ReplaceAll(g.Class, "_", " "), g.Taken, g.Of)
+		if g.Over {
+			text += ", too many: a run without review would be held"
+		}
+		pairs = append(pairs, [2]string{"takes away", text})
 	}
 	return pairs
 }

@@ -29,6 +29,7 @@ import (
 	"github.com/provost-scim/provost/sync/domain"
 	"github.com/provost-scim/provost/sync/ldap"
 	"github.com/provost-scim/provost/sync/reconcile"
+	"github.com/provost-scim/provost/sync/run"
 )
 
 // world is the REST interface on a real store, with a token for each kind of
@@ -89,7 +90,7 @@ func newWorld(t *testing.T, adjust ...func(*admin.Options)) *world {
 		t.Fatal(err)
 	}
 	o := admin.Options{
-		Store: s, Reconciler: w.reconciler, Auth: auth.New(s, auth.Options{}), Runs: decider{s},
+		Store: s, Reconciler: w.reconciler, Auth: auth.New(s, auth.Options{}), Runs: decider{s, run.New(s, w.reconciler, run.Options{})},
 		NormalizeDomain: domain.Normalize, Verify: w.find,
 		Keep: func(context.Context, store.Key, store.Key, store.Cause) error { return nil },
 		CheckLDAP: func(_ context.Context, settings store.LDAP, secret string) error {
@@ -129,8 +130,16 @@ func (w *world) find(ctx context.Context, org store.Key, ref string, _ store.Cau
 	return d, err
 }
 
-// decider decides on runs as they are stored; nothing here reads a directory.
-type decider struct{ store store.Store }
+// decider decides on runs as they are stored; nothing here reads a directory. The
+// engine, which is not running, plans what is staged.
+type decider struct {
+	store  store.Store
+	engine *run.Engine
+}
+
+func (d decider) PlanItems(ctx context.Context, org store.Key, id store.ID, window int) ([]store.PlanItem, error) {
+	return d.engine.PlanItems(ctx, org, id, window)
+}
 
 func (d decider) Plan(ctx context.Context, org store.Key, ref string, cause store.Cause) (*store.Run, error) {
 	return d.create(ctx, org, ref, false, cause)

@@ -109,7 +109,9 @@ func TestWhatIsNoDomainIsRefused(t *testing.T) {
 	}
 }
 
-// held stores a run with two staged rows and a finding of the guard.
+// held stores a run whose stage has four rows, each a window, and a finding of the
+// guard. Of its users only bob has an address in the domain that is verified, and
+// eve, who is gone, is a user of the directory.
 func (w *world) held(directory string, state store.RunState) *store.Run {
 	w.t.Helper()
 	ctx, now := w.t.Context(), time.Now().UTC().Truncate(time.Microsecond)
@@ -130,7 +132,11 @@ func (w *world) held(directory string, state store.RunState) *store.Run {
 			return err
 		}
 		yes := true
-		user, err := json.Marshal(store.StagedUser{Active: &yes, Attributes: store.Attributes{UserName: "ada", DisplayName: "Ada"}})
+		ada, err := json.Marshal(store.StagedUser{Active: &yes, Attributes: store.Attributes{UserName: "ada@elsewhere.example"}})
+		if err != nil {
+			return err
+		}
+		bob, err := json.Marshal(store.StagedUser{Active: &yes, Attributes: store.Attributes{UserName: "bob@home.example"}})
 		if err != nil {
 			return err
 		}
@@ -139,12 +145,18 @@ func (w *world) held(directory string, state store.RunState) *store.Run {
 			return err
 		}
 		err = tx.AppendStage(ctx, run.Key, []store.Staged{
-			{Phase: store.StageUsers, Kind: store.KindUser, ExternalID: "1", Body: user, Keys: []string{"ada"}, Weight: 1, DN: "uid=ada"},
-			{Phase: store.StageGroups, Kind: store.KindGroup, ExternalID: "9", Body: group, Keys: []string{"staff"}, Weight: 2, Known: true},
-			{Phase: store.StageGone, Kind: store.KindUser, ExternalID: "3", Presence: store.Gone, Weight: 1, Known: true},
-			{Phase: store.StageGone, Kind: store.KindUser, ExternalID: "4", Presence: store.Left, Weight: 1, Known: true},
+			{Phase: store.StageUsers, Kind: store.KindUser, ExternalID: "1", Body: ada, Keys: []string{"ada@elsewhere.example"}, Weight: 1, DN: "uid=ada"},
+			{Phase: store.StageUsers, Kind: store.KindUser, ExternalID: "2", Body: bob, Keys: []string{"bob@home.example"}, Weight: 1, DN: "uid=bob"},
+			{Phase: store.StageGroups, Kind: store.KindGroup, ExternalID: "9", Body: group, Keys: []string{"staff"}, Weight: 2, DN: "cn=staff"},
+			{Phase: store.StageGone, Kind: store.KindUser, ExternalID: "ext-eve", Presence: store.Gone, Weight: 1, Known: true},
 		})
 		if err != nil {
+			return err
+		}
+		if run.Windows, run.StageHash, err = tx.SealStage(ctx, run.Key, 1, 100); err != nil {
+			return err
+		}
+		if err := tx.SaveRun(ctx, run); err != nil {
 			return err
 		}
 		return tx.Open(ctx, []store.Finding{
@@ -156,10 +168,70 @@ func (w *world) held(directory string, state store.RunState) *store.Run {
 	return run
 }
 
+// staged makes the directory corp, which has the user eve, the verified domain
+// home.example, and a run of it.
+func (w *world) staged(state store.RunState) *store.Run {
+	w.t.Helper()
+	ask[openapi.Directory](w, w.admin, "POST", "/directories", corp(), 201)
+	ask[openapi.Domain](w, w.admin, "POST", "/domains", map[string]string{"name": "home.example"}, 201)
+	ask[openapi.Domain](w, w.owner, "POST", "/domains/home.example/vouch", nil, 200)
+	eve := person("eve")
+	eve.Attributes.Emails[0].Value = "eve@home.example"
+	w.push("corp", []store.UserStatement{eve}, nil)
+	return w.held("corp", state)
+}
+
+// items reads all pages of what a run would do.
+func (w *world) items(path, query string) []string {
+	w.t.Helper()
+	var items []string
+	for cursor := ""; ; {
+		list := ask[openapi.RunItemList](w, w.auditor, "GET", path+"/items?"+query+"&cursor="+cursor, nil, 200)
+		for _, i := range list.Items {
+			text := strings.TrimSpace(fmt.Sprintf("%s %s %s %s %s", i.Outcome, i.Type, i.ExternalID, i.Name, i.DN))
+			if i.Reason != "" {
+				text += ": " + i.Reason
+			}
+			items = append(items, text)
+		}
+		if cursor = list.NextCursor; cursor == "" {
+			return items
+		}
+	}
+}
+
+func TestOnlyWhatWaitsForAPersonTellsWhatItWouldDo(t *testing.T) {
+	w := newWorld(t)
+	run := w.staged(store.RunPlanned)
+	path := "/runs/" + string(run.ID) + "/items"
+	for _, tt := range []struct {
+		name  string
+		state store.RunState
+		phase store.RunPhase
+		hint  string
+	}{
+		{"a plan that is being made", store.RunPlanned, store.PhaseRead, "wait until the plan is in phase ready"},
+		{"a run that is being applied", store.RunRunning, store.PhaseApply, "the counts and findings of the run"},
+		{"a run that is done", store.RunSucceeded, store.PhaseDone, "the counts and findings of the run"},
+		{"a plan that was discarded", store.RunDiscarded, store.PhaseDone, "make a new plan of the directory corp"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			w := w.in(t)
+			w.update(func(tx store.Tx) error {
+				run.State, run.Phase = tt.state, tt.phase
+				return tx.SaveRun(t.Context(), run)
+			})
+			p := w.refused(w.auditor, "GET", path, nil, 409, store.CodeConflict, "")
+			if !strings.Contains(p.Detail, "only a plan that is ready") || !strings.Contains(p.Hint, tt.hint) || p.Resource != "run "+string(run.ID) {
+				t.Errorf("the problem is %+v", p)
+			}
+		})
+	}
+}
+
 func TestAHeldRunSaysWhyAndShowsWhatItWouldDo(t *testing.T) {
 	w := newWorld(t)
-	ask[openapi.Directory](w, w.admin, "POST", "/directories", corp(), 201)
-	held := w.held("corp", store.RunHeld)
+	held := w.staged(store.RunHeld)
 	path := "/runs/" + string(held.ID)
 	run := ask[openapi.Run](w, w.auditor, "GET", path+"?findings=true", nil, 200)
 	if run.State != "held" || run.HoldReason != "users deleted: 50 of 100" || run.Directory != "corp" ||
@@ -169,22 +241,36 @@ func TestAHeldRunSaysWhyAndShowsWhatItWouldDo(t *testing.T) {
 	if bare := ask[openapi.Run](w, w.auditor, "GET", path, nil, 200); bare.Findings != nil || bare.HoldReason == "" {
 		t.Errorf("without its findings it is %+v", bare)
 	}
-	var items []string
-	for cursor := ""; ; {
-		list := ask[openapi.RunItemList](w, w.auditor, "GET", path+"/items?limit=1&cursor="+cursor, nil, 200)
-		for _, i := range list.Items {
-			items = append(items, strings.TrimSpace(fmt.Sprintf("%s %s %s %s", i.Change, i.Type, i.ExternalID, i.UserName+i.DisplayName)))
+	wanted := []string{
+		"refused User 1 ada@elsewhere.example uid=ada: the domain elsewhere.example of ada@elsewhere.example is not a verified domain of the organization; add and verify it",
+		"created User 2 bob@home.example uid=bob", "created Group 9 staff cn=staff", "deleted User ext-eve eve",
+	}
+	for name, tt := range map[string]struct {
+		query string
+		want  []string
+	}{
+		"all of them":                {"", wanted},
+		"one by one":                 {"limit=1", wanted},
+		"those of one kind":          {"type=User&limit=2", []string{wanted[0], wanted[1], wanted[3]}},
+		"those of one outcome":       {"outcome=created&limit=1", wanted[1:3]},
+		"those of kind and outcome":  {"type=Group&outcome=created", wanted[2:3]},
+		"none of an outcome":         {"outcome=modified", nil},
+		"one of them, which is last": {"outcome=deleted&limit=1", wanted[3:]},
+	} {
+		if diff := cmp.Diff(tt.want, w.items(path, tt.query)); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
 		}
-		if cursor = list.NextCursor; cursor == "" {
-			break
-		}
 	}
-	if diff := cmp.Diff([]string{"create User 1 adaAda", "update Group 9 staff", "gone User 3", "out_of_scope User 4"}, items); diff != "" {
-		t.Errorf("items (-want +got):\n%s", diff)
+	if list := ask[openapi.RunItemList](w, w.auditor, "GET", path+"/items", nil, 200); list.Items[3].ID == "" || list.Items[1].ID != "" || list.NextCursor != "" {
+		t.Errorf("the one that exists has the id %q, one that does not has %q; next is %q", list.Items[3].ID, list.Items[1].ID, list.NextCursor)
 	}
-	if list := ask[openapi.RunItemList](w, w.auditor, "GET", path+"/items?type=Group", nil, 200); len(list.Items) != 1 || *list.Items[0].Members != 2 {
-		t.Errorf("its groups are %+v", list.Items)
+	for name, cursor := range map[string]string{"another list": "cjE", "no list": "x", "before the first": "aS0xLjA", "no index": "aTE"} {
+		t.Run("a cursor of "+name, func(t *testing.T) {
+			w.in(t).refused(w.auditor, "GET", path+"/items?cursor="+cursor, nil, 400, store.CodeInvalid, "cursor")
+		})
 	}
+	w.refused(w.auditor, "GET", path+"/items?outcome=gone", nil, 400, store.CodeInvalid, "outcome")
+	w.refused(w.stranger, "GET", path+"/items", nil, 404, store.CodeNotFound, "")
 	for _, list := range []string{path + "/findings", "/directories/corp/findings"} {
 		first := ask[openapi.FindingList](w, w.auditor, "GET", list+"?limit=1", nil, 200)
 		rest := ask[openapi.FindingList](w, w.auditor, "GET", list+"?limit=1&cursor="+first.NextCursor, nil, 200)

@@ -2,6 +2,7 @@ package admin
 
 import (
 	"encoding/base64"
+	"fmt"
 	"strconv"
 	"strings"
 	"time"
@@ -48,7 +49,37 @@ func place(list string, given *string) (int64, error) {
 			}
 		}
 	}
-	return 0, invalid("cursor", "pass the next_cursor of the page before, or none", "the cursor is not one of this list")
+	return 0, notOfThisList()
+}
+
+func notOfThisList() error {
+	return invalid("cursor", "pass the next_cursor of the page before, or none", "the cursor is not one of this list")
+}
+
+// itemPlace is where the list of what a run would do goes on: at an item of a window.
+type itemPlace struct{ window, index int }
+
+func (p itemPlace) cursor() string {
+	return base64.RawURLEncoding.EncodeToString(fmt.Appendf(nil, "%s%d.%d", cursorItems, p.window, p.index))
+}
+
+// placeOfItem reads what [itemPlace.cursor] wrote; without a cursor it is the first
+// item of the first window.
+func placeOfItem(given *string) (p itemPlace, err error) {
+	if given == nil || *given == "" {
+		return p, nil
+	}
+	text, err := base64.RawURLEncoding.DecodeString(*given)
+	if err == nil {
+		window, index, _ := strings.Cut(strings.TrimPrefix(string(text), cursorItems), ".")
+		w, badWindow := strconv.ParseUint(window, 10, 31)
+		i, badIndex := strconv.ParseUint(index, 10, 31)
+		p = itemPlace{int(w), int(i)}
+		if badWindow == nil && badIndex == nil && p.cursor() == *given {
+			return p, nil
+		}
+	}
+	return itemPlace{}, notOfThisList()
 }
 
 func memberCursor(m *store.Member) string {

@@ -2,8 +2,6 @@ package admin
 
 import (
 	"context"
-	"encoding/json"
-	"fmt"
 	"strings"
 
 	"github.com/provost-scim/provost/openapi"
@@ -126,70 +124,74 @@ func holdReason(found []store.Finding) string {
 	return strings.Join(said, "; ")
 }
 
-// ListRunItems lists a page of what is staged.
+// itemWindows is how many windows of a run one page of its items is planned from at
+// most, so that a filter that lets few records through takes bounded time.
+const itemWindows = 20
+
+// ListRunItems lists a page of what a run would make of its records if it were
+// applied now.
 func (s *Server) ListRunItems(ctx context.Context, req openapi.ListRunItemsRequestObject) (openapi.ListRunItemsResponseObject, error) {
-	after, err := place(cursorItems, req.Params.Cursor)
+	at, err := placeOfItem(req.Params.Cursor)
 	if err != nil {
 		return nil, err
 	}
+	var run *store.Run
+	err = s.Store.View(ctx, func(r store.Reader) error {
+		run, err = r.Run(ctx, orgOf(ctx), store.ID(req.Run))
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	if run.Phase != store.PhaseReady {
+		return nil, noItems(run)
+	}
 	out := openapi.RunItemList{Items: []openapi.RunItem{}}
 	limit := limitOf(req.Params.Limit)
-	err = s.Store.View(ctx, func(r store.Reader) error {
-		run, err := r.Run(ctx, orgOf(ctx), store.ID(req.Run))
+	for end := at.window + itemWindows; at.window < min(end, run.Windows) && len(out.Items) < limit; {
+		items, err := s.Runs.PlanItems(ctx, run.Org, run.ID, at.window)
 		if err != nil {
-			return err
+			return nil, err
 		}
-		staged, err := r.StagedPage(ctx, run.Key, store.Kind(deref(req.Params.Type)), after, limit+1)
-		if err != nil {
-			return err
-		}
-		staged, more := cut(staged, limit)
-		out.Items = out.Items[:0]
-		for i := range staged {
-			item, err := renderItem(&staged[i])
-			if err != nil {
-				return err
+		for ; at.index < len(items) && len(out.Items) < limit; at.index++ {
+			if item := &items[at.index]; wanted(item, &req.Params) {
+				out.Items = append(out.Items, renderItem(item))
 			}
-			out.Items = append(out.Items, item)
 		}
-		if more {
-			out.NextCursor = cursor(cursorItems, staged[limit-1].Seq)
+		if at.index >= len(items) {
+			at = itemPlace{window: at.window + 1}
 		}
-		return nil
-	})
-	return openapi.ListRunItems200JSONResponse(out), err
+	}
+	if at.window < run.Windows {
+		out.NextCursor = at.cursor()
+	}
+	return openapi.ListRunItems200JSONResponse(out), nil
 }
 
-func renderItem(row *store.Staged) (openapi.RunItem, error) {
-	out := openapi.RunItem{Type: string(row.Kind), ExternalID: row.ExternalID, DN: row.DN}
+// noItems says why a run does not tell what it would do.
+func noItems(run *store.Run) error {
+	e := store.Errorf(store.CodeConflict, "run %s is %s, in phase %s: only a plan that is ready and a held run tell what they would do",
+		run.ID, run.State, run.Phase)
+	e.Resource = "run " + string(run.ID)
+	e.Hint = "make a new plan of the directory " + run.DirectoryName
 	switch {
-	case row.Presence == store.Gone:
-		out.Change = openapi.RunItemChangeGone
-	case row.Presence == store.Left:
-		out.Change = openapi.RunItemChangeOutOfScope
-	case row.Known:
-		out.Change = openapi.RunItemChangeUpdate
-	default:
-		out.Change = openapi.RunItemChangeCreate
+	case run.State == store.RunPlanned:
+		e.Hint = "wait until the plan is in phase ready"
+	case !run.State.Finished() || run.State == store.RunSucceeded:
+		e.Hint = "the counts and findings of the run tell what it does"
 	}
-	if len(row.Body) == 0 {
-		return out, nil
+	return e
+}
+
+func wanted(item *store.PlanItem, by *openapi.ListRunItemsParams) bool {
+	return (by.Type == nil || store.Kind(*by.Type) == item.Kind) && (by.Outcome == nil || store.Outcome(*by.Outcome) == item.Outcome)
+}
+
+func renderItem(item *store.PlanItem) openapi.RunItem {
+	return openapi.RunItem{
+		Type: string(item.Kind), ID: string(item.ID), ExternalID: item.ExternalID, Name: item.Name, DN: item.DN,
+		Outcome: openapi.Outcome(item.Outcome), Reason: item.Reason,
 	}
-	if row.Kind == store.KindUser {
-		var u store.StagedUser
-		if err := json.Unmarshal(row.Body, &u); err != nil {
-			return out, fmt.Errorf("read staged user %s: %w", row.ExternalID, err)
-		}
-		out.UserName, out.DisplayName, out.Active = u.Attributes.UserName, u.Attributes.DisplayName, u.Active
-		return out, nil
-	}
-	var g store.StagedGroup
-	if err := json.Unmarshal(row.Body, &g); err != nil {
-		return out, fmt.Errorf("read staged group %s: %w", row.ExternalID, err)
-	}
-	members := len(g.Members)
-	out.DisplayName, out.Members = g.DisplayName, &members
-	return out, nil
 }
 
 func renderRun(run *store.Run) openapi.Run {

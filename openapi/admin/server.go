@@ -36,6 +36,10 @@ type Runs interface {
 	Approve(ctx context.Context, org store.Key, run store.ID, stageHash string, cause store.Cause) (*store.Run, error)
 	// Discard ends a plan or a held run.
 	Discard(ctx context.Context, org store.Key, run store.ID, cause store.Cause) (*store.Run, error)
+	// PlanItems tells what would become of each record of one window of a plan or a
+	// held run, from 0 to [store.Run.Windows] - 1. A window's items are always as many
+	// and in the same order; their outcomes are those of now.
+	PlanItems(ctx context.Context, org store.Key, run store.ID, window int) ([]store.PlanItem, error)
 }
 
 // Options are what the handlers work with. Those without a default are required.

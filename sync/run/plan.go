@@ -49,17 +49,6 @@ type PlanGroup struct {
 	EffectiveUsers int    `json:"effective_users"`
 }
 
-// PlanItem is what applying a stage would make of one record.
-type PlanItem struct {
-	Kind       store.Kind    `json:"kind"`
-	ID         store.ID      `json:"id,omitempty"` // of a record that exists
-	ExternalID string        `json:"external_id,omitempty"`
-	Name       string        `json:"name"`
-	DN         string        `json:"dn,omitempty"`
-	Outcome    store.Outcome `json:"outcome"`
-	Reason     string        `json:"reason,omitempty"` // why it is refused or a duplicate
-}
-
 // maxPlanList bounds the lists of a summary.
 const maxPlanList = 1_000
 
@@ -183,16 +172,17 @@ func (e *Engine) previewWindow(ctx context.Context, tx store.Tx, run *store.Run,
 }
 
 // PlanItems tells what would become of each record of one window of a plan or a
-// held run, from 0 to [store.Run.Windows] - 1, as things are now. What is unchanged
-// is not staged and not listed.
-func (e *Engine) PlanItems(ctx context.Context, org store.Key, id store.ID, number int) (items []PlanItem, err error) {
+// held run, from 0 to [store.Run.Windows] - 1, as things are now. A window has one
+// item for each staged record, always in the same order. What the read found
+// unchanged is not staged and not listed.
+func (e *Engine) PlanItems(ctx context.Context, org store.Key, id store.ID, number int) (items []store.PlanItem, err error) {
 	err = e.store.Update(ctx, func(tx store.Tx) error {
 		run, err := tx.Run(ctx, org, id)
 		if err != nil {
 			return err
 		}
 		if run.Phase != store.PhaseReady {
-			return conflict(run, "it has no plan to look at")
+			return conflict(run, "only a plan that is ready and a held run tell what they would do")
 		}
 		if number < 0 || number >= run.Windows {
 			return store.Errorf(store.CodeInvalid, "the plan has no window %d: it has %d, from 0", number, run.Windows)
@@ -211,10 +201,10 @@ func (e *Engine) PlanItems(ctx context.Context, org store.Key, id store.ID, numb
 }
 
 // items joins the rows of a window with what would become of them.
-func (of *window) items(out *reconcile.Outcome) []PlanItem {
-	items := make([]PlanItem, 0, len(of.users)+len(of.groups)+len(of.invalid))
+func (of *window) items(out *reconcile.Outcome) []store.PlanItem {
+	items := make([]store.PlanItem, 0, len(of.users)+len(of.groups)+len(of.invalid))
 	add := func(row *store.Staged, r *store.Result, name string) {
-		item := PlanItem{Kind: row.Kind, ExternalID: row.ExternalID, DN: row.DN, Name: name, Outcome: r.Outcome}
+		item := store.PlanItem{Kind: row.Kind, ExternalID: row.ExternalID, DN: row.DN, Name: name, Outcome: r.Outcome}
 		if r.Key > 0 { // a record to be created has a provisional one
 			item.ID = r.ID
 		}
@@ -239,7 +229,7 @@ func (of *window) items(out *reconcile.Outcome) []PlanItem {
 	}
 	for i := range of.invalid {
 		v := &of.invalid[i]
-		items = append(items, PlanItem{
+		items = append(items, store.PlanItem{
 			Kind: v.row.Kind, ExternalID: v.row.ExternalID, DN: v.row.DN, Name: v.body.Name, Outcome: store.Refused, Reason: v.body.Sentence,
 		})
 	}
