@@ -27,6 +27,14 @@ func (s *session) among(list []int64) (condition string, arg any) {
 	return " IN (SELECT value FROM json_each(?))", array(list)
 }
 
+// amongTexts is among for texts, or what PostgreSQL reads from texts: uuid.
+func (s *session) amongTexts(list []string, kind string) (condition string, arg any) {
+	if s.e.postgres {
+		return " = ANY (CAST(? AS " + kind + "[]))", some(list)
+	}
+	return " IN (SELECT value FROM json_each(?))", array(list)
+}
+
 // keys is ints for keys.
 func (s *session) keys(list []store.Key) (fragment string, arg any) {
 	return s.ints(keys64(list))

@@ -181,13 +181,12 @@ func (r *reader) Resolve(ctx context.Context, org, directory store.Key, refs []s
 // of every directory are found by id; none is found by stable id then, which means
 // nothing without its directory.
 func (s *session) resolve(org, directory store.Key, ofOne bool, refs []store.MemberRef, found map[store.MemberRef]store.Edge) []ask {
-	var ids []store.ID
-	var external []string
+	var ids, external []string
 	for _, ref := range refs {
 		switch {
 		case ref.ID != "":
 			if store.ValidID(string(ref.ID)) {
-				ids = append(ids, ref.ID)
+				ids = append(ids, string(ref.ID))
 			}
 		case ref.ExternalID != "":
 			external = append(external, ref.ExternalID)
@@ -201,19 +200,17 @@ func (s *session) resolve(org, directory store.Key, ofOne bool, refs []store.Mem
 		}
 	}
 	var out []ask
-	// A plus hides a column's index from SQLite, which without statistics would go
-	// through the organization and search the list for each of its records.
 	for _, kind := range []store.Kind{store.KindUser, store.KindGroup} {
 		table := tableOf(kind)
 		owner, ownerArgs := "true", []any(nil)
 		if ofOne {
-			owner, ownerArgs = owned("+r.directory_id", directory)
+			owner, ownerArgs = owned("r.directory_id", directory)
 		}
 		if len(ids) > 0 {
-			f, arg := s.ids(ids)
+			among, arg := s.amongTexts(ids, "uuid")
 			out = append(out, ask{
 				what:  "resolve members",
-				query: "SELECT r.id, r.public_id FROM " + f + " AS k JOIN " + table + " r ON r.public_id = k.v WHERE +r.org_id = ? AND r.deleted_at IS NULL AND " + owner,
+				query: "SELECT r.id, r.public_id FROM " + table + " r WHERE r.public_id" + among + " AND r.org_id = ? AND r.deleted_at IS NULL AND " + owner,
 				args:  append([]any{arg, org}, ownerArgs...),
 				each: func(row scanner) error {
 					var key store.Key
@@ -225,11 +222,11 @@ func (s *session) resolve(org, directory store.Key, ofOne bool, refs []store.Mem
 			})
 		}
 		if len(external) > 0 && ofOne {
-			f, arg := s.texts(external)
+			among, arg := s.amongTexts(external, "text")
 			out = append(out, ask{
 				what: "resolve members",
-				query: "SELECT r.id, r.external_id FROM " + f + " AS k JOIN " + table + " r ON r.external_id = k.v AND r.external_id <> '' AND " + owner +
-					" WHERE +r.org_id = ? AND r.deleted_at IS NULL",
+				query: "SELECT r.id, r.external_id FROM " + table + " r WHERE r.external_id" + among + " AND r.external_id <> '' AND " + owner +
+					" AND r.org_id = ? AND r.deleted_at IS NULL",
 				args: append(append([]any{arg}, ownerArgs...), org),
 				each: func(row scanner) error {
 					var key store.Key
