@@ -97,20 +97,35 @@ func (p *program) mount(c *serveCommand) error {
 	return nil
 }
 
-// runOptions fit the engine to the database: on SQLite a push waits for every
-// transaction of a run, so they are a fifth of the size.
+// windowRecords are the records of a run's transaction when no flag says so. On
+// SQLite a push waits for each, so there they are a fifth.
+const (
+	windowRecords       = 1_000
+	windowRecordsSQLite = 200
+)
+
+// runOptions fit the engine to the database. All its transactions are sized in the
+// proportions of the engine's defaults.
 func (c *serveCommand) runOptions(p *program) run.Options {
-	o := run.Options{
-		Open:   p.openDirectory,
-		DNKey:  func(name string) [16]byte { return dn.Of(name) },
-		Owner:  ownerName(),
-		Logger: p.log,
-		Lease:  c.Lease,
+	records := c.WindowRecords
+	switch {
+	case records > 0:
+	case strings.HasPrefix(c.dsn(), "sqlite:"):
+		records = windowRecordsSQLite
+	default:
+		records = windowRecords
 	}
-	if strings.HasPrefix(c.dsn(), "sqlite:") {
-		o.BatchRows, o.WindowRecords, o.WindowRefs, o.PublishRows = 400, 200, 2_000, 4_000
+	return run.Options{
+		Open:          p.openDirectory,
+		DNKey:         func(name string) [16]byte { return dn.Of(name) },
+		Owner:         ownerName(),
+		Logger:        p.log,
+		Lease:         c.Lease,
+		BatchRows:     2 * records,
+		WindowRecords: records,
+		WindowRefs:    10 * records,
+		PublishRows:   20 * records,
 	}
-	return o
 }
 
 // ownerName names this process among all that share the database.

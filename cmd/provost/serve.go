@@ -25,6 +25,7 @@ type serveCommand struct {
 	Cap            int            `default:"10000" placeholder:"N" help:"The most users that a group publishes."`
 	DNSResolver    string         `name:"dns-resolver" placeholder:"HOST:PORT" help:"The DNS server that verifies domains, instead of the system's."`
 	Lease          time.Duration  `default:"15s" placeholder:"SPAN" help:"After how long another replica takes up a run whose process was killed."`
+	WindowRecords  int            `placeholder:"N" help:"About how many records one transaction of a run changes; by default 1000, and 200 on SQLite, where pushes wait for it."`
 	MaxRequests    int            `default:"256" placeholder:"N" help:"The most requests at a time; beyond it clients are asked to come again."`
 	ShutdownWithin time.Duration  `default:"20s" placeholder:"SPAN" help:"How long requests and runs may take to end when the server is stopped."`
 	LogLevel       slog.Level     `default:"info" placeholder:"LEVEL" help:"debug, info, warn or error."`
@@ -98,6 +99,8 @@ func (c *serveCommand) check() error {
 		return misused("give both, or none for plain HTTP", "--tls-cert and --tls-key belong together")
 	case c.Cap < 1:
 		return misused("the default is 10000", "--cap %d is less than 1", c.Cap)
+	case c.WindowRecords < 0:
+		return misused("the default is 1000, and 200 on SQLite", "--window-records %d is negative", c.WindowRecords)
 	case c.MaxRequests < 1:
 		return misused("the default is 256", "--max-requests %d is less than 1", c.MaxRequests)
 	case c.Lease < time.Second:

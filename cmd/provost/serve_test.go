@@ -418,6 +418,7 @@ func TestFlagsThatContradictEachOtherAreRefused(t *testing.T) {
 		"a proxy that is no range":            {[]string{"--trusted-proxy", "everyone"}, "--trusted-proxy"},
 		"a level that does not exist":         {[]string{"--log-level", "loud"}, "--log-level"},
 		"a lease that ends before it began":   {[]string{"--lease", "1ms"}, "--lease"},
+		"windows of less than nothing":        {[]string{"--window-records", "-1"}, "--window-records"},
 		"no time to stop":                     {[]string{"--shutdown-within", "0s"}, "--shutdown-within"},
 		"fewer than one request at a time":    {[]string{"--max-requests", "0"}, "--max-requests"},
 		"a flag that there is not":            {[]string{"--fast"}, "--fast"},
