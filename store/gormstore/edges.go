@@ -184,12 +184,13 @@ func (a *applier) writeLists(ctx context.Context, add, remove *edgeLists) error 
 		list   struct{ a, b []int64 }
 		note   func(pair, bool)
 		gained bool
+		table  string
 		query  string
 	}{
-		{add.groups, group, true, "INSERT INTO nest (org_id, parent_id, child_id) SELECT CAST(? AS bigint), k.a, k.b FROM {pairs} AS k WHERE true ON CONFLICT DO NOTHING RETURNING parent_id, child_id"},
-		{add.users, user, true, "INSERT INTO member (org_id, group_id, user_id) SELECT CAST(? AS bigint), k.a, k.b FROM {pairs} AS k WHERE true ON CONFLICT DO NOTHING RETURNING group_id, user_id"},
-		{remove.groups, group, false, "DELETE FROM nest WHERE org_id = ? AND (parent_id, child_id) IN (SELECT a, b FROM {pairs} AS k) RETURNING parent_id, child_id"},
-		{remove.users, user, false, "DELETE FROM member WHERE org_id = ? AND (group_id, user_id) IN (SELECT a, b FROM {pairs} AS k) RETURNING group_id, user_id"},
+		{add.groups, group, true, "nest", "INSERT INTO nest (org_id, parent_id, child_id) SELECT CAST(? AS bigint), k.a, k.b FROM {pairs} AS k WHERE true ON CONFLICT DO NOTHING RETURNING parent_id, child_id"},
+		{add.users, user, true, "member", "INSERT INTO member (org_id, group_id, user_id) SELECT CAST(? AS bigint), k.a, k.b FROM {pairs} AS k WHERE true ON CONFLICT DO NOTHING RETURNING group_id, user_id"},
+		{remove.groups, group, false, "nest", "DELETE FROM nest WHERE org_id = ? AND (parent_id, child_id) IN (SELECT a, b FROM {pairs} AS k) RETURNING parent_id, child_id"},
+		{remove.users, user, false, "member", "DELETE FROM member WHERE org_id = ? AND (group_id, user_id) IN (SELECT a, b FROM {pairs} AS k) RETURNING group_id, user_id"},
 	} {
 		if len(w.list.a) == 0 {
 			continue
@@ -203,6 +204,9 @@ func (a *applier) writeLists(ctx context.Context, add, remove *edgeLists) error 
 		}, replacePairs(w.query, f), append([]any{a.c.Org}, args...)...)
 		if err != nil {
 			return fmt.Errorf("write members: %w", err)
+		}
+		if w.gained {
+			a.grew(w.table, len(w.list.a))
 		}
 	}
 	for key := range a.news {

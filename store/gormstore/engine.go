@@ -44,6 +44,8 @@ type engine struct {
 	log      *slog.Logger
 	rebound  sync.Map // SQL with ? to SQL with $n
 	rebounds atomic.Int64
+
+	statistics *statistics // nil: the database keeps them by itself
 }
 
 // Open opens the database at dsn: "postgres://…" or "sqlite:PATH". It does not
@@ -102,6 +104,7 @@ func (e *engine) connect(dsn string, conns int) error {
 	db.SetMaxIdleConns(conns)
 	db.SetConnMaxIdleTime(5 * time.Minute)
 	e.postgres, e.read, e.write = true, db, db
+	e.statistics = &statistics{tables: map[string]*growth{}}
 	return nil
 }
 

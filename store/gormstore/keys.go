@@ -124,6 +124,7 @@ func (t *tx) release(org store.Key, h holding, keys []string) []statement {
 // claim takes keys that are free or held by the same directory. Another holder's row
 // is not changed, so that fewer rows than keys are.
 func (t *tx) claim(org store.Key, h holding, keys []string) statement {
+	t.grew("identity_key", len(keys))
 	f, arg := t.texts(keys)
 	return statement{
 		query: "INSERT INTO identity_key (folded, kind, org_id, directory_id, holders) SELECT k.v, CAST(? AS text), CAST(? AS bigint), CAST(? AS bigint), CAST(? AS integer) FROM " + f + ` AS k WHERE true ORDER BY k.v

@@ -88,6 +88,7 @@ func explain(t *testing.T, x *tx, query string, args ...any) string {
 
 func TestHotQueriesUseIndexesOnTablesThatWereNeverAnalysed(t *testing.T) {
 	eachEngine(t, func(t *testing.T, s *Store) {
+		s.e.statistics = nil
 		c := crowd(t, s, 5000)
 		user, group := c.Users[17].After, c.Groups[0].After
 		inTx(t, s, func(x *tx) error {

@@ -23,6 +23,8 @@ type session struct {
 	q    queryer
 	conn *sql.Conn
 	inTx bool
+
+	grown map[string]int // rows added by table, for [session.analyze]
 }
 
 // queryer is what *sql.Conn and *sql.Tx have in common; gorm needs it whole.

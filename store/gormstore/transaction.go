@@ -69,7 +69,8 @@ func (s *Store) once(ctx context.Context, fn func(store.Tx) error) error {
 		return fmt.Errorf("begin a transaction: %w", err)
 	}
 	defer func() { _ = begun.Rollback() }() // does nothing after a commit
-	if err := fn(&tx{reader{&session{e: s.e, q: begun, conn: conn, inTx: true}}}); err != nil {
+	session := &session{e: s.e, q: begun, conn: conn, inTx: true}
+	if err := fn(&tx{reader{session}}); err != nil {
 		return err
 	}
 	if err := begun.Commit(); err != nil {
@@ -79,6 +80,7 @@ func (s *Store) once(ctx context.Context, fn func(store.Tx) error) error {
 		}
 		return fmt.Errorf("commit: %w", err)
 	}
+	session.analyze(ctx)
 	return nil
 }
 

@@ -31,6 +31,7 @@ func (w *writes) add(list ...statement) {
 
 // insert adds rows, each of which must be new.
 func (w *writes) insert(table string, columns []string, rows [][]any) {
+	w.grew(table, len(rows))
 	switch {
 	case len(rows) == 0:
 	case len(rows) > copyFrom:
