@@ -109,11 +109,12 @@ type RecordWriter interface {
 
 // Publication is one step of publishing what [ChangeSet.Deferred] left stale.
 type Publication struct {
-	Org   Key
-	Cap   int
-	Now   time.Time
-	Cause Cause
-	Rows  int // stop after about so many effective rows
+	Org       Key
+	Directory Key // only this directory's groups: another's run may be half applied; 0: all
+	Cap       int
+	Now       time.Time
+	Cause     Cause
+	Rows      int // stop after about so many effective rows
 }
 
 // DirectoryWriter changes what administrators set up. Create fills Key; a taken

@@ -26,7 +26,7 @@ func (t *tx) Publish(ctx context.Context, p store.Publication) (*store.Effects, 
 	var shifts []*shift
 	rows, more := 0, true
 	for more && rows < max(p.Rows, 1) {
-		groups, left, err := t.staleGroups(ctx, p.Org, p.Rows-rows)
+		groups, left, err := t.staleGroups(ctx, p.Org, p.Directory, p.Rows-rows)
 		if err != nil {
 			return nil, false, err
 		}
@@ -47,7 +47,7 @@ func (t *tx) Publish(ctx context.Context, p store.Publication) (*store.Effects, 
 
 // staleGroups picks the next stale groups whose rows are about as many as asked for,
 // at least one, and reports whether there are others.
-func (t *tx) staleGroups(ctx context.Context, org store.Key, rows int) (groups []store.GroupEffect, more bool, err error) {
+func (t *tx) staleGroups(ctx context.Context, org, directory store.Key, rows int) (groups []store.GroupEffect, more bool, err error) {
 	weight := 0
 	err = t.each(ctx, func(row scanner) error {
 		if more {
@@ -68,7 +68,8 @@ func (t *tx) staleGroups(ctx context.Context, org store.Key, rows int) (groups [
 		return nil
 	}, `SELECT g.id, g.public_id, g.directory_id, g.display_name, g.effective_count, g.over_cap,
 			(SELECT count(*) FROM member m WHERE m.group_id = g.id)
-		FROM groups g WHERE g.org_id = ? AND g.stale ORDER BY g.id LIMIT ?`, org, publishAtOnce+1)
+		FROM groups g WHERE g.org_id = ? AND g.stale AND (CAST(? AS bigint) = 0 OR g.directory_id = ?) ORDER BY g.id LIMIT ?`,
+		org, int64(directory), int64(directory), publishAtOnce+1)
 	if err != nil {
 		return nil, false, fmt.Errorf("look for groups to publish: %w", err)
 	}
@@ -174,6 +175,12 @@ func (d *difference) write(ctx context.Context, keys []store.Key, limit int) err
 	if err != nil {
 		return err
 	}
+	// A statement that looked for rows in the table that it fills would look through
+	// all that it has filled, if the planner believes the table to be small.
+	_, err = d.exec(ctx, "DELETE FROM "+table+" AS w WHERE EXISTS (SELECT 1 FROM effective e WHERE e.group_id = w.group_id AND e.user_id = w.user_id)")
+	if err != nil {
+		return err
+	}
 	var fit []store.Key
 	w := &writes{tx: d.tx, what: "count effective members"}
 	for _, key := range keys {
@@ -188,12 +195,11 @@ func (d *difference) write(ctx context.Context, keys []store.Key, limit int) err
 		return err
 	}
 	news, err := d.changed(ctx, "INSERT INTO effective (group_id, user_id, support, published) SELECT w.group_id, w.user_id, w.support, NOT g.over_cap FROM "+
-		table+` w JOIN groups g ON g.org_id = ? AND g.id = w.group_id
-		WHERE NOT EXISTS (SELECT 1 FROM effective e WHERE e.group_id = w.group_id AND e.user_id = w.user_id)
-		ON CONFLICT DO NOTHING RETURNING group_id, user_id, published`, d.org)
+		table+" w JOIN groups g ON g.org_id = ? AND g.id = w.group_id RETURNING group_id, user_id, published", d.org)
 	if err != nil {
 		return err
 	}
+	d.grew("effective", len(news))
 	ff, fitting := d.keys(fit)
 	back, err := d.changed(ctx, "UPDATE effective SET published = true WHERE NOT published AND group_id IN (SELECT v FROM "+ff+
 		" AS k) RETURNING group_id, user_id, published", fitting)

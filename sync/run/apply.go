@@ -63,7 +63,7 @@ func (w *worker) publish(ctx context.Context) (store.RunPhase, error) {
 	for more := true; more; {
 		err := w.insist(ctx, func(tx store.Tx, run *store.Run) error {
 			var err error
-			_, more, err = w.e.reconciler.PublishTx(ctx, tx, store.Publication{Org: run.Org, Cause: w.cause, Rows: w.e.opt.PublishRows}, run.Key)
+			_, more, err = w.e.reconciler.PublishTx(ctx, tx, store.Publication{Org: run.Org, Directory: run.Directory, Cause: w.cause, Rows: w.e.opt.PublishRows}, run.Key)
 			return err
 		})
 		if err != nil {
