@@ -163,33 +163,22 @@ func (d *difference) write(ctx context.Context, keys []store.Key, limit int) err
 	if d.e.postgres {
 		table = "pg_temp.wanted"
 	}
-	f, arg := d.keys(keys)
-	in := " IN (SELECT v FROM " + f + " AS k)"
-	gone, err := d.changed(ctx, "DELETE FROM effective WHERE group_id"+in+` AND NOT EXISTS (SELECT 1 FROM `+table+` w
-			WHERE w.group_id = effective.group_id AND w.user_id = effective.user_id) RETURNING group_id, user_id, published`, arg)
-	if err != nil {
-		return err
-	}
-	_, err = d.exec(ctx, "UPDATE effective SET support = w.support FROM "+table+` w
-		WHERE effective.group_id = w.group_id AND effective.user_id = w.user_id AND effective.support <> w.support AND effective.group_id`+in, arg)
-	if err != nil {
-		return err
-	}
-	// A statement that looked for rows in the table that it fills would look through
-	// all that it has filled, if the planner believes the table to be small.
-	_, err = d.exec(ctx, "DELETE FROM "+table+" AS w WHERE EXISTS (SELECT 1 FROM effective e WHERE e.group_id = w.group_id AND e.user_id = w.user_id)")
-	if err != nil {
-		return err
-	}
-	var fit []store.Key
-	w := &writes{tx: d.tx, what: "count effective members"}
+	var held, fit []int64 // groups that have rows, and those whose rows were not all published
 	for _, key := range keys {
 		e := &d.shifts[key].effect
 		e.Over = e.After > limit
-		if !e.Over {
-			fit = append(fit, key)
+		if e.Before > 0 {
+			held = append(held, int64(key))
+		}
+		if e.WasOver && !e.Over {
+			fit = append(fit, int64(key))
 		}
 	}
+	gone, err := d.overlap(ctx, table, held)
+	if err != nil {
+		return err
+	}
+	w := &writes{tx: d.tx, what: "count effective members"}
 	d.counts(w, keys)
 	if err := w.flush(ctx); err != nil {
 		return err
@@ -200,9 +189,9 @@ func (d *difference) write(ctx context.Context, keys []store.Key, limit int) err
 		return err
 	}
 	d.grew("effective", len(news))
-	ff, fitting := d.keys(fit)
-	back, err := d.changed(ctx, "UPDATE effective SET published = true WHERE NOT published AND group_id IN (SELECT v FROM "+ff+
-		" AS k) RETURNING group_id, user_id, published", fitting)
+	among, fitting := d.among(fit)
+	back, err := d.changed(ctx, "UPDATE effective SET published = true WHERE NOT published AND group_id"+among+
+		" RETURNING group_id, user_id, published", fitting)
 	if err != nil {
 		return err
 	}
@@ -219,6 +208,30 @@ func (d *difference) write(ctx context.Context, keys []store.Key, limit int) err
 		s.published = append(s.published, ids[p.user])
 	}
 	return nil
+}
+
+// overlap deletes the rows of groups that are not wanted any more, brings those that
+// are to their support, and leaves in wanted only the new ones. It returns whom the
+// deleted rows published.
+func (d *difference) overlap(ctx context.Context, table string, held []int64) ([]pair, error) {
+	if len(held) == 0 {
+		return nil, nil
+	}
+	among, arg := d.among(held)
+	gone, err := d.changed(ctx, "DELETE FROM effective WHERE group_id"+among+` AND NOT EXISTS (SELECT 1 FROM `+table+` w
+			WHERE w.group_id = effective.group_id AND w.user_id = effective.user_id) RETURNING group_id, user_id, published`, arg)
+	if err != nil {
+		return nil, err
+	}
+	_, err = d.exec(ctx, "UPDATE effective SET support = w.support FROM "+table+` w
+		WHERE effective.group_id = w.group_id AND effective.user_id = w.user_id AND effective.support <> w.support`)
+	if err != nil {
+		return nil, err
+	}
+	// If the insert looked for these rows itself, in the table that it fills, it would
+	// look through all that it has filled when the planner believes the table small.
+	_, err = d.exec(ctx, "DELETE FROM "+table+" AS w WHERE EXISTS (SELECT 1 FROM effective e WHERE e.group_id = w.group_id AND e.user_id = w.user_id)")
+	return gone, err
 }
 
 // counts writes what is known of the groups themselves: those whose count stays in
