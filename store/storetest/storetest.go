@@ -33,6 +33,7 @@ func Run(t *testing.T, open func(t *testing.T) store.Store) {
 		{"groups", groups},
 		{"membership", membership},
 		{"cap", capped},
+		{"concurrency", concurrency},
 		{"query", query},
 		{"isolation", isolation},
 	} {
