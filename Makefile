@@ -29,7 +29,7 @@ deps: ## install what tests start: PostgreSQL and OpenLDAP (as root; else say wh
 
 .PHONY: test
 test: deps ## run all tests, shuffled, against real servers
-	$(GO) test -shuffle=on ./...
+	$(GO) test -shuffle=on -timeout 20m ./...
 
 .PHONY: test-race
 test-race: deps ## the same with the race detector

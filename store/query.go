@@ -11,17 +11,21 @@ type Field string
 // Condition is a node of a query's filter tree.
 type Condition interface{ condition() }
 
-// The conditions.
 type (
-	And     []Condition
-	Or      []Condition
-	Not     struct{ Of Condition }
+	// And holds if every condition does.
+	And []Condition
+	// Or holds if any condition does.
+	Or []Condition
+	// Not holds if its condition does not.
+	Not struct{ Of Condition }
+	// Compare compares a field with a value.
 	Compare struct {
 		Field Field
 		Op    CompareOp
 		Value any // string, bool, int64, float64 or time.Time, as the field's type wants
 	}
-	Has struct{ Field Field } // SCIM's pr
+	// Has holds if the field has a value: SCIM's pr.
+	Has struct{ Field Field }
 	// Element holds if one element of a multi-valued attribute satisfies Of, whose
 	// fields are full paths below Attr.
 	Element struct {

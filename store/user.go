@@ -1,6 +1,7 @@
 package store
 
 import (
+	"slices"
 	"strings"
 	"time"
 
@@ -163,10 +164,8 @@ func (a *Attributes) IdentityKeys() []string {
 		if k == "" {
 			return
 		}
-		for _, have := range keys {
-			if have == k {
-				return
-			}
+		if slices.Contains(keys, k) {
+			return
 		}
 		keys = append(keys, k)
 	}

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	goldap "github.com/go-ldap/ldap/v3"
+	"github.com/go-ldap/ldap/v3"
 
 	"github.com/provost-scim/provost/internal/testenv"
 )
@@ -23,7 +23,7 @@ func TestADirectoryPushedAndPulledGivesTheSameUsersAndMemberships(t *testing.T) 
 	// No attribute of the standard schemas says that an account is disabled.
 	disabled := map[int]bool{0: true, 97: true, 333: true}
 	for i := range disabled {
-		m := goldap.NewModifyRequest(company.User(i).DN, nil)
+		m := ldap.NewModifyRequest(company.User(i).DN, nil)
 		m.Replace("roomNumber", []string{"TRUE"})
 		if err := server.Admin(t).Modify(m); err != nil {
 			t.Fatal(err)

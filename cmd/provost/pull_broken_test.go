@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	goldap "github.com/go-ldap/ldap/v3"
+	"github.com/go-ldap/ldap/v3"
 
 	"github.com/provost-scim/provost/internal/testenv"
 )
@@ -129,7 +129,7 @@ func TestAnEmptiedBaseIsHeldUntilAPersonDecides(t *testing.T) {
 		want, before := db.state(), db.trace()
 		admin := server.Admin(t)
 		for i := range 60 {
-			if err := admin.Del(goldap.NewDelRequest(truth.User(i).DN, nil)); err != nil {
+			if err := admin.Del(ldap.NewDelRequest(truth.User(i).DN, nil)); err != nil {
 				t.Fatal(err)
 			}
 		}

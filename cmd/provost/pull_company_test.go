@@ -11,7 +11,7 @@ import (
 	"strings"
 	"testing"
 
-	goldap "github.com/go-ldap/ldap/v3"
+	"github.com/go-ldap/ldap/v3"
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/provost-scim/provost/internal/testenv"
@@ -186,7 +186,7 @@ func openSQL(t *testing.T, dsn string) *sql.DB {
 
 // change lets something of every kind happen to a company and its directory, and
 // returns how many groups are no longer what they were.
-func change(t *testing.T, c *companyState, admin *goldap.Conn) (touched int) {
+func change(t *testing.T, c *companyState, admin *ldap.Conn) (touched int) {
 	t.Helper()
 	must := func(err error) {
 		t.Helper()
@@ -196,7 +196,7 @@ func change(t *testing.T, c *companyState, admin *goldap.Conn) (touched int) {
 	}
 	set := func(dn, attribute, value string) {
 		t.Helper()
-		m := goldap.NewModifyRequest(dn, nil)
+		m := ldap.NewModifyRequest(dn, nil)
 		m.Replace(attribute, []string{value})
 		must(admin.Modify(m))
 	}
@@ -222,13 +222,13 @@ func change(t *testing.T, c *companyState, admin *goldap.Conn) (touched int) {
 
 	person = c.users[renamed]
 	person.UID = "nürnberg+" + person.UID
-	must(admin.ModifyDN(goldap.NewModifyDNRequest(person.DN, `uid=nürnberg\+`+c.users[renamed].UID, true, "")))
+	must(admin.ModifyDN(ldap.NewModifyDNRequest(person.DN, `uid=nürnberg\+`+c.users[renamed].UID, true, "")))
 	c.users[renamed] = person
 
 	_, parent, _ := strings.Cut(c.users[(moved+1)].DN, ",")
-	must(admin.ModifyDN(goldap.NewModifyDNRequest(c.users[moved].DN, "uid="+c.users[moved].UID, true, parent)))
+	must(admin.ModifyDN(ldap.NewModifyDNRequest(c.users[moved].DN, "uid="+c.users[moved].UID, true, parent)))
 
-	must(admin.Del(goldap.NewDelRequest(c.users[deleted].DN, nil)))
+	must(admin.Del(ldap.NewDelRequest(c.users[deleted].DN, nil)))
 	for i := range c.Groups {
 		g := &c.Groups[i]
 		if n := len(g.Users); n > len(drop(&g.Users, deleted)) {
@@ -243,7 +243,7 @@ func change(t *testing.T, c *companyState, admin *goldap.Conn) (touched int) {
 	// A group over the cap comes to fit it.
 	over := c.Group(testenv.GroupOverCap)
 	leaver := c.Groups[over].Users[slices.IndexFunc(c.Groups[over].Users, func(u int) bool { return u != moved && u != renamed && u%97 != 0 })]
-	m := goldap.NewModifyRequest(c.Groups[over].DN, nil)
+	m := ldap.NewModifyRequest(c.Groups[over].DN, nil)
 	m.Delete("member", []string{c.users[leaver].DN})
 	must(admin.Modify(m))
 	drop(&c.Groups[over].Users, leaver)
@@ -252,7 +252,7 @@ func change(t *testing.T, c *companyState, admin *goldap.Conn) (touched int) {
 	// Somebody new joins the lowest group of a chain.
 	end, index := c.Group(testenv.GroupChainEnd), c.Options.Users
 	joiner := c.User(index)
-	add := goldap.NewAddRequest(joiner.DN, nil)
+	add := ldap.NewAddRequest(joiner.DN, nil)
 	for name, value := range map[string]string{
 		"objectClass": "inetOrgPerson", "uid": joiner.UID, "cn": joiner.CN, "sn": joiner.Surname, "givenName": joiner.GivenName,
 		"displayName": joiner.DisplayName, "mail": joiner.Mail, "telephoneNumber": joiner.Telephone, "mobile": joiner.Mobile,
@@ -262,11 +262,11 @@ func change(t *testing.T, c *companyState, admin *goldap.Conn) (touched int) {
 		add.Attribute(name, []string{value})
 	}
 	must(admin.Add(add))
-	found, err := admin.Search(goldap.NewSearchRequest(joiner.DN, goldap.ScopeBaseObject, goldap.NeverDerefAliases, 1, 0, false, "(objectClass=*)", []string{"entryUUID"}, nil))
+	found, err := admin.Search(ldap.NewSearchRequest(joiner.DN, ldap.ScopeBaseObject, ldap.NeverDerefAliases, 1, 0, false, "(objectClass=*)", []string{"entryUUID"}, nil))
 	must(err)
 	joiner.ID = found.Entries[0].GetAttributeValue("entryUUID")
 	c.users[index] = joiner
-	m = goldap.NewModifyRequest(c.Groups[end].DN, nil)
+	m = ldap.NewModifyRequest(c.Groups[end].DN, nil)
 	m.Add("member", []string{joiner.DN})
 	must(admin.Modify(m))
 	c.Groups[end].Users = append(c.Groups[end].Users, index)
@@ -282,7 +282,7 @@ func change(t *testing.T, c *companyState, admin *goldap.Conn) (touched int) {
 		}
 	}
 	gone := slices.Min(slices.Collect(maps.Keys(nested)))
-	must(admin.Del(goldap.NewDelRequest(c.Groups[gone].DN, nil)))
+	must(admin.Del(ldap.NewDelRequest(c.Groups[gone].DN, nil)))
 	c.gone[gone] = true
 	for i := range c.Groups {
 		g := &c.Groups[i]

@@ -12,7 +12,7 @@ import (
 	"testing"
 	"time"
 
-	goldap "github.com/go-ldap/ldap/v3"
+	"github.com/go-ldap/ldap/v3"
 
 	"github.com/provost-scim/provost/internal/testenv"
 	"github.com/provost-scim/provost/store"
@@ -323,7 +323,7 @@ func tallyEvents(events []store.Event) map[string]int {
 // reorganize gives a run something to do in every way: users and groups come, change
 // and go, a group goes over the cap and one comes to fit it, and a name is stated
 // twice.
-func reorganize(t *testing.T, c *testenv.CompanyTruth, admin *goldap.Conn) {
+func reorganize(t *testing.T, c *testenv.CompanyTruth, admin *ldap.Conn) {
 	t.Helper()
 	must := func(err error) {
 		t.Helper()
@@ -333,7 +333,7 @@ func reorganize(t *testing.T, c *testenv.CompanyTruth, admin *goldap.Conn) {
 	}
 	modify := func(dn, change, attribute string, values ...string) {
 		t.Helper()
-		m := goldap.NewModifyRequest(dn, nil)
+		m := ldap.NewModifyRequest(dn, nil)
 		switch change {
 		case "add":
 			m.Add(attribute, values)
@@ -346,7 +346,7 @@ func reorganize(t *testing.T, c *testenv.CompanyTruth, admin *goldap.Conn) {
 	}
 	add := func(dn string, attributes map[string][]string) {
 		t.Helper()
-		r := goldap.NewAddRequest(dn, nil)
+		r := ldap.NewAddRequest(dn, nil)
 		for name, values := range attributes {
 			r.Attribute(name, values)
 		}
@@ -359,7 +359,7 @@ func reorganize(t *testing.T, c *testenv.CompanyTruth, admin *goldap.Conn) {
 	modify(c.User(91).DN, "replace", "roomNumber", "TRUE")
 	modify(c.User(92).DN, "replace", "manager", c.User(93).DN)
 	for i := 100; i < 104; i++ {
-		must(admin.Del(goldap.NewDelRequest(c.User(i).DN, nil)))
+		must(admin.Del(ldap.NewDelRequest(c.User(i).DN, nil)))
 	}
 	var joiners []string
 	for i := 150; i < 160; i++ {
@@ -380,6 +380,6 @@ func reorganize(t *testing.T, c *testenv.CompanyTruth, admin *goldap.Conn) {
 	for i := len(c.Groups) - 20; i < len(c.Groups); i++ {
 		modify(c.Groups[i].DN, "add", "member", joiners[i%len(joiners)])
 	}
-	must(admin.Del(goldap.NewDelRequest(group(testenv.GroupCycleA).DN, nil)))
+	must(admin.Del(ldap.NewDelRequest(group(testenv.GroupCycleA).DN, nil)))
 	add("cn=new,ou=groups,"+testenv.Suffix, map[string][]string{"objectClass": {"groupOfNames"}, "cn": {"new"}, "member": {joiners[0], group(testenv.GroupChain).DN}})
 }

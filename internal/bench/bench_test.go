@@ -72,7 +72,7 @@ const buildTimeout = 5 * time.Minute // from an empty build cache
 func binary(b *testing.B) string {
 	b.Helper()
 	program.once.Do(func() {
-		if program.dir, program.err = os.MkdirTemp("", "provost-bench-"); program.err != nil {
+		if program.dir, program.err = os.MkdirTemp("", "provost-bench-"); program.err != nil { //nolint:usetesting // it outlives the benchmark that builds it
 			return
 		}
 		program.path = filepath.Join(program.dir, "provost")

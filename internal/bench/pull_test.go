@@ -23,7 +23,7 @@ func BenchmarkPull(b *testing.B) {
 	size := fmt.Sprintf("%s users, %s groups, %s memberships", count(company.Options.Users), count(company.Options.Groups), count(company.Memberships()))
 	entries := company.Options.Users + company.Options.Groups
 	server := testenv.Slapd(b, testenv.SlapdOptions{Write: company.WriteLDIF})
-	company = nil // it is large, and garbage is collected while the floor is measured
+	company = nil //nolint:wastedassign // it is large, and garbage is collected while the floor is measured
 	bareRead(b, server, entries)
 	for _, e := range engines {
 		b.Run(e.name, func(b *testing.B) { benchmarkPull(b, e, server, size, entries) })

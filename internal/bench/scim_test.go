@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -45,10 +46,8 @@ func (c *scimClient) send(method, path, body string, statuses ...int) ([]byte, e
 	if _, err := io.Copy(&answer, response.Body); err != nil {
 		return nil, err
 	}
-	for _, status := range statuses {
-		if response.StatusCode == status {
-			return answer.Bytes(), nil
-		}
+	if slices.Contains(statuses, response.StatusCode) {
+		return answer.Bytes(), nil
 	}
 	return nil, fmt.Errorf("%s %s: %s\n%s", method, path, response.Status, answer.Bytes())
 }

@@ -1,6 +1,7 @@
 package dialect
 
 import (
+	"maps"
 	"slices"
 
 	"github.com/elimity-com/scim/errors"
@@ -81,9 +82,7 @@ func put(t *schema.ResourceType, resource map[string]any, p schema.Path, value a
 		in = extension
 	}
 	if have, ok := in[a.Name].(map[string]any); ok && p.Sub != nil {
-		for name, part := range normal.(map[string]any) {
-			have[name] = part
-		}
+		maps.Copy(have, normal.(map[string]any))
 		return nil
 	}
 	in[a.Name] = normal

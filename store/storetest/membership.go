@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -42,18 +43,18 @@ var membership = map[string]func(*env){
 		x, y := p.group("x", us[0]), p.group("y", us[1])
 		g := p.group("g", us[2], us[0], us[1], y, x)
 		for _, limit := range []int{1, 2, 3, 4, 5} {
-			var names string
+			var names strings.Builder
 			q := store.MemberQuery{Org: e.org, Group: g.Key, Limit: limit}
 			for more := true; more; {
 				page := got(e, func(r store.Reader) (store.Page[store.Member], error) { return r.Members(e.Context(), q) })
 				for _, m := range page.Items {
-					names += m.UserName + m.DisplayName
+					names.WriteString(m.UserName + m.DisplayName)
 					q.After = store.Edge{Kind: m.Kind, Key: m.Key}
 				}
 				more = page.More
 			}
-			if names != "abcxy" {
-				e.Errorf("%d at a time: %q", limit, names)
+			if names.String() != "abcxy" {
+				e.Errorf("%d at a time: %q", limit, names.String())
 			}
 		}
 	},

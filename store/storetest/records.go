@@ -119,22 +119,21 @@ func changed(op store.Op, u *store.User, change func(*store.User)) store.UserCha
 }
 
 // change changes a user and the record at hand.
-func (p *place) change(op store.Op, u *store.User, change func(*store.User)) *store.Effects {
+func (p *place) change(op store.Op, u *store.User, change func(*store.User)) {
 	p.Helper()
 	c := changed(op, u, change)
-	effects := p.apply(store.ChangeSet{Users: []store.UserChange{c}})
+	p.apply(store.ChangeSet{Users: []store.UserChange{c}})
 	*u = c.After
-	return effects
 }
 
-func (p *place) deleteUser(u *store.User) *store.Effects {
+func (p *place) deleteUser(u *store.User) {
 	p.Helper()
-	return p.change(store.OpDelete, u, func(u *store.User) { u.DeletedAt = p.now })
+	p.change(store.OpDelete, u, func(u *store.User) { u.DeletedAt = p.now })
 }
 
-func (p *place) restoreUser(u *store.User) *store.Effects {
+func (p *place) restoreUser(u *store.User) {
 	p.Helper()
-	return p.change(store.OpRestore, u, func(u *store.User) { u.DeletedAt = store.User{}.DeletedAt })
+	p.change(store.OpRestore, u, func(u *store.User) { u.DeletedAt = store.User{}.DeletedAt })
 }
 
 func (p *place) newGroup(name string, change ...func(*store.Group)) store.Group {
@@ -180,7 +179,7 @@ func (p *place) remove(g *store.Group, members ...any) *store.Effects {
 	return p.apply(store.ChangeSet{Groups: []store.GroupChange{{After: *g, Remove: edges(members)}}})
 }
 
-func (p *place) changeGroup(op store.Op, g *store.Group, change func(*store.Group)) *store.Effects {
+func (p *place) changeGroup(op store.Op, g *store.Group, change func(*store.Group)) {
 	p.Helper()
 	before, after := *g, *g
 	change(&after)
@@ -195,9 +194,8 @@ func (p *place) changeGroup(op store.Op, g *store.Group, change func(*store.Grou
 	case was != is:
 		c.Release, c.Claim = was, is
 	}
-	effects := p.apply(store.ChangeSet{Groups: []store.GroupChange{c}})
+	p.apply(store.ChangeSet{Groups: []store.GroupChange{c}})
 	*g = after
-	return effects
 }
 
 // effective are the names of a group's published members, sorted, in one text.

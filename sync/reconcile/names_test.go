@@ -2,6 +2,7 @@ package reconcile
 
 import (
 	"fmt"
+	"maps"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -32,9 +33,7 @@ func TestContestsEndWithOneHolderForEachName(t *testing.T) {
 		contend(all, holders)
 
 		end := map[string]store.Key{}
-		for name, key := range holders {
-			end[name] = key
-		}
+		maps.Copy(end, holders)
 		for _, c := range all {
 			if c.current != 0 && (c.gives || !c.rejected) {
 				delete(end, c.held)

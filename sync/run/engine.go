@@ -14,7 +14,7 @@ import (
 
 // Complete is the error that a [Source] yields last, with no entry, when every
 // entry was read. A sequence that ends in any other way was not complete.
-var Complete = errors.New("the directory was read completely") //nolint:staticcheck // it is a message that ends a stream, as io.EOF is
+var Complete = errors.New("the directory was read completely")
 
 // Source is one directory, opened with its settings of the moment.
 type Source interface {

@@ -8,6 +8,7 @@ import (
 	"encoding/hex"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/provost-scim/provost/store"
 )
@@ -151,7 +152,8 @@ func (h *hasher) list(n int, element func(i int)) {
 // policyHash stands for what a plan depends on besides the directory's settings:
 // the verified domains, if the directory asks for any, and the cap.
 func (e *Engine) policyHash(ctx context.Context, tx store.Tx, d *store.Directory) (string, error) {
-	text := "cap " + strconv.Itoa(e.reconciler.Cap())
+	var text strings.Builder
+	text.WriteString("cap " + strconv.Itoa(e.reconciler.Cap()))
 	if d.Settings.DomainPolicy != store.DomainsOff || d.Settings.OnMatch == store.MatchClaim {
 		domains, err := tx.Domains(ctx, d.Org)
 		if err != nil {
@@ -165,9 +167,9 @@ func (e *Engine) policyHash(ctx context.Context, tx store.Tx, d *store.Directory
 		}
 		slices.Sort(names)
 		for _, name := range names {
-			text += "\n" + name
+			text.WriteString("\n" + name)
 		}
 	}
-	sum := sha256.Sum256([]byte(text))
+	sum := sha256.Sum256([]byte(text.String()))
 	return hex.EncodeToString(sum[:contentSize]), nil
 }

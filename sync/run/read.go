@@ -256,7 +256,7 @@ func (r *reading) user(e *store.Entry, node int32) error {
 	}
 	// A user who is kept active although the directory disables him differs for as
 	// long as that is so (rule 7 with replicate_state off).
-	same := n.is(known|hashed) && n.hash == want && !n.is(outOfScope) && !(inactive && n.is(active))
+	same := n.is(known|hashed) && n.hash == want && !n.is(outOfScope) && (!inactive || !n.is(active))
 	if wait != none {
 		r.deferred = append(r.deferred, deferred{node: node, manager: wait, staged: !same})
 	}

@@ -1,6 +1,7 @@
 package run
 
 import (
+	"errors"
 	"testing"
 	"time"
 
@@ -68,8 +69,8 @@ func TestNextRefusesAScheduleThatMeansNothing(t *testing.T) {
 		"schedule.every_days":       {Kind: "daily", At: "02:30", EveryDays: -1},
 	} {
 		_, err := Next(s, time.Time{})
-		e, ok := err.(*store.Error)
-		if !ok || e.Field != field || e.Code != store.CodeInvalid {
+		var e *store.Error
+		if !errors.As(err, &e) || e.Field != field || e.Code != store.CodeInvalid {
 			t.Errorf("%+v gave the error %v, want one about %s", s, err, field)
 		}
 	}

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"iter"
 	"log/slog"
-	"maps"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -456,13 +455,4 @@ func since(before, after map[string]int) map[string]int {
 		}
 	}
 	return added
-}
-
-// without leaves keys out of a copy.
-func without(m map[string]string, keys ...string) map[string]string {
-	m = maps.Clone(m)
-	for _, k := range keys {
-		delete(m, k)
-	}
-	return m
 }
