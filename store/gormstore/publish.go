@@ -45,9 +45,22 @@ func (t *tx) Publish(ctx context.Context, p store.Publication) (*store.Effects, 
 	return effects, more, err
 }
 
+// internalOrOf chooses the groups of one directory, and the internal ones that hold
+// none that waits for the run of another.
+const internalOrOf = ` AND (g.directory_id = ? OR g.directory_id IS NULL AND g.id NOT IN (
+	WITH RECURSIVE up(id) AS (
+		SELECT o.id FROM groups o WHERE o.org_id = ? AND o.stale AND o.directory_id <> ?
+		UNION SELECT n.parent_id FROM up JOIN nest n ON n.child_id = up.id AND n.org_id = ?)
+	SELECT id FROM up))`
+
 // staleGroups picks the next stale groups whose rows are about as many as asked for,
 // at least one, and reports whether there are others.
 func (t *tx) staleGroups(ctx context.Context, org, directory store.Key, rows int) (groups []store.GroupEffect, more bool, err error) {
+	of, args := "", []any{org}
+	if directory != 0 {
+		of = internalOrOf
+		args = append(args, directory, org, directory, org)
+	}
 	weight := 0
 	err = t.each(ctx, func(row scanner) error {
 		if more {
@@ -68,8 +81,7 @@ func (t *tx) staleGroups(ctx context.Context, org, directory store.Key, rows int
 		return nil
 	}, `SELECT g.id, g.public_id, g.directory_id, g.display_name, g.effective_count, g.over_cap,
 			(SELECT count(*) FROM member m WHERE m.group_id = g.id)
-		FROM groups g WHERE g.org_id = ? AND g.stale AND (CAST(? AS bigint) = 0 OR g.directory_id = ?) ORDER BY g.id LIMIT ?`,
-		org, int64(directory), int64(directory), publishAtOnce+1)
+		FROM groups g WHERE g.org_id = ? AND g.stale`+of+" ORDER BY g.id LIMIT ?", append(args, publishAtOnce+1)...)
 	if err != nil {
 		return nil, false, fmt.Errorf("look for groups to publish: %w", err)
 	}

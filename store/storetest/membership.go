@@ -170,6 +170,30 @@ var membership = map[string]func(*env){
 			e.Errorf("members %q", have)
 		}
 	},
+	"a run publishes its own groups, and internal ones that wait for no other's": func(e *env) {
+		p, other, inner := e.at("alpha"), e.at("beta"), &place{e, e.org, 0}
+		mine, theirs := p.group("mine"), other.group("theirs")
+		free, waits := inner.group("free", mine), inner.group("waits", mine, theirs)
+		for x, g := range map[*place]*store.Group{p: mine, other: theirs} {
+			x.apply(store.ChangeSet{Deferred: true, Groups: []store.GroupChange{{After: *g, Add: edges([]any{x.user("of " + g.DisplayName)})}}})
+		}
+		published := func(directory store.Key) string {
+			e.update(func(t store.Tx) error {
+				_, more, err := t.Publish(e.Context(), store.Publication{Org: e.org, Directory: directory, Cap: 5, Now: e.now, Rows: 1000})
+				if more {
+					e.Error("more remains")
+				}
+				return err
+			})
+			return p.effective(mine) + "|" + other.effective(theirs) + "|" + inner.effective(free) + "|" + inner.effective(waits)
+		}
+		if have := published(p.dir); have != "of mine||of mine|" {
+			e.Errorf("after the first run: %q", have)
+		}
+		if have := published(other.dir); have != "of mine|of theirs|of mine|of mine of theirs" {
+			e.Errorf("after the second run: %q", have)
+		}
+	},
 	"events tell who came and went, at most so many in one": func(e *env) {
 		p := e.at("alpha")
 		var c store.ChangeSet
