@@ -160,7 +160,7 @@ CREATE TABLE identity_key (
 );
 
 -- What directories state: users in groups, groups in groups, and stable ids that
--- are not known yet. Edges outlive a soft deletion of either end.
+-- are not known yet. A user's edges outlive its soft deletion, those of a group do not.
 CREATE TABLE member (
     org_id   bigint NOT NULL,
     group_id bigint NOT NULL,

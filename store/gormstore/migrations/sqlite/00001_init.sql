@@ -159,7 +159,7 @@ CREATE TABLE identity_key (
 ) WITHOUT ROWID;
 
 -- What directories state: users in groups, groups in groups, and stable ids that
--- are not known yet. Edges outlive a soft deletion of either end.
+-- are not known yet. A user's edges outlive its soft deletion, those of a group do not.
 CREATE TABLE member (
     org_id   INTEGER NOT NULL,
     group_id INTEGER NOT NULL,
