@@ -47,7 +47,7 @@ type UserChange struct {
 	After   User
 	Release []string
 	Claim   []string
-	Revived bool // a restore without its grants (rule 7, "Return" with no stable id on one side)
+	Revived bool // a restore without memberships, roles and grants (rule 7, "Return" with no stable id on one side)
 }
 
 // GroupChange changes one group and its edges. With an empty Op only edges change.

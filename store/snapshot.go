@@ -40,6 +40,7 @@ type Snapshot struct {
 	GroupOwners      map[string]KeyOwner
 
 	Members map[MemberRef]Edge      // the refs that are known, live records of the organization that the directory may name
+	Former  map[MemberRef]Edge      // refs by ID to soft-deleted users: they can be removed, not added
 	Edges   map[Key]map[Edge]bool   // by group: which of the named (or all) edges exist
 	Pending map[Key]map[string]bool // by group: stable ids stated as members and not known yet
 }

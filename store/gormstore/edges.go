@@ -52,7 +52,37 @@ func (a *applier) writeEdges(ctx context.Context) error {
 	if err := a.revive(ctx, &add); err != nil {
 		return err
 	}
+	if err := a.dropRevived(ctx); err != nil {
+		return err
+	}
 	return a.writeLists(ctx, &add, &remove)
+}
+
+// dropRevived takes the memberships of users that return without their grants (rule
+// 7): being in a group grants what the group grants. They do not count yet, so
+// nothing follows for effective membership.
+func (a *applier) dropRevived(ctx context.Context) error {
+	revived := map[store.Key]bool{}
+	for i := range a.c.Users {
+		if u := &a.c.Users[i]; u.Op == store.OpRestore && u.Revived {
+			revived[u.After.Key] = true
+		}
+	}
+	if len(revived) == 0 {
+		return nil
+	}
+	f, arg := a.keys(sorted(revived))
+	err := a.each(ctx, func(row scanner) error {
+		var p pair
+		err := row.Scan(&p.group, &p.user)
+		news := a.newsOf(p.group)
+		news.removed = append(news.removed, store.Edge{Kind: store.KindUser, Key: p.user})
+		return err
+	}, "DELETE FROM member WHERE org_id = ? AND user_id IN (SELECT v FROM "+f+" AS k) RETURNING group_id, user_id", a.c.Org, arg)
+	if err != nil {
+		return fmt.Errorf("take the memberships of users that return without them: %w", err)
+	}
+	return nil
 }
 
 // dropEdges takes the edges of groups that are deleted (rule 4), after the groups

@@ -65,7 +65,7 @@ func newLoader(t *tx, s store.Scope) *loader {
 			Domains: map[string]store.DomainState{}, Users: map[store.RecordKey]*store.User{},
 			NameHolders: map[string]*store.User{}, Owners: map[string]store.KeyOwner{},
 			Groups: map[store.RecordKey]*store.Group{}, GroupNameHolders: map[string]*store.Group{}, GroupOwners: map[string]store.KeyOwner{},
-			Members: map[store.MemberRef]store.Edge{}, Edges: map[store.Key]map[store.Edge]bool{}, Pending: map[store.Key]map[string]bool{},
+			Members: map[store.MemberRef]store.Edge{}, Former: map[store.MemberRef]store.Edge{}, Edges: map[store.Key]map[store.Edge]bool{}, Pending: map[store.Key]map[string]bool{},
 		},
 		groupKeys: map[store.Key][]int{}, records: map[store.RecordKey]bool{},
 		userNames: setOf(s.UserNames), groupNames: setOf(s.GroupKeys), external: setOf(s.External),
@@ -120,7 +120,7 @@ func (l *loader) probe(ctx context.Context) error {
 			byRecord[g.Record] = append(byRecord[g.Record], i)
 		}
 	}
-	asks := l.resolve(l.s.Org, l.s.Directory, l.s.Directory != 0, refs, l.snap.Members)
+	asks := l.resolve(l.s.Org, l.s.Directory, l.s.Directory != 0, refs, l.snap.Members, l.snap.Former)
 	query, args := l.candidateRows("groups", "display_name_folded", groupRecordIDs(l.s.Groups), sorted(l.groupNames))
 	asks = append(asks, ask{
 		what:  "look for groups",
@@ -312,6 +312,9 @@ func (l *loader) edges() []ask {
 		for _, i := range places {
 			for _, ref := range l.s.Groups[i].Refs {
 				edge, known := l.snap.Members[ref]
+				if !known {
+					edge, known = l.snap.Former[ref]
+				}
 				switch {
 				case known && edge.Kind == store.KindUser:
 					parents, users = append(parents, int64(key)), append(users, int64(edge.Key))

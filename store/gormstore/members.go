@@ -169,7 +169,7 @@ func (r *reader) Memberships(ctx context.Context, org store.Key, users []store.K
 // Resolve finds which references are live records of the directory (0: internal).
 func (r *reader) Resolve(ctx context.Context, org, directory store.Key, refs []store.MemberRef) (map[store.MemberRef]store.Edge, error) {
 	found := make(map[store.MemberRef]store.Edge, len(refs))
-	asks := r.resolve(org, directory, true, refs, found)
+	asks := r.resolve(org, directory, true, refs, found, nil)
 	if err := r.read(ctx, asks...); err != nil {
 		return nil, err
 	}
@@ -179,8 +179,9 @@ func (r *reader) Resolve(ctx context.Context, org, directory store.Key, refs []s
 // resolve makes the queries that find live records by public id and by stable id. A
 // stable id that both a user and a group have is the user's. Unless ofOne, records
 // of every directory are found by id; none is found by stable id then, which means
-// nothing without its directory.
-func (s *session) resolve(org, directory store.Key, ofOne bool, refs []store.MemberRef, found map[store.MemberRef]store.Edge) []ask {
+// nothing without its directory. Soft-deleted users go to former, by id, unless it
+// is nil.
+func (s *session) resolve(org, directory store.Key, ofOne bool, refs []store.MemberRef, found, former map[store.MemberRef]store.Edge) []ask {
 	var ids, external []string
 	for _, ref := range refs {
 		switch {
@@ -210,13 +211,19 @@ func (s *session) resolve(org, directory store.Key, ofOne bool, refs []store.Mem
 			among, arg := s.amongTexts(ids, "uuid")
 			out = append(out, ask{
 				what:  "resolve members",
-				query: "SELECT r.id, r.public_id FROM " + table + " r WHERE r.public_id" + among + " AND r.org_id = ? AND r.deleted_at IS NULL AND " + owner,
+				query: "SELECT r.id, r.public_id, r.deleted_at IS NOT NULL FROM " + table + " r WHERE r.public_id" + among + " AND r.org_id = ? AND " + owner,
 				args:  append([]any{arg, org}, ownerArgs...),
 				each: func(row scanner) error {
 					var key store.Key
 					var id store.ID
-					err := row.Scan(&key, &id)
-					put(kind, store.MemberRef{ID: id}, key)
+					var deleted bool
+					err := row.Scan(&key, &id, &deleted)
+					switch {
+					case !deleted:
+						put(kind, store.MemberRef{ID: id}, key)
+					case kind == store.KindUser && former != nil:
+						former[store.MemberRef{ID: id}] = store.Edge{Kind: kind, Key: key}
+					}
 					return err
 				},
 			})

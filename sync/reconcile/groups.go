@@ -318,7 +318,11 @@ func (p *planner) members(c *store.GroupChange, d *groupDraft) {
 	}
 	removed := make(map[store.Edge]bool, len(m.Remove))
 	for _, ref := range m.Remove {
-		if edge, ok := p.have.Members[ref]; ok {
+		edge, ok := p.have.Members[ref]
+		if !ok { // of a deleted user the edge is kept, and must not come back with it
+			edge, ok = p.have.Former[ref]
+		}
+		if ok {
 			if have[edge] && !wanted[edge] && !removed[edge] {
 				c.Remove = append(c.Remove, edge)
 				removed[edge] = true

@@ -12,8 +12,9 @@ const releaseAtOnce = 500
 
 // Release makes everything that a directory owns internal (rule 1): users and
 // groups keep ids, memberships and the administrator's switch, and lose the stable
-// id by which the directory knew them. A user who had left its scope stays inactive,
-// now by a switch that an administrator can turn. It goes in steps, each of its own transaction, and may
+// id by which the directory knew them. Nobody gains anything by it: a user who was
+// inactive stays so, now by the switch that an administrator can turn, and a group
+// that had left the scope loses its members. It goes in steps, each of its own transaction, and may
 // be called again after an interruption.
 func (r *Reconciler) Release(ctx context.Context, org, directory store.Key, cause store.Cause) error {
 	for more := true; more; {
@@ -46,7 +47,9 @@ func (r *Reconciler) releaseSome(ctx context.Context, tx store.Tx, org, director
 		scope.Users = append(scope.Users, store.RecordKey{ID: users.Items[i].ID})
 	}
 	for i := range groups.Items {
-		scope.Groups = append(scope.Groups, store.GroupScope{Record: store.RecordKey{ID: groups.Items[i].ID}})
+		scope.Groups = append(scope.Groups, store.GroupScope{
+			Record: store.RecordKey{ID: groups.Items[i].ID}, AllEdges: groups.Items[i].OutOfScope,
+		})
 	}
 	have, err := tx.Load(ctx, scope) // as they are under the locks
 	if err != nil {
@@ -73,9 +76,8 @@ func (r *Reconciler) releaseSome(ctx context.Context, tx store.Tx, org, director
 func (p *planner) releaseUser(cur *store.User) {
 	after := *cur
 	after.Directory, after.ExternalID, after.Hash = 0, "", nil
-	if cur.OutOfScope { // there is no directory any more that could bring it back
-		after.OutOfScope, after.Stated = false, false
-	}
+	after.Enabled = cur.Active() // there is no directory any more that could bring it back
+	after.Stated, after.OutOfScope = true, false
 	p.update(cur, &after, store.EventUserUpdated)
 }
 
@@ -85,6 +87,13 @@ func (p *planner) releaseGroup(cur *store.Group) {
 	after.Version++
 	after.ModifiedAt = p.cs.Now
 	name := store.Fold(cur.DisplayName)
-	p.cs.Groups = append(p.cs.Groups, store.GroupChange{Op: store.OpUpdate, Before: cur, After: after, Release: name, Claim: name})
+	c := store.GroupChange{Op: store.OpUpdate, Before: cur, After: after, Release: name, Claim: name}
+	if cur.OutOfScope { // it published nobody
+		for edge := range p.have.Edges[cur.Key] {
+			c.Remove = append(c.Remove, edge)
+		}
+		sortEdges(c.Remove)
+	}
+	p.cs.Groups = append(p.cs.Groups, c)
 	p.event(store.EventGroupUpdated, store.KindGroup, cur.ID, groupDocument(cur), groupDocument(&after))
 }

@@ -282,6 +282,9 @@ func (p *planner) restoreUser(d *draft, r *store.Result) {
 	after.OutOfScope, after.Stated = false, true
 	after.Version++
 	p.state(&after, d)
+	if after.ExternalID == "" { // so that another stable id is another person next time, too
+		after.ExternalID = d.back.ExternalID
+	}
 	p.cs.Users = append(p.cs.Users, store.UserChange{
 		Op: store.OpRestore, Before: d.back, After: after, Claim: after.Attributes.IdentityKeys(), Revived: d.revived,
 	})
@@ -360,9 +363,6 @@ func sameUser(a, b *store.User) bool {
 func (p *planner) refuseName(d *draft) {
 	e := store.Errorf(store.CodeUniqueness, "the userName %s belongs to another user of this directory", d.s.Attributes.UserName)
 	e.Field, e.Rule = "userName", store.RuleDuplicate
-	if d.back != nil {
-		delete(p.returned, d.back.Key)
-	}
 	p.refuseUser(d, store.RuleDuplicate, store.Duplicated, e)
 }
 
@@ -374,6 +374,12 @@ func (p *planner) refuseUser(d *draft, rule string, outcome store.Outcome, err *
 	r.Outcome, r.Err = outcome, err
 	if err.Rule == "" {
 		err.Rule = rule
+	}
+	if d.back != nil { // another statement may be the one that it is
+		delete(p.returned, d.back.Key)
+	}
+	if d.claims {
+		delete(p.returned, d.cur.Key)
 	}
 	if d.cur != nil && !d.claims {
 		r.Key, r.ID = d.cur.Key, d.cur.ID
