@@ -3,6 +3,7 @@ package run
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/provost-scim/provost/store"
 )
@@ -60,6 +61,16 @@ func (w *worker) applyWindow(ctx context.Context, tx store.Tx, run *store.Run) e
 // window: so nobody loses access for the length of a window, and the cap does not
 // depend on the order of entries. Then the run has succeeded.
 func (w *worker) publish(ctx context.Context) (store.RunPhase, error) {
+	if err := w.publishStale(ctx); err != nil {
+		return "", err
+	}
+	if err := w.insist(ctx, w.succeed(ctx)); err != nil {
+		return "", fmt.Errorf("finish the run: %w", err)
+	}
+	return store.PhaseDone, nil
+}
+
+func (w *worker) publishStale(ctx context.Context) error {
 	for more := true; more; {
 		err := w.insist(ctx, func(tx store.Tx, run *store.Run) error {
 			var err error
@@ -67,13 +78,30 @@ func (w *worker) publish(ctx context.Context) (store.RunPhase, error) {
 			return err
 		})
 		if err != nil {
-			return "", fmt.Errorf("publish effective membership: %w", err)
+			return fmt.Errorf("publish effective membership: %w", err)
 		}
 	}
-	if err := w.insist(ctx, w.succeed(ctx)); err != nil {
-		return "", fmt.Errorf("finish the run: %w", err)
+	return nil
+}
+
+// settleTime bounds the publishing that a failed run still does.
+const settleTime = 10 * time.Minute
+
+// settle publishes what a run that fails has applied: whoever was taken out of a
+// group must not keep the access until another run succeeds. A run that has not
+// begun to apply has nothing to publish.
+func (w *worker) settle(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, settleTime)
+	defer cancel()
+	begun := false
+	err := w.insist(ctx, func(_ store.Tx, run *store.Run) error {
+		begun = run.Phase == store.PhaseApply || run.Phase == store.PhasePublish
+		return nil
+	})
+	if err != nil || !begun {
+		return err
 	}
-	return store.PhaseDone, nil
+	return w.publishStale(ctx)
 }
 
 // entryRules are the rules whose findings are seen again by every run while what

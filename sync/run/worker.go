@@ -45,6 +45,11 @@ func (e *Engine) work(ctx context.Context, claimed *store.Run) {
 	var keeper sync.WaitGroup
 	keeper.Go(func() { w.keep(working, cancel) })
 	err := w.steps(working, claimed)
+	if err != nil && working.Err() == nil {
+		if err := w.settle(working); err != nil {
+			log.ErrorContext(ctx, "could not publish what the failed run has applied", "error", err)
+		}
+	}
 	if cause := context.Cause(working); err != nil && errors.Is(cause, errLost) {
 		err = cause
 	}
@@ -198,8 +203,8 @@ func (w *worker) handBack(ctx context.Context) {
 	}
 }
 
-// fail ends the run. What it has applied stays; of a run that was still reading
-// that is nothing.
+// fail ends the run. What it has applied stays, and settle has published it; of a
+// run that was still reading that is nothing.
 func (w *worker) fail(ctx context.Context, cause error) error {
 	return w.update(ctx, func(tx store.Tx, run *store.Run) error {
 		run.State, run.Error, run.FinishedAt = store.RunFailed, words(cause), w.e.now()
