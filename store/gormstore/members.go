@@ -131,14 +131,20 @@ func (r *reader) MembersOf(ctx context.Context, org store.Key, groups []store.Ke
 	return out, nil
 }
 
-// MemberCount counts a group's stated live members, users and groups, up to limit.
+// MemberCount counts a group's stated live members, users and groups, up to limit. A
+// group without nested groups has as many as it has effective members, at least, so
+// that a large one need not be counted.
 func (r *reader) MemberCount(ctx context.Context, org, group store.Key, limit int) (n int, err error) {
-	err = r.row(ctx, `SELECT count(*) FROM (
+	err = r.row(ctx, `SELECT CASE
+		WHEN (SELECT g.effective_count >= ? AND NOT g.stale FROM groups g WHERE g.org_id = ? AND g.id = ?)
+			AND NOT EXISTS (SELECT 1 FROM nest n WHERE n.parent_id = ?) THEN CAST(? AS bigint)
+		ELSE (SELECT count(*) FROM (
 			SELECT 1 FROM member m JOIN users u ON u.org_id = m.org_id AND u.id = m.user_id
 				WHERE m.group_id = ? AND m.org_id = ? AND u.deleted_at IS NULL
 			UNION ALL SELECT 1 FROM nest n JOIN groups g ON g.org_id = n.org_id AND g.id = n.child_id
 				WHERE n.parent_id = ? AND n.org_id = ? AND g.deleted_at IS NULL
-			LIMIT ?) AS few`, group, org, group, org, limit).Scan(&n)
+			LIMIT ?) AS few) END`,
+		limit, org, group, group, limit, group, org, group, org, limit).Scan(&n)
 	if err != nil {
 		return 0, fmt.Errorf("count members: %w", err)
 	}

@@ -37,6 +37,35 @@ func (p *place) membershipEvents(kind string, g *store.Group) []changes {
 }
 
 var membership = map[string]func(*env){
+	"stated members of several groups are listed at once, and counted up to a limit": func(e *env) {
+		p := e.at("alpha")
+		us := p.users("a", "b", "c")
+		x := p.group("x", us[0])
+		g := p.group("g", us[0], us[1], us[2])
+		h := p.group("h", x, us[2])
+		p.deleteUser(us[1])
+		of := got(e, func(r store.Reader) (map[store.Key][]store.Member, error) {
+			return r.MembersOf(e.Context(), e.org, []store.Key{g.Key, h.Key})
+		})
+		names := map[store.Key]string{}
+		for key, members := range of {
+			for _, m := range members {
+				names[key] += m.UserName + m.DisplayName
+			}
+		}
+		if diff := cmp.Diff(map[store.Key]string{g.Key: "ac", h.Key: "cx"}, names); diff != "" {
+			e.Errorf("members (-want +got):\n%s", diff)
+		}
+		for group, counts := range map[*store.Group][]int{g: {1, 2, 2}, h: {1, 2, 2}, x: {1, 1, 1}} {
+			for i, want := range counts {
+				limit := i + 1
+				n := got(e, func(r store.Reader) (int, error) { return r.MemberCount(e.Context(), e.org, group.Key, limit) })
+				if n != want {
+					e.Errorf("%s counted up to %d: %d, want %d", group.DisplayName, limit, n, want)
+				}
+			}
+		}
+	},
 	"members are listed users first, in pages that miss and repeat nothing": func(e *env) {
 		p := e.at("alpha")
 		us := p.users("a", "b", "c")
