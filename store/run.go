@@ -160,7 +160,7 @@ type Staged struct {
 	Body       json.RawMessage // a [StagedUser] or [StagedGroup]; empty for Gone and Left
 	Hash       []byte
 	Keys       []string // folded identity keys claimed; the first is the userName's or displayName's
-	Weight     int      // member references, at least 1
+	Weight     int      // member references, or KiB of Body if those are more; at least 1
 	Manager    string   // of a user: the manager's stable id
 	DN         string
 	Known      bool // a live record has this stable id: it will be changed, not created

@@ -6,8 +6,16 @@ import (
 	"github.com/provost-scim/provost/store"
 )
 
-// maxBatchWeight bounds the member references of one batch, besides its rows.
-const maxBatchWeight = 20_000
+// One batch ends with the row that brings it to this weight or to so many bytes of
+// bodies, if not to the rows that the options allow.
+const (
+	maxBatchWeight = 20_000
+	maxBatchBytes  = 8 << 20
+)
+
+// bytesOfRef is how long a body weighs as much as one member reference. Windows are
+// divided by weight, so that weighing bodies bounds the bytes of a window too.
+const bytesOfRef = 1 << 10
 
 // stager appends rows to the stage in batches, each in a transaction of its own,
 // while the directory is being read.
@@ -15,6 +23,7 @@ type stager struct {
 	w      *worker
 	rows   []store.Staged
 	weight int
+	bytes  int // of bodies
 	out    chan []store.Staged
 	done   chan struct{}
 	err    error // why the writing ended; valid when done is closed
@@ -46,9 +55,11 @@ func (s *stager) write(ctx context.Context, rows []store.Staged) error {
 
 // add stages a row. Its error is that of an earlier batch.
 func (s *stager) add(row store.Staged) error {
+	row.Weight = max(row.Weight, 1, len(row.Body)/bytesOfRef)
 	s.rows = append(s.rows, row)
-	s.weight += max(row.Weight, 1)
-	if len(s.rows) >= s.w.e.opt.BatchRows || s.weight >= maxBatchWeight {
+	s.weight += row.Weight
+	s.bytes += len(row.Body)
+	if len(s.rows) >= s.w.e.opt.BatchRows || s.weight >= maxBatchWeight || s.bytes >= maxBatchBytes {
 		return s.flush()
 	}
 	return nil
@@ -60,7 +71,7 @@ func (s *stager) flush() error {
 	}
 	select {
 	case s.out <- s.rows:
-		s.rows, s.weight = make([]store.Staged, 0, len(s.rows)), 0
+		s.rows, s.weight, s.bytes = make([]store.Staged, 0, len(s.rows)), 0, 0
 		return nil
 	case <-s.done:
 		return s.err
