@@ -115,7 +115,8 @@ func (t *tx) recompute(ctx context.Context, c *store.ChangeSet, groups []store.G
 }
 
 // want fills the temporary table wanted with what effective has to hold of the groups
-// and returns how many rows that are.
+// and returns how many rows that are. CROSS JOIN makes SQLite begin with the groups
+// and not with all members of the organization; to PostgreSQL it means nothing.
 func (t *tx) want(ctx context.Context, org store.Key, keys []store.Key, shifts map[store.Key]*shift) (int, error) {
 	prepare := []string{
 		"CREATE TEMP TABLE IF NOT EXISTS wanted (group_id bigint NOT NULL, user_id bigint NOT NULL, support integer NOT NULL, PRIMARY KEY (group_id, user_id)) WITHOUT ROWID",
@@ -136,15 +137,15 @@ func (t *tx) want(ctx context.Context, org store.Key, keys []store.Key, shifts m
 	}
 	f, arg := t.keys(keys)
 	n, err := t.exec(ctx, `WITH RECURSIVE reach(root, id) AS (
-			SELECT g.id, g.id FROM `+f+` AS k JOIN groups g ON g.org_id = ? AND g.id = k.v
-				WHERE g.deleted_at IS NULL AND NOT g.out_of_scope
-			UNION SELECT r.root, n.child_id FROM reach r JOIN nest n ON n.parent_id = r.id AND n.org_id = ?
-				JOIN groups g ON g.org_id = n.org_id AND g.id = n.child_id
-				WHERE g.deleted_at IS NULL AND NOT g.out_of_scope)
+			SELECT g.id, g.id FROM `+f+` AS k CROSS JOIN groups g
+				WHERE g.org_id = ? AND g.id = k.v AND g.deleted_at IS NULL AND NOT g.out_of_scope
+			UNION SELECT r.root, n.child_id FROM reach r CROSS JOIN nest n CROSS JOIN groups g
+				WHERE n.parent_id = r.id AND n.org_id = ? AND g.org_id = n.org_id AND g.id = n.child_id
+					AND g.deleted_at IS NULL AND NOT g.out_of_scope)
 		INSERT INTO `+table+` (group_id, user_id, support)
-		SELECT r.root, m.user_id, count(*) FROM reach r JOIN member m ON m.group_id = r.id AND m.org_id = ?
-			JOIN users u ON u.org_id = m.org_id AND u.id = m.user_id
-			WHERE u.deleted_at IS NULL AND NOT u.out_of_scope GROUP BY r.root, m.user_id`, arg, org, org, org)
+		SELECT r.root, m.user_id, count(*) FROM reach r CROSS JOIN member m CROSS JOIN users u
+			WHERE m.group_id = r.id AND m.org_id = ? AND u.org_id = m.org_id AND u.id = m.user_id
+				AND u.deleted_at IS NULL AND NOT u.out_of_scope GROUP BY r.root, m.user_id`, arg, org, org, org)
 	if err != nil {
 		return 0, err
 	}
@@ -196,7 +197,7 @@ func (d *difference) write(ctx context.Context, keys []store.Key, limit int) err
 		return err
 	}
 	news, err := d.changed(ctx, "INSERT INTO effective (group_id, user_id, support, published) SELECT w.group_id, w.user_id, w.support, NOT g.over_cap FROM "+
-		table+" w JOIN groups g ON g.org_id = ? AND g.id = w.group_id RETURNING group_id, user_id, published", d.org)
+		table+" w CROSS JOIN groups g WHERE g.org_id = ? AND g.id = w.group_id RETURNING group_id, user_id, published", d.org)
 	if err != nil {
 		return err
 	}
