@@ -75,7 +75,7 @@ func copyFloors(b *testing.B, dsn string, repeat int) (records, derived time.Dur
 			b.Errorf("close the connection: %v", err)
 		}
 	}()
-	var first, second []time.Duration
+	var all []time.Duration
 	recordRows, derivedRows := dump(b, conn, recordTables), dump(b, conn, derivedTables)
 	var sizes []string
 	for _, r := range slices.Concat(recordRows, derivedRows) {
@@ -83,10 +83,9 @@ func copyFloors(b *testing.B, dsn string, repeat int) (records, derived time.Dur
 	}
 	b.Logf("rows: %s", strings.Join(sizes, ", "))
 	for range repeat {
-		first = append(first, copyIn(b, conn, recordRows))
-		second = append(second, copyIn(b, conn, derivedRows))
+		all = append(all, copyIn(b, conn, recordRows))
 	}
-	return median(first), median(second)
+	return median(all), copyIn(b, conn, derivedRows)
 }
 
 func mustExec(b *testing.B, conn *pgx.Conn, statements ...string) {

@@ -35,7 +35,7 @@ func BenchmarkCreate(b *testing.B) {
 			rate(b, scaledTime(time.Second), commit)
 			rate(b, scaledTime(time.Second), post)
 			var commits, posts, ratios []float64
-			for range scaled(7, 2) {
+			for range scaled(5, 2) {
 				floor, provost := rate(b, scaledTime(2*time.Second), commit), rate(b, scaledTime(2*time.Second), post)
 				commits, posts, ratios = append(commits, floor), append(posts, provost), append(ratios, 100*provost/floor)
 			}
