@@ -11,11 +11,13 @@ const (
 	EventUserUpdated      = "user.updated"
 	EventUserDeleted      = "user.deleted"
 	EventUserRestored     = "user.restored"
+	EventUserPurged       = "user.purged" // deleted for good; what the log told of it is redacted
 	EventUserClaimed      = "user.claimed"
 	EventGroupCreated     = "group.created"
 	EventGroupUpdated     = "group.updated"
 	EventGroupDeleted     = "group.deleted"
 	EventGroupRestored    = "group.restored"
+	EventGroupPurged      = "group.purged"
 	EventMembersChanged   = "group.members_changed"   // direct members: data.added, data.removed
 	EventEffectiveChanged = "group.effective_changed" // published effective users: data.added, data.removed, data.count, data.over_cap
 	EventDirectoryCreated = "directory.created"

@@ -66,6 +66,7 @@ type Query struct {
 	Limit     int // at most so many; 0: only count
 	After     Key // only keys greater than this (a cursor)
 	Count     bool
+	Deleted   bool // the soft-deleted ones, which nothing else returns, instead of the live ones
 }
 
 // Page is a part of a list.

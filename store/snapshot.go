@@ -11,7 +11,7 @@ type Scope struct {
 	Groups    []GroupScope
 	GroupKeys []string // folded displayNames that statements would claim
 	Unlocked  bool     // take no locks: the plan will not be applied
-	Departed  bool     // also soft-deleted records that may return: by Users[].ExternalID, by External, and by name
+	Departed  bool     // also soft-deleted records that may return: by Users[] and Groups[].Record, by External, and by name
 	External  []string // further stable ids to look for among the soft-deleted users and groups (a push's externalId)
 }
 

@@ -22,7 +22,7 @@ type Store interface {
 }
 
 // Reader is what can be read. A single record that is not there is [CodeNotFound].
-// Soft-deleted users and groups are never returned.
+// Soft-deleted users and groups are never returned, unless [Query.Deleted] asks for them.
 type Reader interface {
 	DirectoryReader
 	RecordReader
@@ -103,6 +103,11 @@ type RecordWriter interface {
 	// Publish brings effective membership of stale groups up to date, until about
 	// rows rows were compared, and reports whether stale groups remain.
 	Publish(ctx context.Context, p Publication) (e *Effects, more bool, err error)
+	// Purge deletes for good at most limit users and groups of all organizations that
+	// were soft-deleted before a time, and returns how many (rule 7). Of what the log
+	// tells of a purged user the data is redacted; ids, types and times stay. One that
+	// another transaction holds is left for the next call.
+	Purge(ctx context.Context, before time.Time, limit int) (n int, err error)
 	// Keys hands out n internal keys for new records of a kind.
 	Keys(ctx context.Context, kind Kind, n int) ([]Key, error)
 }

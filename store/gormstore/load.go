@@ -282,7 +282,7 @@ func (l *loader) placeGroup(g *store.Group) {
 	}
 	name := store.Fold(g.DisplayName)
 	if g.Deleted() {
-		if l.s.Departed && (g.ExternalID != "" && l.external[g.ExternalID] || l.groupNames[name]) {
+		if l.s.Departed && (g.ExternalID != "" && l.external[g.ExternalID] || l.groupNames[name] || slices.Contains(groupRecordIDs(l.s.Groups), g.ID)) {
 			l.snap.DepartedGroups = append(l.snap.DepartedGroups, g)
 		}
 		return

@@ -42,7 +42,7 @@ func (l *loader) placeUser(u *store.User) {
 	}
 	name := store.Fold(u.Attributes.UserName)
 	if u.Deleted() {
-		if l.s.Departed && (u.ExternalID != "" && l.external[u.ExternalID] || l.userNames[name]) {
+		if l.s.Departed && (u.ExternalID != "" && l.external[u.ExternalID] || l.userNames[name] || l.records[store.RecordKey{ID: u.ID}]) {
 			l.snap.Departed = append(l.snap.Departed, u)
 		}
 		return

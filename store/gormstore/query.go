@@ -11,7 +11,7 @@ import (
 	"github.com/provost-scim/provost/store"
 )
 
-// page lists the live records of a query. What an index finds by one name is found
+// page lists the records of a query. What an index finds by one name is found
 // first and ordered after, however small the limit: on tables that were never
 // analysed the planner would else walk a whole directory in the order of keys.
 func page[T any](ctx context.Context, s *session, of *recordFields, q store.Query, columns string, scan func(scanner) (T, error)) (store.Page[T], error) {
@@ -60,6 +60,9 @@ func (c *compiler) where(q store.Query) (string, error) {
 		directory = "+coalesce(" + directory + ", 0)"
 	}
 	where := org + " = ? AND " + a + "deleted_at IS NULL"
+	if q.Deleted {
+		where = org + " = ? AND " + a + "deleted_at IS NOT NULL"
+	}
 	c.arg(q.Org)
 	switch {
 	case q.Directory == nil:

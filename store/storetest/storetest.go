@@ -36,6 +36,7 @@ func Run(t *testing.T, open func(t *testing.T) store.Store) {
 		{"concurrency", concurrency},
 		{"query", query},
 		{"isolation", isolation},
+		{"purge", purge},
 	} {
 		t.Run(topic.name, func(t *testing.T) {
 			for name, test := range topic.tests {
