@@ -21,7 +21,8 @@ func (s *Server) ListDirectoryFindings(ctx context.Context, req openapi.ListDire
 	return openapi.ListDirectoryFindings200JSONResponse(out), err
 }
 
-// ListRunFindings lists a page of the findings that a run was the last to see.
+// ListRunFindings lists a page of the open findings that a run was the last to see.
+// What is resolved asks nothing of anybody, such as the guard's after approval.
 func (s *Server) ListRunFindings(ctx context.Context, req openapi.ListRunFindingsRequestObject) (openapi.ListRunFindingsResponseObject, error) {
 	var out openapi.FindingList
 	err := s.Store.View(ctx, func(r store.Reader) error {
@@ -29,7 +30,7 @@ func (s *Server) ListRunFindings(ctx context.Context, req openapi.ListRunFinding
 		if err != nil {
 			return err
 		}
-		out, err = findings(ctx, r, store.FindingQuery{Org: run.Org, Directory: &run.Directory, Run: run.Key}, req.Params.Cursor, req.Params.Limit)
+		out, err = findings(ctx, r, store.FindingQuery{Org: run.Org, Directory: &run.Directory, Run: run.Key, Open: true}, req.Params.Cursor, req.Params.Limit)
 		return err
 	})
 	return openapi.ListRunFindings200JSONResponse(out), err

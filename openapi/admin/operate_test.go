@@ -281,6 +281,16 @@ func TestAHeldRunSaysWhyAndShowsWhatItWouldDo(t *testing.T) {
 	if got := ask[openapi.Run](w, w.admin, "POST", path+"/approve", nil, 202); got.State != "running" {
 		t.Errorf("approved it is %s", got.State)
 	}
+	w.update(func(tx store.Tx) error {
+		return tx.ResolveFindings(t.Context(), held.Directory, 0, []string{store.RuleGuard}, time.Now())
+	})
+	left := ask[openapi.FindingList](w, w.auditor, "GET", path+"/findings", nil, 200)
+	run = ask[openapi.Run](w, w.auditor, "GET", path+"?findings=true", nil, 200)
+	for name, findings := range map[string][]openapi.Finding{"list": left.Items, "run": *run.Findings} {
+		if len(findings) != 1 || findings[0].Rule != store.RuleDuplicate {
+			t.Errorf("once the guard's finding is resolved, those in the %s are %+v", name, findings)
+		}
+	}
 	w.refused(w.admin, "POST", path+"/discard", nil, 409, store.CodeConflict, "")
 	if list := ask[openapi.RunList](w, w.auditor, "GET", "/directories/corp/runs", nil, 200); len(list.Items) != 1 || list.Items[0].ID != run.ID {
 		t.Errorf("the runs are %+v", list.Items)

@@ -94,7 +94,7 @@ func (s *Server) GetRun(ctx context.Context, req openapi.GetRunRequestObject) (o
 		if !held && !deref(req.Params.Findings) {
 			return nil
 		}
-		found, err := r.Findings(ctx, store.FindingQuery{Org: run.Org, Directory: &run.Directory, Run: run.Key, Limit: runFindings})
+		found, err := r.Findings(ctx, store.FindingQuery{Org: run.Org, Directory: &run.Directory, Run: run.Key, Open: true, Limit: runFindings})
 		if err != nil {
 			return err
 		}
