@@ -137,19 +137,27 @@ func (s *Server) DeleteDirectory(ctx context.Context, req openapi.DeleteDirector
 	return openapi.DeleteDirectory204Response{}, nil
 }
 
-// idle finds a directory that no run is changing.
+// recentRuns is how many runs are looked through for one that goes on. Few wait for
+// a person that are younger than it.
+const recentRuns = 100
+
+// idle finds a directory that no worker is reading or changing, nor is about to.
 func (s *Server) idle(ctx context.Context, ref string) (d *store.Directory, err error) {
 	err = s.Store.View(ctx, func(r store.Reader) error {
 		if d, err = r.Directory(ctx, orgOf(ctx), ref); err != nil {
 			return err
 		}
-		last, err := r.Runs(ctx, store.RunQuery{Org: d.Org, Directory: &d.Key, Limit: 1})
+		recent, err := r.Runs(ctx, store.RunQuery{Org: d.Org, Directory: &d.Key, Limit: recentRuns})
 		if err != nil {
 			return err
 		}
-		if len(last) > 0 && last[0].State == store.RunRunning {
-			return &store.Error{Code: store.CodeConflict, Message: "a run of the directory is going", Resource: "run " + string(last[0].ID),
-				Hint: "delete the directory when the run has ended"}
+		for i := range recent {
+			run := &recent[i]
+			if run.State.Finished() || run.Phase == store.PhaseReady {
+				continue
+			}
+			return &store.Error{Code: store.CodeConflict, Message: fmt.Sprintf("run %s of the directory is going, in phase %s", run.ID, run.Phase),
+				Resource: "run " + string(run.ID), Hint: "delete the directory when the run has ended"}
 		}
 		return nil
 	})
