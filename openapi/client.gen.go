@@ -322,6 +322,14 @@ type ClientInterface interface {
 	// Corresponds with PATCH /groups/{group}/members (the `ChangeMembers` operationId).
 	ChangeMembers(ctx context.Context, group GroupRef, params *ChangeMembersParams, body ChangeMembersJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// RestoreGroup Restore a deleted group
+	//
+	// The deleted group, named by its id, is again what it was, without members: they went with it. It is refused (409 uniqueness)
+	// while another group has its name. A directory that is pulled and still does not have the group deletes it again.
+	//
+	// Corresponds with POST /groups/{group}/restore (the `RestoreGroup` operationId).
+	RestoreGroup(ctx context.Context, group GroupRef, params *RestoreGroupParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// ListOrganizations List the organizations that the token may see
 	//
 	// Corresponds with GET /organizations (the `ListOrganizations` operationId).
@@ -461,6 +469,14 @@ type ClientInterface interface {
 	//
 	// Corresponds with PATCH /users/{user} (the `UpdateUser` operationId).
 	UpdateUser(ctx context.Context, user UserRef, params *UpdateUserParams, body UpdateUserJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RestoreUser Restore a deleted user
+	//
+	// The deleted user, named by its id, is again what it was, in the groups that it was in. It is refused (409 uniqueness) while
+	// another user has its user name or one of its addresses. A directory that is pulled and still does not have the user deletes it again.
+	//
+	// Corresponds with POST /users/{user}/restore (the `RestoreUser` operationId).
+	RestoreUser(ctx context.Context, user UserRef, params *RestoreUserParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 }
 
 // ListDirectories List the directories
@@ -1035,6 +1051,24 @@ func (c *Client) ChangeMembers(ctx context.Context, group GroupRef, params *Chan
 	return c.Client.Do(req)
 }
 
+// RestoreGroup Restore a deleted group
+//
+// The deleted group, named by its id, is again what it was, without members: they went with it. It is refused (409 uniqueness)
+// while another group has its name. A directory that is pulled and still does not have the group deletes it again.
+//
+// Corresponds with POST /groups/{group}/restore (the `RestoreGroup` operationId).
+func (c *Client) RestoreGroup(ctx context.Context, group GroupRef, params *RestoreGroupParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRestoreGroupRequest(c.Server, group, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // ListOrganizations List the organizations that the token may see
 //
 // Corresponds with GET /organizations (the `ListOrganizations` operationId).
@@ -1365,6 +1399,24 @@ func (c *Client) UpdateUserWithBody(ctx context.Context, user UserRef, params *U
 // Corresponds with PATCH /users/{user} (the `UpdateUser` operationId).
 func (c *Client) UpdateUser(ctx context.Context, user UserRef, params *UpdateUserParams, body UpdateUserJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewUpdateUserRequest(c.Server, user, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RestoreUser Restore a deleted user
+//
+// The deleted user, named by its id, is again what it was, in the groups that it was in. It is refused (409 uniqueness) while
+// another user has its user name or one of its addresses. A directory that is pulled and still does not have the user deletes it again.
+//
+// Corresponds with POST /users/{user}/restore (the `RestoreUser` operationId).
+func (c *Client) RestoreUser(ctx context.Context, user UserRef, params *RestoreUserParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRestoreUserRequest(c.Server, user, params)
 	if err != nil {
 		return nil, err
 	}
@@ -3035,6 +3087,18 @@ func NewListGroupsRequest(server string, params *ListGroupsParams) (*http.Reques
 
 		}
 
+		if params.Deleted != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "deleted", *params.Deleted, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "boolean", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
 		if params.Cursor != nil {
 
 			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
@@ -3605,6 +3669,82 @@ func NewChangeMembersRequestWithBody(server string, group GroupRef, params *Chan
 	}
 
 	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.ProvostOrganization != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Provost-Organization", *params.ProvostOrganization, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Provost-Organization", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewRestoreGroupRequest constructs an http.Request for the RestoreGroup method
+func NewRestoreGroupRequest(server string, group GroupRef, params *RestoreGroupParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "group", group, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/groups/%s/restore", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Organization != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "organization", *params.Organization, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
 
 	if params != nil {
 
@@ -4528,6 +4668,18 @@ func NewListUsersRequest(server string, params *ListUsersParams) (*http.Request,
 
 		}
 
+		if params.Deleted != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "deleted", *params.Deleted, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "boolean", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
 		if params.Cursor != nil {
 
 			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
@@ -4916,6 +5068,82 @@ func NewUpdateUserRequestWithBody(server string, user UserRef, params *UpdateUse
 	return req, nil
 }
 
+// NewRestoreUserRequest constructs an http.Request for the RestoreUser method
+func NewRestoreUserRequest(server string, user UserRef, params *RestoreUserParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "user", user, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/users/%s/restore", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Organization != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "organization", *params.Organization, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.ProvostOrganization != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Provost-Organization", *params.ProvostOrganization, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Provost-Organization", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
 func (c *Client) applyEditors(ctx context.Context, req *http.Request, additionalEditors []RequestEditorFn) error {
 	for _, r := range c.RequestEditors {
 		if err := r(ctx, req); err != nil {
@@ -5228,6 +5456,16 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with PATCH /groups/{group}/members (the `ChangeMembers` operationId).
 	ChangeMembersWithResponse(ctx context.Context, group GroupRef, params *ChangeMembersParams, body ChangeMembersJSONRequestBody, reqEditors ...RequestEditorFn) (*ChangeMembersResponse, error)
 
+	// RestoreGroupWithResponse Restore a deleted group
+	//
+	// The deleted group, named by its id, is again what it was, without members: they went with it. It is refused (409 uniqueness)
+	// while another group has its name. A directory that is pulled and still does not have the group deletes it again.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /groups/{group}/restore (the `RestoreGroup` operationId).
+	RestoreGroupWithResponse(ctx context.Context, group GroupRef, params *RestoreGroupParams, reqEditors ...RequestEditorFn) (*RestoreGroupResponse, error)
+
 	// ListOrganizationsWithResponse List the organizations that the token may see
 	//
 	// Returns a wrapper object for the known response body format(s).
@@ -5391,6 +5629,16 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with PATCH /users/{user} (the `UpdateUser` operationId).
 	UpdateUserWithResponse(ctx context.Context, user UserRef, params *UpdateUserParams, body UpdateUserJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateUserResponse, error)
+
+	// RestoreUserWithResponse Restore a deleted user
+	//
+	// The deleted user, named by its id, is again what it was, in the groups that it was in. It is refused (409 uniqueness) while
+	// another user has its user name or one of its addresses. A directory that is pulled and still does not have the user deletes it again.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /users/{user}/restore (the `RestoreUser` operationId).
+	RestoreUserWithResponse(ctx context.Context, user UserRef, params *RestoreUserParams, reqEditors ...RequestEditorFn) (*RestoreUserResponse, error)
 }
 
 type ListDirectoriesResponse struct {
@@ -6613,6 +6861,54 @@ func (r ChangeMembersResponse) ContentType() string {
 	return ""
 }
 
+type RestoreGroupResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Group
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Failed
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r RestoreGroupResponse) GetJSON200() *Group {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r RestoreGroupResponse) GetApplicationProblemJSONDefault() *Failed {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r RestoreGroupResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r RestoreGroupResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r RestoreGroupResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r RestoreGroupResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 type ListOrganizationsResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
@@ -7367,6 +7663,54 @@ func (r UpdateUserResponse) ContentType() string {
 	return ""
 }
 
+type RestoreUserResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *User
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Failed
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r RestoreUserResponse) GetJSON200() *User {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r RestoreUserResponse) GetApplicationProblemJSONDefault() *Failed {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r RestoreUserResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r RestoreUserResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r RestoreUserResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r RestoreUserResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // ListDirectoriesWithResponse List the directories
 //
 // Returns a wrapper object for the known response body format(s).
@@ -7839,6 +8183,22 @@ func (c *ClientWithResponses) ChangeMembersWithResponse(ctx context.Context, gro
 	return ParseChangeMembersResponse(rsp)
 }
 
+// RestoreGroupWithResponse Restore a deleted group
+//
+// The deleted group, named by its id, is again what it was, without members: they went with it. It is refused (409 uniqueness)
+// while another group has its name. A directory that is pulled and still does not have the group deletes it again.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /groups/{group}/restore (the `RestoreGroup` operationId).
+func (c *ClientWithResponses) RestoreGroupWithResponse(ctx context.Context, group GroupRef, params *RestoreGroupParams, reqEditors ...RequestEditorFn) (*RestoreGroupResponse, error) {
+	rsp, err := c.RestoreGroup(ctx, group, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRestoreGroupResponse(rsp)
+}
+
 // ListOrganizationsWithResponse List the organizations that the token may see
 //
 // Returns a wrapper object for the known response body format(s).
@@ -8121,6 +8481,22 @@ func (c *ClientWithResponses) UpdateUserWithResponse(ctx context.Context, user U
 		return nil, err
 	}
 	return ParseUpdateUserResponse(rsp)
+}
+
+// RestoreUserWithResponse Restore a deleted user
+//
+// The deleted user, named by its id, is again what it was, in the groups that it was in. It is refused (409 uniqueness) while
+// another user has its user name or one of its addresses. A directory that is pulled and still does not have the user deletes it again.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /users/{user}/restore (the `RestoreUser` operationId).
+func (c *ClientWithResponses) RestoreUserWithResponse(ctx context.Context, user UserRef, params *RestoreUserParams, reqEditors ...RequestEditorFn) (*RestoreUserResponse, error) {
+	rsp, err := c.RestoreUser(ctx, user, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRestoreUserResponse(rsp)
 }
 
 // ParseListDirectoriesResponse parses an HTTP response from a ListDirectoriesWithResponse call
@@ -8968,6 +9344,39 @@ func ParseChangeMembersResponse(rsp *http.Response) (*ChangeMembersResponse, err
 	return response, nil
 }
 
+// ParseRestoreGroupResponse parses an HTTP response from a RestoreGroupWithResponse call
+func ParseRestoreGroupResponse(rsp *http.Response) (*RestoreGroupResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &RestoreGroupResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Group
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Failed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
 // ParseListOrganizationsResponse parses an HTTP response from a ListOrganizationsWithResponse call
 func ParseListOrganizationsResponse(rsp *http.Response) (*ListOrganizationsResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -9464,6 +9873,39 @@ func ParseUpdateUserResponse(rsp *http.Response) (*UpdateUserResponse, error) {
 	}
 
 	response := &UpdateUserResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest User
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Failed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseRestoreUserResponse parses an HTTP response from a RestoreUserWithResponse call
+func ParseRestoreUserResponse(rsp *http.Response) (*RestoreUserResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &RestoreUserResponse{
 		Body:         bodyBytes,
 		HTTPResponse: rsp,
 	}

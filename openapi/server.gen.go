@@ -605,8 +605,11 @@ type FindingList struct {
 
 // Group defines model for Group.
 type Group struct {
-	CreatedAt   time.Time `json:"created_at"`
-	Description string    `json:"description,omitempty"`
+	CreatedAt time.Time `json:"created_at"`
+
+	// DeletedAt When it was deleted; absent when it is not.
+	DeletedAt   *time.Time `json:"deleted_at,omitempty"`
+	Description string     `json:"description,omitempty"`
 
 	// Directory The name of the owning directory; absent for an internal group.
 	Directory   string `json:"directory,omitempty"`
@@ -974,6 +977,9 @@ type User struct {
 	Addresses *Addresses `json:"addresses,omitempty"`
 	CreatedAt time.Time  `json:"created_at"`
 
+	// DeletedAt When it was deleted; absent when it is not.
+	DeletedAt *time.Time `json:"deleted_at,omitempty"`
+
 	// Directory The name of the owning directory; absent for an internal user.
 	Directory   string `json:"directory,omitempty"`
 	DirectoryID string `json:"directory_id,omitempty"`
@@ -1069,6 +1075,9 @@ type Values = []Value
 
 // Cursor defines model for Cursor.
 type Cursor = string
+
+// DeletedFilter defines model for DeletedFilter.
+type DeletedFilter = bool
 
 // DirectoryRef defines model for DirectoryRef.
 type DirectoryRef = string
@@ -1318,6 +1327,9 @@ type ListGroupsParams struct {
 	// Directory The id or name of the owning directory; `internal` for those that none owns.
 	Directory *OwnerFilter `form:"directory,omitempty" json:"directory,omitempty"`
 
+	// Deleted The deleted ones that can still be restored, instead of the present ones.
+	Deleted *DeletedFilter `form:"deleted,omitempty" json:"deleted,omitempty"`
+
 	// Cursor The `next_cursor` of the page before.
 	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 
@@ -1387,6 +1399,15 @@ type ListMembersParams struct {
 
 // ChangeMembersParams defines parameters for ChangeMembers.
 type ChangeMembersParams struct {
+	// Organization The id or name of the organization, where a header cannot be set.
+	Organization *OrganizationQuery `form:"organization,omitempty" json:"organization,omitempty"`
+
+	// ProvostOrganization The id or name of the organization.
+	ProvostOrganization *OrganizationHeader `json:"Provost-Organization,omitempty"`
+}
+
+// RestoreGroupParams defines parameters for RestoreGroup.
+type RestoreGroupParams struct {
 	// Organization The id or name of the organization, where a header cannot be set.
 	Organization *OrganizationQuery `form:"organization,omitempty" json:"organization,omitempty"`
 
@@ -1510,6 +1531,9 @@ type ListUsersParams struct {
 	// Active Only users that are active, or only those that are not.
 	Active *bool `form:"active,omitempty" json:"active,omitempty"`
 
+	// Deleted The deleted ones that can still be restored, instead of the present ones.
+	Deleted *DeletedFilter `form:"deleted,omitempty" json:"deleted,omitempty"`
+
 	// Cursor The `next_cursor` of the page before.
 	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 
@@ -1552,6 +1576,15 @@ type GetUserParams struct {
 
 // UpdateUserParams defines parameters for UpdateUser.
 type UpdateUserParams struct {
+	// Organization The id or name of the organization, where a header cannot be set.
+	Organization *OrganizationQuery `form:"organization,omitempty" json:"organization,omitempty"`
+
+	// ProvostOrganization The id or name of the organization.
+	ProvostOrganization *OrganizationHeader `json:"Provost-Organization,omitempty"`
+}
+
+// RestoreUserParams defines parameters for RestoreUser.
+type RestoreUserParams struct {
 	// Organization The id or name of the organization, where a header cannot be set.
 	Organization *OrganizationQuery `form:"organization,omitempty" json:"organization,omitempty"`
 
@@ -1675,6 +1708,9 @@ type ServerInterface interface {
 	// ChangeMembers Add and remove direct members of an internal group
 	// (PATCH /groups/{group}/members)
 	ChangeMembers(ctx echo.Context, group GroupRef, params ChangeMembersParams) error
+	// RestoreGroup Restore a deleted group
+	// (POST /groups/{group}/restore)
+	RestoreGroup(ctx echo.Context, group GroupRef, params RestoreGroupParams) error
 	// ListOrganizations List the organizations that the token may see
 	// (GET /organizations)
 	ListOrganizations(ctx echo.Context) error
@@ -1723,6 +1759,9 @@ type ServerInterface interface {
 	// UpdateUser Change a user
 	// (PATCH /users/{user})
 	UpdateUser(ctx echo.Context, user UserRef, params UpdateUserParams) error
+	// RestoreUser Restore a deleted user
+	// (POST /users/{user}/restore)
+	RestoreUser(ctx echo.Context, user UserRef, params RestoreUserParams) error
 }
 
 // ServerInterfaceWrapper converts echo contexts to parameters.
@@ -2606,6 +2645,13 @@ func (w *ServerInterfaceWrapper) ListGroups(ctx echo.Context) error {
 		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter directory: %s", err))
 	}
 
+	// ------------- Optional query parameter "deleted" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "deleted", ctx.QueryParams(), &params.Deleted, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter deleted: %s", err))
+	}
+
 	// ------------- Optional query parameter "cursor" -------------
 
 	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
@@ -2912,6 +2958,48 @@ func (w *ServerInterfaceWrapper) ChangeMembers(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.ChangeMembers(ctx, group, params)
+	return err
+}
+
+// RestoreGroup converts echo context to params.
+func (w *ServerInterfaceWrapper) RestoreGroup(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "group" -------------
+	var group GroupRef
+
+	err = runtime.BindStyledParameterWithOptions("simple", "group", ctx.Param("group"), &group, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter group: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params RestoreGroupParams
+	// ------------- Optional query parameter "organization" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "organization", ctx.QueryParams(), &params.Organization, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter organization: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Provost-Organization" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Provost-Organization")]; found {
+		var ProvostOrganization OrganizationHeader
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Provost-Organization, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Provost-Organization", valueList[0], &ProvostOrganization, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Provost-Organization: %s", err))
+		}
+
+		params.ProvostOrganization = &ProvostOrganization
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.RestoreGroup(ctx, group, params)
 	return err
 }
 
@@ -3375,6 +3463,13 @@ func (w *ServerInterfaceWrapper) ListUsers(ctx echo.Context) error {
 		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter active: %s", err))
 	}
 
+	// ------------- Optional query parameter "deleted" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "deleted", ctx.QueryParams(), &params.Deleted, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter deleted: %s", err))
+	}
+
 	// ------------- Optional query parameter "cursor" -------------
 
 	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
@@ -3579,6 +3674,48 @@ func (w *ServerInterfaceWrapper) UpdateUser(ctx echo.Context) error {
 	return err
 }
 
+// RestoreUser converts echo context to params.
+func (w *ServerInterfaceWrapper) RestoreUser(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "user" -------------
+	var user UserRef
+
+	err = runtime.BindStyledParameterWithOptions("simple", "user", ctx.Param("user"), &user, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter user: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params RestoreUserParams
+	// ------------- Optional query parameter "organization" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "organization", ctx.QueryParams(), &params.Organization, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter organization: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Provost-Organization" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Provost-Organization")]; found {
+		var ProvostOrganization OrganizationHeader
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Provost-Organization, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Provost-Organization", valueList[0], &ProvostOrganization, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Provost-Organization: %s", err))
+		}
+
+		params.ProvostOrganization = &ProvostOrganization
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.RestoreUser(ctx, user, params)
+	return err
+}
+
 // This is a simple interface which specifies echo.Route addition functions which
 // are present on both echo.Echo and echo.Group, since we want to allow using
 // either of them for path registration
@@ -3660,11 +3797,13 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.DELETE(options.BaseURL+"/users/:user", wrapper.DeleteUser, options.OperationMiddlewares["deleteUser"]...)
 	router.GET(options.BaseURL+"/users/:user", wrapper.GetUser, options.OperationMiddlewares["getUser"]...)
 	router.PATCH(options.BaseURL+"/users/:user", wrapper.UpdateUser, options.OperationMiddlewares["updateUser"]...)
+	router.POST(options.BaseURL+"/users/:user/restore", wrapper.RestoreUser, options.OperationMiddlewares["restoreUser"]...)
 	router.GET(options.BaseURL+"/groups", wrapper.ListGroups, options.OperationMiddlewares["listGroups"]...)
 	router.POST(options.BaseURL+"/groups", wrapper.CreateGroup, options.OperationMiddlewares["createGroup"]...)
 	router.DELETE(options.BaseURL+"/groups/:group", wrapper.DeleteGroup, options.OperationMiddlewares["deleteGroup"]...)
 	router.GET(options.BaseURL+"/groups/:group", wrapper.GetGroup, options.OperationMiddlewares["getGroup"]...)
 	router.PATCH(options.BaseURL+"/groups/:group", wrapper.UpdateGroup, options.OperationMiddlewares["updateGroup"]...)
+	router.POST(options.BaseURL+"/groups/:group/restore", wrapper.RestoreGroup, options.OperationMiddlewares["restoreGroup"]...)
 	router.GET(options.BaseURL+"/groups/:group/members", wrapper.ListMembers, options.OperationMiddlewares["listMembers"]...)
 	router.PATCH(options.BaseURL+"/groups/:group/members", wrapper.ChangeMembers, options.OperationMiddlewares["changeMembers"]...)
 	router.GET(options.BaseURL+"/events", wrapper.ListEvents, options.OperationMiddlewares["listEvents"]...)
@@ -4734,6 +4873,46 @@ func (response ChangeMembersdefaultApplicationProblemPlusJSONResponse) VisitChan
 	return err
 }
 
+type RestoreGroupRequestObject struct {
+	Group  GroupRef `json:"group"`
+	Params RestoreGroupParams
+}
+
+type RestoreGroupResponseObject interface {
+	VisitRestoreGroupResponse(w http.ResponseWriter) error
+}
+
+type RestoreGroup200JSONResponse Group
+
+func (response RestoreGroup200JSONResponse) VisitRestoreGroupResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RestoreGroupdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response RestoreGroupdefaultApplicationProblemPlusJSONResponse) VisitRestoreGroupResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ListOrganizationsRequestObject struct {
 }
 
@@ -5357,6 +5536,46 @@ func (response UpdateUserdefaultApplicationProblemPlusJSONResponse) VisitUpdateU
 	return err
 }
 
+type RestoreUserRequestObject struct {
+	User   UserRef `json:"user"`
+	Params RestoreUserParams
+}
+
+type RestoreUserResponseObject interface {
+	VisitRestoreUserResponse(w http.ResponseWriter) error
+}
+
+type RestoreUser200JSONResponse User
+
+func (response RestoreUser200JSONResponse) VisitRestoreUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RestoreUserdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response RestoreUserdefaultApplicationProblemPlusJSONResponse) VisitRestoreUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 // StrictServerInterface represents all server handlers.
 type StrictServerInterface interface {
 	// ListDirectories List the directories
@@ -5437,6 +5656,9 @@ type StrictServerInterface interface {
 	// ChangeMembers Add and remove direct members of an internal group
 	// (PATCH /groups/{group}/members)
 	ChangeMembers(ctx context.Context, request ChangeMembersRequestObject) (ChangeMembersResponseObject, error)
+	// RestoreGroup Restore a deleted group
+	// (POST /groups/{group}/restore)
+	RestoreGroup(ctx context.Context, request RestoreGroupRequestObject) (RestoreGroupResponseObject, error)
 	// ListOrganizations List the organizations that the token may see
 	// (GET /organizations)
 	ListOrganizations(ctx context.Context, request ListOrganizationsRequestObject) (ListOrganizationsResponseObject, error)
@@ -5485,6 +5707,9 @@ type StrictServerInterface interface {
 	// UpdateUser Change a user
 	// (PATCH /users/{user})
 	UpdateUser(ctx context.Context, request UpdateUserRequestObject) (UpdateUserResponseObject, error)
+	// RestoreUser Restore a deleted user
+	// (POST /users/{user}/restore)
+	RestoreUser(ctx context.Context, request RestoreUserRequestObject) (RestoreUserResponseObject, error)
 }
 
 type StrictHandlerFunc func(ctx echo.Context, request any) (any, error)
@@ -6356,6 +6581,32 @@ func (sh *strictHandler) ChangeMembers(ctx echo.Context, group GroupRef, params 
 	return nil
 }
 
+// RestoreGroup operation middleware
+func (sh *strictHandler) RestoreGroup(ctx echo.Context, group GroupRef, params RestoreGroupParams) error {
+	var request RestoreGroupRequestObject
+
+	request.Group = group
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.RestoreGroup(ctx.Request().Context(), request.(RestoreGroupRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RestoreGroup")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(RestoreGroupResponseObject); ok {
+		return validResponse.VisitRestoreGroupResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // ListOrganizations operation middleware
 func (sh *strictHandler) ListOrganizations(ctx echo.Context) error {
 	var request ListOrganizationsRequestObject
@@ -6853,163 +7104,193 @@ func (sh *strictHandler) UpdateUser(ctx echo.Context, user UserRef, params Updat
 	return nil
 }
 
+// RestoreUser operation middleware
+func (sh *strictHandler) RestoreUser(ctx echo.Context, user UserRef, params RestoreUserParams) error {
+	var request RestoreUserRequestObject
+
+	request.User = user
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.RestoreUser(ctx.Request().Context(), request.(RestoreUserRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RestoreUser")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(RestoreUserResponseObject); ok {
+		return validResponse.VisitRestoreUserResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // Base64 encoded, compressed with deflate, json marshaled OpenAPI spec.
 // Stored as a slice of fixed-width chunks rather than one concatenated
 // const string: with thousands of chunks the chained `+` fold is several
 // times slower for the Go compiler than parsing a slice literal.
 var swaggerSpec = []string{
-	"7H1rd9s4suBfwdHcc3r6LGM7L8+2/ck3SWeytzvJOu7pe06SlSASkjCmADYAWlFn/d/3oAogQQrUk7aT",
-	"2fmUWILwKFQV6l1fB6mcF1IwYfTg7OugoIrOmWEK/npRKi2V/V/GdKp4YbgUg7PB1YyRkWBfzDCFESMi",
-	"J8TMGCnolJExm0jFjgbJgNvBf5RMLQfJQNA5G5wN8BeDZKDTGZtTO/mcfvmFiamZDc6ePD9NBmZZ2JHa",
-	"KC6mg9vbZPCSK5YaqZaXbBLfDs+IVMSu4feS+d9UOymomdUbqb4fJAPF/ii5YtngzKiSde7teTKYc+H/",
-	"fhzdqZxTLnbZJvyga4/wZa8bfK1kWWzYX8Z1kdPlMNzn1P7uiFw0vzQzaohmN0zRvII4Z5qUmhHBWKbh",
-	"xzzrOCDMuu35Hp88ebb5gG+ENlSkLH5AI6+Z0P5Qi5nMGeHuFwn8j9EMv5a6OrxUUyr4n9RO1IXYfpYG",
-	"amdsQsvcDM4mNNes2u5YypxRAfv9hc+5iW92LrUh3LA5bJgCeXUtn8M00bUfn5wkFo58Xs7hrxOAovuz",
-	"2hQXhk2Zgk29Cw78d0YzprbF5yioZjhFtdn3St5IbR6FywwOwepwov8NgNljuwlZzJhihBLcL0mpENKQ",
-	"MSOamS7Ay97OsBBM/cxzswOwF4KLac3qzsnI3qISNB+RiVQOi4FKhRTwA911kJAh7n+Ky3I998ONq7KL",
-	"5alya3739HTzdq4svW+xIeALHVuC73plwr9ppjbw4FIz1WDA9gPLf+svDmW+dqY+ee+tnUsXUmgG4sPP",
-	"lOd2WitkCMMEcDlaFDlPgVqOCyXHOZv/j39qe/ivwcr/oSx0Bn85rsWTY/xWH7/HX+GCTfD9biGyYMKQ",
-	"hZJimhAqMrKwHxpJMknoWJaWox7BLbgJ7XoXFnQgAClZMGU4noDD7pvnTAZfHk3lI/vhI33Ni0cSVqf5",
-	"o0IC8Xk4fnkkFTDOJ7fJ4JqLbPW6AbMSUjClLfupKDAhdm9ZmVsGRfRSGza3l7i6E7fE41t/q4dv9yle",
-	"pEeKj7j3z9XqcvxPlprBbTK4yDLFNECKZhnHed8HEHSvXhOoqSyFQQ7dpptDt356mwwmUs2pMYh4wQLP",
-	"Tn46PXwFC+hcpjTnZhklkcOhnwwKqQ3Nh6nM2F1A6bldQvE5xUtoySS7z/c/AV+mHIm4d4g8s6RqFGNm",
-	"SGuE630ZS6U4R/8Q/9vtbTf5OFZjxbxNrM8T3C3Ic2/wJyDeucmpUnSJc8+5uJR5RAy+EFYMYIrM6dIy",
-	"RfuALM2Mi+k5oYJQ+8vgQzIuDZlTYVW7WnqGUVwbRY1UOmnIURr57o0s0xlIIajGaJy+zLiRikiRL4li",
-	"NAN5hAkri34cwMYGyQCmt//i6ID7+NcmGbygpWarPJt6Vr4WkDAI8Ja6x6cJpDeCLKTCze11+46HMm02",
-	"iR5/v7p6T9zYg5YrxZZi134rtF4FhHPsWXhhGbxevZk0p3zOwifVqxwNUkkGqWLUbBr4GF5/mhp+s3nw",
-	"Uxics40DLbPJShRRNo21fHQuMz7hm0Za3iJLM5SToU5lwdaP/gkgPSn1pmlPUeIyUm0aaVl0KdIZFdON",
-	"cD1p37S/juC0TdDXsG0Arz5FUt19sOEWSMINxrCqsgFFEKtCuHU0X03g8LNGtCEFIkXJwWpC1LBHhs/Z",
-	"IMJ2ZlQPNUsVixD2BRlzkZGCam25B+Ga4GGPyBtj/xKWrxI9k4uQECtzQBKVOAPxcavz/Zcd3CkQ2teU",
-	"GcPFdHuIffA/sD9eirQCWVv8ZoJQy2VITrUhukxTxjIGCg0lRalnZEE1fknTlBWGZeeEjrUV2dFuCHxq",
-	"whXywu2upCyyHa+xheE881qRA3UAo8aNN1CmsfBalK05YhNgf5cL+7TahzC1r03TcAna+jm+lFzAd1To",
-	"BVPwqFp1vmHjXHkG+Q0bWh1PRwj+NkHbW8d3nT9rAQ7HJc3VqqnXwuSNKEqzo+pgqWvoqWsVnO8mxN4e",
-	"yTNaeIpjIlVLi2eEGqLcE7tBLTiU4HYyBxxEjq3rCFF4LfD/K6qO6pTPgUqZtgpzqRMApQVjIfOcZWS8",
-	"JGVDYLM/GSQDOywqpFUr/sJREmop2F7q3Ur8rZ+A27bE2yZomG4tCN5Tk84Oxb/NiPQgONF96g/BvGsP",
-	"viIOUy+jJmhRsa+ZNGTKb5gg14wVmnCjSaEYcHMr9qMBmtzQvGSrHAq1gmEhc54uY4+J1Gj10oQqRnJm",
-	"CBfnoHzkOblhCkQRr1wkXsbVLGeppXcpGCgmdvgReek3434XIrH/DNg+/tpKJ5NJFKXdglH20zhTtZVk",
-	"Zbed1nJPBus10Lb+F1EAmaDjnA0FW9RvQHO7HiJWuI8LI+wL2pI3IeErP86+KiVVGznnaxh06/jGhsG/",
-	"vLx4HwogUgznnnYj5r8xS+WcOY+JNvZ9BixCcyn7o6S5toqoN5RbPKnRoxJfQ/yoPvSCbBQvFHOjhrDq",
-	"+ucJfA1mxlRFTBnX9sZAVprax92AM8IfR0ti/6532nVta8kfzOH7vLzsS8EV0ztJyp71xdHuE1o/Pw1a",
-	"D3IM3aNnQt/oqjIwY+n1jjL9PnrAhPK8VCxCWC/sDjTi2wRs4FZ8o0TJRXBhoeq1nYLfoRtYaXrIlIp5",
-	"6n+fLYHPgMQNkHE7OsTQ0KlXoBQ7jN/71Yw1fFdX/33lxF4raxTlOOd6djRIOqeFZyQ+L3y1+8QVnXpC",
-	"L5jIEBbBk4AAi5K8H7UT4oBdjEXEr3/4R2K8tAwKbGE/aLBDRQh9T7NNqOrg+Zv31gJ3gzY+d5LhPiwl",
-	"Khk93ew8WxF4u7fVi9CJfGZ/ifOVvYxCcTRW7iB0fXjx5tcfrAbjf0/sgyw0l4L89fLnF+Rvp8+eEs1S",
-	"O548O3r646qQlUpthikTzqnct2H7CdjVCqrM3Pn37sJZkfEbrlfdC73M/8zKOfMil0vGhqKcj+8GUI9B",
-	"ZBN0yjbapn91w6yoE8YW3MGunkZf1lc37i5bqOTt7es2j0Z5+6R2xI69sTpCTlPmTRrhGX/QBHbWMP1w",
-	"YU6frb6bFi+ood00hWeNOYip9sYmKjJCJ4YpUBTsdtAEGfBbB5cAuIOzwT+1FEeXdPEr05pO4cBZaJ9c",
-	"//Q1zDb7vsId0oBiWpYqZcMDfNfhNN4l1jzRb9qCDGLJElJJlwBOLYkU0ecWHsStn8n4wh/KdEaoxmgI",
-	"9zRFF7thyrOMFSkcTIxSze19WByKSGUrNnAftgjvJwyu12iDK3G04jDUnfxzF6n18Uohzd6u6oFBmGYc",
-	"MfE7KypRfY3EQOyPzlGA9Z4j1P0Jnzi9xBKRkOghFGyxFcVGn8zmFqNACtTQHZ7P32cSDIDu14nHTjQk",
-	"gN4F1vhmFGbzEqpgm5it3z57YXQODKwVtL+8+u+rv2yh3KC1FTAnokz8w4phoM1Wo+olXsOd2HN5GB1g",
-	"RIgIOCtX8TNHAXkFW++b+2Wik7u56KaXbw9npt2aDArJP2g42SEHkQUTOyoQuPaGfWlDxzkjPIOXjRsd",
-	"hA8e5tTWMr/pcABdoCdnMeN2aTBr2PNt78lRZSxiobK/JKQUlc6FNGs/uhZyIYZzZoW3hMgbpoYpLRIC",
-	"tqgEjUDDa1aYhHBxQ3OeDZkwapl4e10utQE4od2FGkJJTi0ndCye0CwWC7C1193F6tGFhYpVxg+5As2Y",
-	"2Alh7KWwaEj07874pOWaWLmtH2crFVgoglxQ+fUWMyYcMuCcQjo07S0WAR5lwJ3gsCFt1UD73M3V+niH",
-	"PYPc/BL3c/BOrRPuICLE72Hpalzy/iLlDk/Ealyzw6WJVA3bLWYlHPKO+CUOlJfDrIjoU8ImE4ZOUohW",
-	"6MhOUCUj8L2FRPUTgqxNJ96ahVZiIc1RVC/yIo870+o61amtwrUQ9WNRi3uH0Wfni+pvbnVfb2XL893k",
-	"PYFbwkeh7ITE7fCbtlZKcjYx6ECyQywg7KOZNXQbD34r+o5ltjzALJcM/DsV3c2MajK3GuoKEtinREDs",
-	"3pjV+BCHlGfT3r6JTOHzmlvt0qF2lu0DNalBGwEKrBJFAJRQu2rEXIS338n49rFHtthcP6HDEdawW1T9",
-	"CjX3E/hqyQjxKYJ+GegbFZN1PliRIbvVXTrG09ONfsq2krHns9cAaScS9PGeI8V8G6/5PhELuyH1vWNr",
-	"VMl87V3IOyj7F7WUbeg1c8wTWKWWGGN18fZl+CkYkiodnpI0p1oTuqBLK6nOWJ7FrOnRp9ur409OQN33",
-	"qXUnsbe5YCpl6yZ5fNJUl2Q5Brk2TOCLLuKM11GQNnzou2EQzXO5GBY5tYf4YiIZA7fJgBqj+Lg0bM3s",
-	"XzdIloN3N0wpnrEqOgJiSUxCqCYfXrz5lVSrWBXFHqn+ZNVge5sMxlSzYSaa1L4JI0OWdfoszq+cieE/",
-	"qWYv30JQAkQGZTskQPgpuMhevgWDOY14ki3sJqD6asIFef/q13Oy4GZm1SgzY3MUWCA/6AcMkzGq1M4m",
-	"Gpp/Tp88frZhKy8uqqjA4aRKQ9zMMQo6ZUPN/2TrcPrk5KiFwxvTUC0i2vsPBRir0UHMSBVyWGsVMQet",
-	"T6PaxOY/+HHwG1mwYR0d2RJT6bxGUByEbuY8h5uB4KQxy+UCLugc8y7njAodJFV0PaEbMTL2iKInW5mh",
-	"yXWcPK1QbAVgzVIpsnjokt2mt/Ia6UKp1A1TtbnxtHmJT083X2Gp8shy9grPjo+tEmP/q8+OjxNiFMdI",
-	"icoFtB+ETtfS7G+Xv+jK5ro9mseY6q+1P2+XF3nTA9uHT3ZNrESt5Dl/5A/oTTm3bLYZf+yip7hJars/",
-	"hP3h6wk+mCaf6ecEj+PgZt45GzM9R7Uorr2XESjVanQsnyQQuOjDqqn7Dmj2IIVuvQ3gYNW5rcz9hum7",
-	"O+p0azwa76wY5C+1P7sczPS580JfgMN1V3Evy7iYkgW6eKjTjUFHUWwub4Ivgf+6TAQdiZPPsu9CA7KA",
-	"ncsb1rnZb0NL67jkPlQxR/8ProvhPvSMF/fOi7YxNEa5R4wuW2YZt/XYid+6tXZ45SZ0zvM7fuS6Mr37",
-	"eoSSAQS3390hnt4mg5kUUlkZf1goNuFf7mSh542FdDm5q4VOLS/hWZazu4PasyifecsWENy8SpNdyXq/",
-	"O1+XZiLzss+YUcVUXQ1k9RH2a6zjVLiRNtH5MiJuPzFCe9eK9zrcd7PBsb2qMGk5VIxmy1jAQy0Zzqgm",
-	"mAiIIVTOkWqZXJhgEYlN74xFrRbeGHIaQqm3wNPnPQWehpvr49VroMT+QajvSpPKOdsmZwJ9P+egEPrq",
-	"OEx4t7gqBXqoGmlgD5kiXCPv+xnV7MpFmTWBXtivNsH6shQwBfrMO1Tlkzq8YSotzETcXteyyjkdfc8E",
-	"Vdy+n6PeXeyqfX2cVeGEGcrzDhSoq+YQM+Oa2G1FOeCEs7zDrcgtMRIYQCD3ocwPCnSYcbGGb6+NUdi5",
-	"SkOnrzR0irr8N1qJcmgh+UGTXE4PjaopVbo22KgXkFqVvtTxZaAQBQ6I+5UNN3nHFiGxSU6IK+kEAXbx",
-	"+hmd0SMX3g1teesZGZVKnBVYKO7MTXs2gufGcSYfywPGjjq0B406CZmXho55zs0yIaWgpZlJxf9kWUIm",
-	"Uo15ljEB0vdwIkuRJWTOzExmQ/sJ2LztyFSKSc5TY2fgf5RMMK0TyMzAuKKcJaRQQIwcS8hNpWAJMVIO",
-	"c6qmELGky6KQyj5oc5ZxCjF8OGROxTIh41IvE+JsdEmldR5t5ArOv4rXUt1t4gk9xhwuy4hgQYsiX0aV",
-	"lgWFSDIF+dMa2T+qLPBXkVNxkMmEFvaGWTYcLw+xmOwYmr5VuYjLUhxWKKKfkMjbZLAmt4ubHvK5Jhiz",
-	"pOPB+lCLASz4xA/05sAlWUC9RH3NMktUDZPDnlFSEy4goGG3mhwyz4ZdpXwcnAKnXs+GuZ1lC/jB9iJg",
-	"LdZE4GVJcLccCIt8upzPqVpa/PP5p9rQqeVqUqQuBpJrYndjxbZd8yG2h2mh5NTX9NoEPz/UC1M7YkmV",
-	"7rdhnQ8wrsNmEtTIdNlzXjZzbCU4UnXTG1WamtmsMOfaEbWWuVWsqsr23mZ4RzmPNfU7Lsu9dC6Ppuvk",
-	"KzsG8hDsc9RyLDw9PcAkHT2EiYrIPYaVt+wvOwXldQTkVXGQVlETBIKYkVZnFC3de7O3lllqG2nY7gie",
-	"Am4I+8K10X2s/mRt3H2jLCp6KxL3hDZrVtN1saFB7p+sFeO1argbtlJ9a+2bs5BlnpGxBRZouVgHKQhn",
-	"74i5Pics1wy/8REq4XQQqyhL0we8/9aPa6ntvovIqc7S4yH+uZsw+zCceBp/cH/BZSl6Os83cZb3Xtrx",
-	"yPJHyUpntqH+H/s+olaRDFyMqn09pWBRw034uEe1E75N3T678LCzqlWLxcDgrjJXLTcAikabKgy2gBgs",
-	"0NxaNV9SHa0D1B9W6hPkVAiEdSkE3rAVau2cvtZaXbEAXDwpVVmHuexDEByzS0CYiZe+oTxfnqG5kCMP",
-	"zigWJqPGPn2Ds8H/+evHk8efP548+unz/33y8eTR088/nn08efQcP/qPqPJzw9RymNGl7l61jlB53ApQ",
-	"Od0UnwJUcEPz4ZwLH77WEdz3rBn98vzJ8y3iX+J1n/2cfvVGCdTJZFDvC3JIeR6PbvrT0tOau6CCvLl4",
-	"e4H38Wejzs1vVy9aEtbpdsGZHU6WfRTkfWrKdKYVdDV9QM/rVErQUDEEa6Xs0t72C6i9Yl/2aDrclYSQ",
-	"MHDsIn5tnwnX6aGp3YSrtQTRJJkqZsiYTbnoSFljN3LXCjlKbg6iw1r7duA6Rw/MVB1jo2Z0rxWLutHo",
-	"dTcCNdqGNEXw3RFqz3Jx21xPXRK6o2wgTNJ5B33IMM4xurcXq8aw4FEMdfJd6keDkBsrH81vuvxkQfMC",
-	"TTRjZwSHe3dAUMAf669lKOJzgVlF8ZAOGtYB36L8N7sPk+TWKXiHBYzdVwbe9vOwedRJdgXx6FA0n7gL",
-	"O+TUsMrGC8fk/7qcX4dS3ijG7lP6Ftyks466fo2KRGvLStQj8Xfc5GzOtjCfB1v/BrIRu6K5r+ogbjCF",
-	"8nTmU5WDXEuMLlxbiddTwQ6RbBBBFtHoukSc+Q4w7yPNEtpcHERKeyVqevpdd1AISLNjeXp9MMEfmhl6",
-	"0HtfzKTwdad2uN9iJo3cZbxiE6YUy4Y5FdOSTg+CWKHkhOdsWKr8oBpDMmc7nMEijNd49l2y8mDvPUHM",
-	"UrZf8HV3GZhDNrhLzm4y+PL85KdhGmQZbXsda9J960P6JJ1B/X410n/3zPC1MN9OI2gHGEAdWKqrNif+",
-	"zSQLxSHFyhyRK0lwN8DXsY0WDer7xCLI9xDfdkwD+f9aZNgMm50ex/ph21ggae/HaPOWH5Tzbzx4i8Vv",
-	"zgI8gJlv3EzFtTdDtcFhd81dbjDgjbs6hHdGeVofGja8Rw/uJviHTz/bPS/uzrIF+ux49uwOe4U9DdP3",
-	"Qvvs8+dPT+8qt86h5rZYhve7RQE5zdJScbP8YH/oksC9Abn9OMMXzrPdeJ4STKwFTVDmDAsjJ65RmVRV",
-	"S7G/Qjsx0NKgEi7sFi4aovrrd21mTIHtI7mYyNW9vKqbn/mcRxD9oTIzBB8G5r+zRp1E19HRbhoMJfWp",
-	"Yv2GzYx9gvw0y7FgdjvKdZ8dxbrkjnydUmjeSqp+3WQU7mmUoAN55FowjI4+iU/id3uYGwateKiZwaK6",
-	"CvhOgiJx9n9gDFrwPCeZPCKY9kwVg5AgqlhW5aErNqVYazulmsFKlpPh6IJOmT5zIdPNnuG8ahaRQMck",
-	"q3hTTUb+eyOhPxyR4ohgJ3KcUhb0jxLXeaWU/3TU1Vh0hLWSf3r2/G8/HpGrGeOKjCwijFzU0zhn5xak",
-	"XBHDvoDyb6+uYLLI7TIXoOkjXoH5l0wpFxjmrI8+Wf6R85QJFI14ZkWeCbe0NrgoaDpjj54cndRdV4PP",
-	"LIFgIJavxWn5Ecm59hEereK47Rw/tC7OJJSVS6EnrCRjNDPim+lbLQfS9tng8cAVHqQFH5wNnh49hg1a",
-	"pAASPQ6ayUIIEqbPWG6NSRfZ4Gxg7/hlMK7V/PXJycmazq+7dXxtNpGJ9H29yHNHYvPEUhEK6jDM9cCO",
-	"L1Dt+Nj1qr1tXIldrmHXxXMaOtWh4dl++hkKIdTN8z/GF6yHHEdabN8mO/0KG13ffsaGoZFauRTyYCFU",
-	"rirWCiQQtJedEBoahIIWFc6FVDNfjASt6qxQ17fWLXCEBfcCDHkBatTLVp99ps1/Sswv6hc5UCW8bUop",
-	"dXx9iJqP+189hpZgU2eL0FR0ME4iUMNL68TI26RBycdfq5/cIrLkzLB40K9r9GkZq/MWHhH7eZsBucyh",
-	"yhuA/XYUIy7bB5EHLYxN5HgJA0LkaJHP+jQlHtlMV2PzOgijq9G1t+ZcM1ZUqUoRp5GltRYqPetyOTsI",
-	"9HDlCKqtrjyJ8+rXzDTJ8K4ZdRc19EkJr5lp8C6HappUgbj9MOrqUJdssiuLPpixxxsd+VJOjhErFrTi",
-	"0oYuXTrr0n51TqiTKKzgN6dFFdyN4xWDcvyY/yrzDPshBfW0IHzCPiQuND94EXyXMit+jNmUCvhqldh/",
-	"gz6J9/YSYKG0rV6Ch8B9yB9zDdQWfTwJkBIZ0oKrS53UFyQVqVpY7vxaHIcZIhuFweXPfvSulIZS/jbU",
-	"8gufczOIsOP+7jMsChwTOUG1sU+RB06fAqcVzquJW0JacIOqFN8XR1uHZEVOsVTbd8Seo3I30mMgcV9a",
-	"NdZXAi+F4Tm2SpxRDcaFEYTMjkALFaiGGzZ39dxcYkSXeP0+p2L1SX/SGxlA2HGcodltJc5pPoOeKtNS",
-	"9EAFFbhaxXdzil0bXBY6RsNjPvgqTazDNBiyjpVd2gHfNffyQedrOZeFQ59cy87XYlaJVYCYNqg8fs+s",
-	"q4vaf4eif44YQGACROWauOhuTyIoluLjD18qeUPzc/fbOo0Hmj9CbrGdxGeO/PXZyU/46Y9Hn8Tvzvbm",
-	"+kQGlAI/oVmdWZLxycTqSeGGSpEzjRIf9EggdEq5wKbcYMCiOeovXAoyk7nrTK1KgfauJsV8sPq/5RN3",
-	"I9ZVGWe3TqK7f04HWc/9MzoAHHKz3RgYqufbSWNXOPYOeU0dHrrJNBfyAmfVd+YF6NbbJy9yFoxO0ek7",
-	"1gkdG1prbLtyxYbuVM8KYrPv2exWVXvqIFj0ulQWAVR9PAlbxQvs+HomFwJ5X5+WuWBxXJBi+eI050wY",
-	"ogtGr9HH0GDde2lmiObHX+HfllmviSCXQGgRBNnOnOXNgH2Id3am0DX2LVAohpY/iD5U9xPv5uZuzF3a",
-	"L+qOqQ/gYXHFn3x/9BAN3CffhoeleTUXWebaw94Rpw2a6963Y8O1ve1Q/bBRsi/7VhkEO3ovH85bLXpU",
-	"Zeai2BGQ0vFX/M9aN8dv4D3wBVjwHNrQ5TkRErw2ViIBFdw1DBwv1zkyajTYjp+i8bUs+jCE8xtWl+Ar",
-	"iw7i6fQMdGz95J5wyfde7Msh0I0iO78h8MuHfBQqTD6GsorLPcxjD3OGLo4JPc6X3wbKBfJgVbSSXLg2",
-	"+VX3fu2yQVxhM9fIb6mrug2Oy7lML02uWYGBLHVj/lEfT6WU120eWxZEyMXW7PAYWs9/hzjUSmHBmOy6",
-	"Q74LunLwXyhuDBM+UYfdWKHb1edrIaMFx0Pjoke9/vggHMuFn/m6rHWGaqGwPDo39kV7+fZDJ/oA5EK5",
-	"dKW/LmhR14wVaB9qxnfJCWE0naG1EarEaqf2AOWgKx/7DXND5lzr2maOvXpZ8IFZ8JQ5yxcZXaQpK8wZ",
-	"BGzhPh9poxidj8LkrEziBISJ7Mxl7iI6cKsTCuM8cbCVJHAgY0tkdKJ+EiOejbyggAUfH8GPYSoMmzPL",
-	"gvkawiP4fIT4CL+hc0b+14d3b4ErZNTQUcyMZmXhVwjyDcEQQdtmty3LatzRjG9xrhkT5+TEntV1O6+C",
-	"eLoiJeA2BmFkRIWJJ5H+zus6HVmabzutBaAc9YqwnKyC07m0UykES41G5fwcit9woaG3KxnBNkfVITBe",
-	"sj7FL1SbRwDJR29eNk5z4AneuQhAu005Ib5op5MiOaJB4lpLaRI0SSdS1W3Su6DfbiJe73tTmYYNG8Uc",
-	"Spzcy+pcE55t3Ank9UT38fQ0uo+H93zULdUh0rnNIJoTtU/QEcL1xWMnxjcRnMorxH26vNylIVukpGo7",
-	"7zm048kPqQzbp6HOp40+DT9DCdYgPAW1HSOnzMyYIvNSG2iUNJNYkXGVE772xXJax4yha6uTQRRft0gA",
-	"sfCITR9mIx02+yZoW3kGYbfN5XxTDse64+Jal6OP1OvHclRVVPLk4QsXfoO2IjQPY0m1u7EWBZ1P79lY",
-	"5LpkdkfAulp8vdnY2y2gYyhQ86njr/DvxqhX32FXGyxcFTP01Bf4UGGg25y929rTsf+T+8GFvvAATT1r",
-	"jr8b9cOeHzK8MxYueees4kHCJDejxx2FR5qqwI0iwcou0WYfdnIcdFDu9Ny4Wh/bqHR1wZG66TfErjcq",
-	"TBlXBbURhl8JWug0wzIlvFPPq+aP63ouP3O1e8v3JZIErcfWyiRVd30Eq1OW+5VUoN+ie17q6rT/grwL",
-	"qa3G+rvgXo3Ggf/y/Osiy+rGhp7CG8i0LfsKswnXc613jZF3CM6VdkkP4HtugMX1EK9iSOZ0STQLA0yb",
-	"UASC3cFMHU8F7orubXR/uhtiWu2mdc/KQ7PDVbcO0Sza2aMqIZtA7rrnFQo6/hr+edtJUK+Zad3jWlHg",
-	"TZWG7evNwBNeUDOrX3C5ihjx1Lbdmpx9vidS77rnnu8Y1ISdLliV9l5Vuf46Mdh17S1e5FqCayDSP6VL",
-	"LJvUiTM7SGV3HEa+Jia2N0UOwvm998W3z3CPnraTHxw3flk+jB+/xqdj1+tod/frQ+y9M+IJD+GjvR80",
-	"FLtqv3e4iIWnIhRaBHXHYwe36Uqrf9+3+RIPEb3N+2IiTlxmIuvHSoZH8lkV4K7Z+lK3ynO8LMW/MxwP",
-	"Frqr5MZK3ra4oOniX4LXV1WUou6xVzSduX5bPpLHRYvTuskL1FXAvi98UgEIG65hHo/VLxMf5gLlnaDt",
-	"oi9iW3WLccOPPolLWCyAeZ03BN2sdJg4TrAJa5Vejhs+Ig4vrGI0ozeMTNgCQjjYHCYWZJRb3B0l4MyE",
-	"rkTJJxGrAARhVH4vWGdpLhU7IuC/DvOiXFbT0nUb9gSNG4Clz7DiESrez05+qlo3doVauP4wGy1zsBe0",
-	"DEGt33y5odzEivd+u646XW585e6sqk8MvvsQS7o2IqueRVsK6G78d2foC7sGrU94RFj2xcdcMurqQ+Ou",
-	"Z06vWRUGhWt/v9xtJedsG2tH3LdfpaTtdvI3vjvDnSLTt57NFlbGC13f7n6+xUJUcdw4r4qnd1THO8x0",
-	"dpcZcP9OfFuT+Bap4BhD05qnxLPX9mMvmFzm774//vIweXFbgHHXQz5cnlvVbK2HkDFy5So1bqhGmRD2",
-	"JWWFIUEMV/xN+k1HvbRd9cT6iDVrPS1iGbp3f9AECn6Tqrx4pzMXGpb8C4W9dcrfFW5gWfmkEsjNTGrW",
-	"KIbVGeG86vb+3t3cVenotaIvQLAvkcRX1PPcCP/+dqPunOZ1F6JA3YzgniUBrPTd7S7DjjR3EXFXIjTb",
-	"l1/x+OOv9p+1yegYy1ZdyzcQStdxqO5AuvjmT+7lfnu6W3S+QFOMSmJcCandl7bt/r+diok/Q7Xmnesl",
-	"CoI10reomXgOHbnnhVliGek0Z1RpQrFQ9NEn8c43rPblc1t9mOAlG7muHSOSUkHGzNW3yqAQuV3C1SVH",
-	"Y1erPJCVjbMfYwYvjCj8dtjg/ZHJnRVb7OKCQdV7IBNX7/7jZ4udmO+E9AOtNQbHtODHN48Bd91cK7GB",
-	"TFBh9BF5J1jiSsW7QySu8TqZKDnHZDNDFUg/kUABHRGvXCE3i8woZIHd2U5XJbBxVdeRhI9A9zgK8y/q",
-	"Sh2RFTpsF8EETptZ/e3Ltx9cmfrKZB0eCMtGNLbiMhhXp4Ki/lgvi65U9Ubzd9WtMXgTwsnxjlenxlyV",
-	"qgoCVz5IqwZgHdHpAreCaR3LXZ33fU6Fc4O7ymrhliteVpR51WkSVwsDDXxKV9l5/bmcgpUS8iOR3wQW",
-	"A5prabkYY1kwnctDuv18+/8CAAD//w==",
+	"7H1rc9s4tuBfQWluVaZrGdt5ebbtT75JOpO93UnWcU/fqk5WhklIwpgC2ABoRZ31f9/COQAJUqAkSrSd",
+	"zM6nxBKE53k/v45SOS+kYMLo0cnXUUEVnTPDFPz1slRaKvu/jOlU8cJwKUYno4sZI5eCfTHjFEZcEjkh",
+	"ZsZIQaeMXLGJVOxglIy4HfxHydRylIwEnbPRyQh/MUpGOp2xObWTz+mXn5mYmtno5OmL42RkloUdqY3i",
+	"Yjq6vU1Gr1jODMt+4rlhHfvJcAiRgmliZtSQlAqiDc9zcsWIYtpIxbKEcKENo1m1ZcU0EwZ+17VnN3dj",
+	"0xmb0DI3o5MJzTWrNn0lZc6owF1zxVIj1fKcTeKb5hmRithV/HYy/5tqLwU1s2Ar/vtRMlLsj5Irlo1O",
+	"jCpZ542+SEZzLvzfT6L3K+eUiz7bhB907RG+HHSDb5Qsiw37y7gucroch/uc2t8dkLPmlwAemt0wRfPq",
+	"xjnTpNSMCMYyDT/mWccBYdZtz/fk6OnzzQd8K7ShImXxAxp5zYT2h1rMZM4Aju0vWhAtdXV4qaZU8D+p",
+	"nagLtP0sfWH7Zz7nJr7ZudSGcMPmsGEKRKFr+Rymia795OgosffI5+Uc/jqCW3R/VpviwrApU7Cp98GB",
+	"/85o1kUrVuE5elUznKLa7Aclb6Q2j8NlRvtAdTjR/4aL2WG7CVnMmGKEEtyvpXtCGkv0NDNdFy8HO8NC",
+	"MLWOMEd2vxBcTGtSd0ou7SsqQfNLMpHKQTFgqZACftBNmwOCuPspzsv11A83rsoukqfKrends+PN27mw",
+	"+L7FhoAudGwJvhuUCP+qmdpAg0vNVIMA2w8s/a2/2Jf42pmGpL23di5dSKEZCD0/UZ7baa1oJAwTQOVo",
+	"UeQ8BWw5LJS8ytn8f/xT28N/DVb+D2VvZ/SXw1qoOsRv9eEH/BUu2Ly+3+yNLKwQslBSTBNCRUYW9kMj",
+	"SSYJvZKlpagH8ApuQrvemb06ENuULJgyHE/AYffNcyajL4+n8rH98LG+5sVjCavT/HEhAfn8PX55LBUQ",
+	"zqe3yeiai2z1uQGyElIwpS35qTAwIXZvWZlbAkX0Uhs2t4+4uhO3xJNb/6r7b/cZPqQHit9x75+r1eXV",
+	"P1lqRrfJ6CzLFNNwUzTLOM77IbhBx/Wal5rKUhik0G282Xfrx7fJaCLVnBqDgBcs8Pzox+P9V7AXncuU",
+	"5twsoyiy/+0no0JqQ/NxKjN2F7f0wi6h+JziI7Rkkv7z/U+AlylHJB78Rp5bVDWKMTOmNcANvozFUpxj",
+	"+Bv/2+1tN/o4UmPFvE2kzyPcLchzb/EnIN65yalSdIlzz7k4l3lEDD4TVgxgiszp0hJFy0CWZsbF9JRQ",
+	"Qaj9ZfAhuSoNmVNhFdJaeoZRXBtFjVQ6achRGunujSzTGUghqMZonL7MuJGKSJEviWI0A3mECSuL/j6C",
+	"jY2SEUxv/8XRAfXx3CYZvaSlZqs0m3pSvvYiYRDALXXMp3lJbwVZSIWb2+n1HQ1l2mwSPf5+cfGBuLF7",
+	"LVeKLcWu3VZocQW85xhbeGkJvF59mTSnfM5ClupVjgaqJKNUMWo2DXwC3J+mht9sHvwMBqPtYe1AS2yy",
+	"EkWUTWMtHZ3LjE/4ppGWtsjSjOVkrFNZsPWjf4SbnpR607THKHGBOWb9SEuiS5HOqJhuvNej9kv75whO",
+	"27z6JLDrBJdXnyKp3j7YcOtKwg3GoKqyAUUAqwK4dThfTeDgswa0MQUkRcnBakLUsMeGz9koQnZmVI81",
+	"SxWLIPYZueIiIwXV2lIPwjXBwx6Qt8b+JSxdJXomFyEiVuaAJCpxBuLjVuf7Lzu4UyC03JQZw8V0+xv7",
+	"6H9gf7wUaXVlbfGbCUItlSE51YboMk0ZyxgoNJQUpZ6RBdX4JU1TVhiWnRJ6BXZDtHYCnZpwhbRwuycp",
+	"i6znM7YgnGdeK3JXHdxR48UbINNYeC3I1hSxeWF/lwvLWi0jTC23aRouQVs/RU7JBXxHhV4wBUzVqvMN",
+	"G+cKG+Q3bGx1PB1B+NsEbW8d33X+rHVxOC5prlZNvfZO3oqiND1VB4tdY49dq9f5fkLs65E8o4XHOCZS",
+	"tbRwRqgB27W9qg1qwb4I18scsBc6tp4jBOG1l/9fUXVUp3wOWMq0VZhLncBV2mssZJ6zjFwtSdkQ2OxP",
+	"RsnIDosKadWKP3OUhFoKtpd6txJ/axZw25Z42wgN0629gg/UpLN94W8zID0ITHSf+mMw79qDr4jD1Muo",
+	"CVpULDeThkz5DRPkmrFCE2507QVSxBmgyQ3NS7ZKoVArGBcy5+kyxkykRquXJlQxkjNDuDgF5SPPyQ1T",
+	"IIp45SLxMq5mOUu9/yoBzpPnB+SV34z7XQjE/jMg+/hrK51MJlGQdgtGyU/jTNVWkpXddlrLPRqs10Db",
+	"+l9EAWSCXuVsLNii5gHN7fobscJ9XBhhX9CWvAkIX/txlquUVG2knG9g0K2jGxsG//zq7EMogEgxnnvc",
+	"jZj/rlgq58x5TLSx/BmgCM2l7I+S5toqot5QbuGkBo9KfA3ho/rQC7JRuFDMjRrDquvZE/gazIypCpky",
+	"ru2Lgaw0tczdgDPCH0dLYv+ud9r1bGvRH8zhu3Be9qXgiulekrInfXGw+4TWz0+jFkOOgXv0TOgbXVUG",
+	"Ziy97inT76IHTCjPS8UiiPXS7sC5zidgA7fiGyVKLoIHC1Wv7RT8Dt3AStNjplQsvuC32RLoDEjccDNu",
+	"R/sYGjr1CpRix/F3v5ixhu/q4r8vnNhrZY2ivMq5nh2Mks5pgY3E54Wv+k9c4alH9IKJDO8iYAl4YVGU",
+	"96N6AQ7YxVhE/PqHZxJXS0ugwBb2SIMdKoLoO5ptQlUHz998t9Z1N3Djcyca7kJSopLRs83OsxWBt3tb",
+	"gwidSGd2lzhf28coFEdjZQ+h6+PLt788shqM/z2xDFloLgX56/lPL8nfjp8/I5qldjx5fvDsh1UhK5Xa",
+	"jFMmnFN5aMP2U7CrFVSZufPv3YWzIuM3XK+6FwaZ/7mVc+ZFLpeMjUU5v7qbi3oCIpugU7bRNv2LG2ZF",
+	"nTC24A529SzKWV/fuLdsgZK3t6/bPBrlLUvtiHh7a3WEnKbMmzTCMz7SBHbWMP1wYY6fr/JNCxfU0G6c",
+	"wrPGHMRUe2MTFRmhE8MUKAp2O2iCDOitu5fgckcno39qKQ7O6eIXpjWdwoGz0D65nvU1zDa7cuEOaUAx",
+	"LUuVsvEevutwGu8Sa57oV22vDGLJElJJl3CdWhIpouwWGOLWbDK+8McynRGqMRrCsaboYjdMeZKxIoWD",
+	"iVGquX0PC0MRqWzFBu6DLYF/wuB6jfZ1JQ5XHIS6k3/uQrUhuBTi7O2qHhgEl8YBE7+zohLV14gMxP7o",
+	"FAVY7zlC3Z/widNLLBIJiR5CwRZbYWyUZTa3GL2kQA3twT5/m0kwALpfJx460ZAAehdY45tRmM1HqIJt",
+	"YrZ+y/bC6BwYWCtof3n93xd/2UK5QWsrQE5EmfiHFcNAm61G1Uu8gTex5/J3tIcRISLgrDzFTxwF5BVo",
+	"vW/ql4lO6uaim16925+YdmsyKCQ/0nCyfQ4iCyZ6KhC49oZ9aUOvckZ4BpyNGx2ED+7n1NYyv+lwAJ2h",
+	"J2cx43ZpMGvY823vyVFlLGKhsr8kpBSVzoU4az+6FnIhxnNmhbeEyBumxiktEgK2qASNQONrVpiEcHFD",
+	"c56NmTBqmXh7XS61gXtCuws1hJKcWkroSDyhWSwWYGuvu4vVowt7K1YZ3+cJNGOiF8DYR2HRkOjfnPFJ",
+	"yzWxclszZysV2FsEuaDy6y1mTDhgwDmFdGA6WCwCMGWAneCwIW7Vl/a5m6oNwYc9gdzMiYc5eKfWCW8Q",
+	"EeJ3sHQ55363y5ejTO3GxR5eyB7u3MYKu4uwPVjSahy1O8JEqoatGLMg9uFbfok95fMwCyPKuthkwtAp",
+	"C9ERHdkQqmQEvrc3Uf2EICnVibeeoVXaPeKqHuZFLHemSEqRP7VV8BaiZk61eLkfPejk4P7lVvf1TrY8",
+	"7U1aF7hBfNRLL6Rph/u0tWCSs4lBh5UdYi/CMumsoUv567cIdCWz5R5mwGTk+WJ0NzOqydxqxCtAYFmX",
+	"gFjBK1bDQ/ymPFvw9lQkQp/XvGqXztZblwjUsgZuBCCwihTBpYTaXCPGI3z9TkK7i/2zReaGCVWOkIZ+",
+	"Ufwr2DxMoK1FI4SnCPhloN9URNb5fEWG5FZ36TTPjjf6RdtKzY5stnGlnUAwhPyAGPNtSA+7REj0A+p7",
+	"h9aoUvvGu6x7GBfOaqne0GvmiCeQSi0xpuvs3avwUzBcVTYDStKcak3ogi6tgDRjeRaz3kdZt1f/nx6B",
+	"ecGn8h3FeHPBVMrWTfLkqCmZyfIK5OgwYTC6iDOWR6+04bPvB0E0z+ViXOTUHuKLiWQo3CYjaoziV6Vh",
+	"a2b/ukGyHL2/YUrxjOlGBrNJCNXk48u3v5BqFasS2SPVn6waiG+T0RXVbJyJJrZvgsiQZB0/j9MrZ9L4",
+	"T6rZq3cQBAGRSFmPhAs/BRfZq3dgoKcRz7W9uwmo2ppwQT68/uWULLiZWbXNzNgcBRbIR3qEYTlGldrZ",
+	"YENz0/HTJ883bOXlWRWFOJ5UaY+bKUZBp2ys+Z9sHUwfHR20YHhj2qsFRPv+oQBjNUiIUalCHGutIuYQ",
+	"9mlbm8j8Rz8OfiMLNq6jMVtiKp3XAIqD0K2d5/AyEAx1xXK5gAc6xTzPOaNCB0kcXSx0I0TGmCh6zpUZ",
+	"m1zH0dMKxVYA1iyVIouHStltequykS50S90wVZs3j5uP+Ox48xOWKo8sZ5/w5PDQKjH2v/rk8DAhRnGM",
+	"zKhcTrvd0PFanP31/Gdd2Xi3B/MYUf2l9h/24cibGOwQPuA1sRm1kuf8n4/Qe3NqyWwz3tlFa3GT1H4G",
+	"MB4g9wSfT5PODHOCJ/HrZt4ZHDN1R7Uorr1XEzDVanQsnyQQKOnDuKn7DnB2L4VuvQ1gb9W5rcz9iunC",
+	"PXW6NR6U91YM8o86nB0QZvrc+aAvwcHbV9zLMi6mZIEuJep0Y9BRFJvLm+BLoL8u80FH4vKz7LvQgOzF",
+	"zuUN69zst6GldTzyEKqYw/8H18VwH3rGi3unRdsYGqPUI4aXLbOM23rsxO/cWj243ITOeX7HTK4rs3wo",
+	"JpSMIJj+7g7x7DYZzaSQysr440KxCf9yJwu9aCyky8ldLXRsaQnPspzd3a09j9KZd2wBwdSrONmVHPib",
+	"861pJjIv+1wxqpiqq4+sMmG/xjpKhRtpI50vW+L2E0O09634sv19RRsc6asKk5ZjxWi2jAVY1JLhjGqC",
+	"iYcYsuUct5bIhQkdkVj4ztjXauGNIa7hLQ0W6PpioEDXcHNDcL0GSOwe9Pq+NKmcs21yNND3cwoKoa/G",
+	"w4R3w6tSoIeqkXb2kCnJNfB+mFHNLlxUW/PSC/vVprs+LwVMgT76DlX5qA6nmEp7ZyJur2tZ5ZyOvmNC",
+	"LG7fz1HvLvbUvh7PqnDCDOV5BwjUVXqImXFN7LaiFHDCWd7hVuQWGQkMIJBrUeZ7BVbMuFhDt9fGRPSu",
+	"CtHpKw2doi7fjlaiHFpIHmmSy+m+UTylStcGNw1ypValL3V8GSh8gQPifmXDTd6xRUikkhPiSkhBQF+8",
+	"XkdntMqZd0Nb2npCLkslTgosTHfipj25BHbjKJOPHQJjRx1KhEadhMxLQ694zs0yIaWgpZlJxf9kWUIm",
+	"Ul3xLGMCpO/xRJYiS8icmZnMxvYTsHnbkakUk5ynxs7A/yiZYFonkAmCcUw5S0ihABk5lqybSsESYqQc",
+	"51RNIUJKl0UhlWVoc5ZxCjGDOGROxTIhV6VeJsTZ6JJK6zzYSBWcfxWfpXrbxCN6jDiclxHBghZFvowq",
+	"LQsKkWsK8rU1kn9UWeCvIqdiL5MJLewLs2x8tdzHYtIzFH6r8hTnpdivMMUwIZi3yWhNLhk3A+SPTTBG",
+	"SseTA6D2A1jwiR/ozYFLsoD6jPqaZRapGiaHHaOyJlxAQEO/GiAyz8ZdpYPcPQVOvYENc71lC/jB9iJg",
+	"LdZE7suiYL+cCwt8upzPqVpa+PP5rtrQqaVqUqQu5pJrYndjxba++Rfb32mh5NTXENt0f36oF6Z6QkmV",
+	"XrhhnY8wrsNmEtTkdNl6XjZzZCU4UvXSG1WamtisEOfaEbWWuFWkqsou32Z4R/mQNfVCzsuddC4Ppuvk",
+	"KzsG8h4sO2o5Fp4d72GSjh7CREXkAcPYW/aXXkF5HQF5VRykVdQEgaBpxNUZRUv3zuStZZbaRhq2OwJW",
+	"wA1hX7g2eojVn66N82+UYUVvReJYaLNGNl0XGxrkGspaMV6rhrthK9W+1vKchSzzDIu0g5aLdZeC8PmO",
+	"GO9TwnLN8BsfoRJOB7GKsjRD3PffhnEttd13ETnVWXr8jX/uRswhDCcexx/cX3BeioHO802c5YOXdjyw",
+	"/FGy0pltqP/H8kfUKpKRi1G13FMKFjXchMw9qp3wbeoE2oXHnVW0WiQGBneV1Wq5AVA02lTRsHWJwQLN",
+	"rVXzJdXROq7640o9hJwKgXddCoEvbIVaO6ev7VZXSAAXT0pV1mEu+xgEx/QJCDPxUjuU58sTNBdypMEZ",
+	"xUJo1FjWNzoZ/Z+//n705PPvR49//Px/n/5+9PjZ5x9Ofj96/AI/+o+o8nPD1HKc0aXuXrWOUHnSClA5",
+	"3hSfAlhwQ/PxnAsfvtYR3Pe8Gf3y4umLLeJf4nWm/Zx+9UbJ1clkVO8LclZ5Ho9u+tPi05q3oIK8PXt3",
+	"hu/xZ6Ouzq8XL1sS1vF2wZkdTpZdFORdath0phV0NZlAz+tUStBQMQRrpczTzvYLqPViOXs0GedCQkgY",
+	"OHYRvrZPuun00NRuwtXahWiSTBUz5IpNuehIkWM3sm9FHiU3B9FhbX87cJ2jB2aqjrFRM7rXCkndYPSm",
+	"G4AabUqaInh/gNqxPN02z1OXoO4oUwiTdL7BEDKMc4zu7MWqISxgiqFO3qdeNQi5sXLV/KbLTxY0S9BE",
+	"M3ZCcLh3BwQNA7DeW4YiPheYVRQP6aBh3fEtyo2z3U2S9505eAcpf/sFqN1Xxt/287B51Cl3AfHv0BSA",
+	"OADZ59SwykYAw+IGdbnCDiNAo9i8TyFccJPOOuoWNiourS2bUY/E33GTsznbwlwfbP0byH7sih6/qIPG",
+	"wfTK05lPxQ5yOzGacW2lYY8FPSLnIGItokF2iVTzHnc+RFontPHYC5V2Sgz1+LvuoBAAZ8fy9HpvhN83",
+	"E3Uv+aKYSeHravV432ImjewzXrEJU4pl45yKaUmne91YoeSE52xcqnyvGkoyZz3OYAHGa1i7Lll5zHee",
+	"IGaZ2y3Yu7vMzT4b7JMjnIy+vDj6cZwGWU3bPsea9OL6kD4paFTzr0a68Y4ZxfbOt9NA2gENUOeW6qqN",
+	"i+eZZKE4pHSZA3IhCe4G6Dq2CaNB/aJYxPoO4mLPtJP/r0WGzXfTiznWjG1jAaidmdHmLT8o5d948BaJ",
+	"35x1uAcx37iZimpvvtUGhe2bK90gwBt3tQ/tjNK0ITR64EcP7pb4h09365+Hd2fZCUN2dHt+h73QnoXp",
+	"gqE9+MWLZ8d3lcvnQHNbKMP33aJAnmZpqbhZfrQ/dEnn3mDdZs7whfOkN9hTgom8oAnKnGHh58Q1YpOq",
+	"apn2V2iXBloaVPqF3cJDQxZBzddmxhTYHpOLiVzdy+u6uZvPsQTRHypPQ7BjYG48adSBdB0r7abBUFKf",
+	"KtZP2czYJ8iHsxQLZrejXHfdy1gX4EtfhxWa05Kqizq5DPd0maDD+tK1mLg8+CQ+id/sYW4YtBqiZgaL",
+	"6irAPAmK4Nn/gTFowfOcZPKAYJo1VQxCkKhiWZX3rtiUYi3xlGoGK1lKhqMLOmX6xIVoNzu586oZRgId",
+	"oaziTTW59N8bCf3viBQHBPvD45SyoH+UuM5rpfynl12NUy+xFvSPz1/87YcDcjFjXJFLCwiXLsrqKmen",
+	"9kq5IoZ9AeXfPl3BZJHbZc5A00e4AnMzmVIuMKxaH3yy9CPnKRMoGvHMijwTbnFtdFbQdMYePz04qrvK",
+	"Bp9ZBMHAL19r1NIjknPtI0paxX/bOYVozZxJKJuXQs9bSa7QrIk807eSDqTtk9GTkSusSAs+Ohk9O3gC",
+	"G7RAASh6GDTLhZAnTNex1BqTPLLRyci+8atgXKu57dOjozWdbft1tG02yYn0tT3Lc4di88RiEQrqMMz1",
+	"+I4vUO340PXivW08iV2uYUfGcxo61aGh2376GQovOGS038YXrIccRlqI3ya9foWNvG8/Y0PUSC1gCnm3",
+	"EJpXFaMFFAja504IDQ1CQQsO57KqiS9GnlZ1Xajry+sWOMCCggGEvAQ16lXgDnAR+/8pMZ9pWOBAlfC2",
+	"KaXU8fwhaD4ZfvUYWIJNnS1CU9HeMImXGj5aJ0TeJg1MPvxa/eQWgSVnhsWDjF0jU0tYnXfygNjP2wTI",
+	"ZSpV3gDsJ6SY91gg8KCFsQkcr2BACBwt9FmfFsUjm+lq3F4HfXQ18vbWnGvGiio1KuKksrjWAqXnXS5u",
+	"dwMDPDle1VZPnsRp9Rtmmmh414S6CxuGxIQ3zDRolwM1TarA32EIdXWoczbpS6L3JuzxRk6+dJQjxIoF",
+	"rca0oUuXPru0X50S6iQKK/jNaVEFk+N4xaDdAObbyjzDfk9B/S4I17CMxKUCBBzBd2Gz4scVm1IBX60i",
+	"+6/QB/LeOAEWZtuKEzwE7EO+mnPeLoZgCZCCGeKCq7ud1A8kFaladPbmFodhRspGYXD5kx/dF9NQyt8G",
+	"W37mc25GEXI83HuGRY9jIieoNpYV+csZUuC0wnk1cUtIC15QleL7omjrgKzIKZaG+47Ic1TuRnwMJO5z",
+	"q8b6SuelMDzHVpAzqsG4cAkhupeghQpUww2bu/pxLhGjS7z+kFOxytKfDoYGEOYcJ2h2W4lzms+gZ8y0",
+	"FANgQXVdrWK/OcWuFC7rHaPvMf98FSfWQRoMWUfKzu2A75p6+SD3tZTL3sOQVMvO1yJWiVWAmDaoPH7P",
+	"pKsL23+DIoMOGUBgAkDlmrhoco8iKJYi84cvlbyh+an7bZ02BM0tIZfZTuIzVf76/OhH/PSHg0/iN2d7",
+	"c30wA0yBn9CszmTJ+GRi9aRwQ6XImUaJD3pAEDqlXGDTcTBg0Rz1Fy4Fmcncdd5WpUB7VxNjPlr939KJ",
+	"uxHrqgy3WyfR3T+lgyzr4QkdXBxSs34EDNXz7aSxCxx7h7SmDkfdZJoLaYGz6jvzAnQjHpIWOQtGp+j0",
+	"HeuEjgytNbZduOJGd6pnBbHg92x2q6pLdSAsel0qiwCqPh6FreIFdnw9kwuBtG9Iy1ywOC5IsVxymnMm",
+	"DNEFo9foY2iQ7p00MwTzw6/wb8us1wSQc0C0CIBsZ87yZsAhxDs7U+ga+xYwFEPZH0Qfqvuld1NzN+Yu",
+	"7Rd1R9gH8LC4YlO+/3sIBu6Tb8PD0nyasyxz7W/viNIGzYPv27Hh2vp2qH7YCNqXmasMgh29pfenrRY8",
+	"qrJ2UegIUOnwK/5nrZvjV/Ae+IIveA5t6PKUCAleGyuRgAruGiJeLdc5Mmow2I6eovG1LIYwhPMbVpf8",
+	"K4sO5On0DHRs/eieYMn3lhzKIdANIr15CPzyIZlCBcmHUMZxuYN57GHO0EUxoYf78tsAuUAerIpkkjOS",
+	"zlh6jer4hPJcu2wQV0jNNSpc6qpOhKNyLrNMk2tWYCALJKNCsajLIVillNdtGlsWRMjF1uTwEFrrf4cw",
+	"1EphwZhsgYFgj7QPunL3v1DcGCZ8og67sUK3qwfYAkZ7HQ8Nix70hqODcCwXfubrwNYZsYXCcuzcWI72",
+	"6t3HTvCBmwvl0pX+waBFXTNWoH2oGd8lJ4TRdIbWRqhKq53aA5iDrnzsp8wNmXOta5s59iJmwQdmwVPm",
+	"LF/k8ixNWWFOIGAL9/lYG8Xo/DJMzsokTkCYyE5cpjCCA7c6oTDOEwdbSQIHMrZ8RifqJ3HJs0svKGCB",
+	"ycfwY5gKw+bMsmC+ZvElfH6J8Ai/oXNG/tfH9++AKmTU0MuYGc3Kwq/xyjcEQwRtqd22LKlxRzO+hbtm",
+	"TJySI3tW1829CuLpipSA1xiFkREVJB5F+lev66xkcb7ttBYActQrwnKyep3OpZ1KIVhqNCrnp5AHy4WG",
+	"3rXkErZ5WR0C4yXrU/xMtXkMN/n47avGafY8wXsXAWi3KSfEFwl1UiRHMEhcKytNgibwRKq6DXzX7beb",
+	"pNf73lQWYsNGMYcSJ/eyOteEZxt3Ank90X08O47u4+E9H3XLeIh0bhOI5kTtE3SEcH3x0InxTQSn8grx",
+	"kC4v92hIFimp2up7Cu1o8kMqw5Y11Pm0UdbwE5R8DcJTUNsxcsrMjCkyL7WBxkwziRUgVynhG1+cp3XM",
+	"GLi2OidE4XWLBBB7H7Hpw2yk/WbfdNtWnsG72+ZxUPPMtv/BN+WhrFtCrvVR+tC+YUxNVcknj0++suI3",
+	"aFxCezLWfLsb81LQmvWerUuujWd3yKwrFjiYUb7dozoGAjVhO/wK/24Mk/UtgLXByloxy1D9gA8VN7rN",
+	"2bvNQx37P7ofWBgKDtA2tOb4/bAf9vyQ8aCx+Mo7JxUPEle5GTzuKJ7SVBVxFAlWdpk5u5CTw6DFc6er",
+	"xxUH2UYHrCuU1F3JIdi9UQLLuDKtjbj9SjJDLxvWNeGdimE1f1w5dAmdq+1lvi+RJOiNtlYmqdr/47U6",
+	"7XpYSQUaQjr2UpfP/RekXYhtNdTfBfVqdDb8l6dfZ1lWd170GN4Aph3Jl+sD1N+A/GAgF7UfgwfA5SfB",
+	"yZI6/xZzYBOw+UOaJ5bjB4taUqW8urs88U0XhKkSnYgPlwjC9upeJT98EpgKS4UETRgBYOaCAsGrTsLG",
+	"Xj4Doyjz3DX30gaTcp1tc0ZvWNDGEA+GybQQ2BKxNJ7jO34Dkt3QoO9ORmjzgbvgO0yvXc+V3zdG3uGd",
+	"rfQre4BgjMa1uCb+VVDVnC6JZmHEdfMWgSH18NvEc+O7wt0b7dfuhlmstrO7Z+W42WKuW0duVs0dUFWW",
+	"zUvueucVDDr8Gv5524lQb5hpveNaUfdtVZfAF2ACEbWgZlZLqHIVMOK5nv26DH6+J1TveueB3xjU4F4P",
+	"rEr7rqpc/5wY/b32Fc9yLYHJRRoYdakdkzqTrIfWccd5FWuCxAczVEB+i3dH+v41TqjTdvK9EynOy4cJ",
+	"bKnh6dA1G+svTj7E3jtDAPEQPv3hQXMTqv6X+6sQeCpCoUdXd4JC8Jqut8H3/Zqv8BDR17wvIuJkYiay",
+	"YazAeCSfZgT+y60fdavE3/NS/Dvld2+hu8r2reRtCwuaLv4laH1VVizqL35N05lreOdD21z6BK27LEGh",
+	"EWy8xCfVBWHHQ0xss0pk4uO+oN4Z9D31VZ2rdk1u+MEncQ6LBXdea97QTk6HlRQIdkGu6i3ghq2+DnBh",
+	"FSNQxidsATFNbA4TC3KZW9i9TMC7D23BEm8HaIZMQVyh3wsWHptLxQ4IBHSEiYIuzW/p2n17hMYNwNIn",
+	"WAIMtevnRz9WvVO7Yo9cg6aNlmfYC1o+ofh1vtxQf2UlnGW7tlZdcS3KvVlVsBuCWUIo6dqIrJqGbSmg",
+	"u/HfnSE7bNu1PgMY73IoOuays1cZjXueOb1mVVwgrv39UreVJMxtrB3xYJcqR7Pfyd/69ih3Ckzfenpn",
+	"WCoyDO1w7/MtVmaLw8Zp1U2go1zkfqazu0wJ/Xcm6JpM0EhJ0xiY1jQlns65G3nBbEv/9sPRl4dJFN3i",
+	"Gvse8uESP6tuhwPEUJILV7p0Q3nWhLAvKSsMCYIa4zzpVx2NQugqsDdE8GWLtYhlGL7wSBOogE+qevud",
+	"wQrQwedfKA60U/6uYAP7LCSVQG5mUrNGdbjOkP/VsI4dwji+71DUqvj6WlkZrnwoGcbXpPTkC//+dsNQ",
+	"nap2F7JD3c7jnkUHrJXf7V/Dnk53EYJa4m22H79iCodf7T9ryzkgxlXP8g3ElnYcqjuyNL75o3t534He",
+	"Fr010FamEjFXYsx3xW27/2+n5uhPUO+8d8VRQbDLwBZVR0+hh/68MEssxJ7mjCpNKJZaP/gk3vsW874A",
+	"dauTGbC+S9f35pKkVJAr5irEZVDK3y7hKvujdawVqWOF6eyHmIUMQ2y/HTJ4f2hyZ+VKt6SCu4edPRQC",
+	"bYw6KyEzcMugM2fPDgN3XVtQLjaFm2HjhU/Ch5vBe/poM/jDRzg7swOUpqsE7F1D0WDmHpFoD80J7j4M",
+	"rQvWgx4pANGuO8rvny0gYXYsgjo0Yhod0oIf3jwBMHNzrcAZE1QYfUDeC+ZhzJ3GKn/QmWOi5BxTkw1V",
+	"oBpEomh0RPdwZT8t4UYNBJwydroq3ZmruuowfASK+UGYrVfXdYqs0GHYCyZwqv7qb1+9++iamlT+nPBA",
+	"WGSosRWX7746FbSAweqKdKUHBPqGql7CgfwTTo5vvDo1ZjZWNXO48hG69QXW4fwu0jSY1okXq/N+yKlw",
+	"MSKuDme45YpvI/qGzxVG4fgE4LLz+XM5BRM+ZNMjbw3MaTTX0nJsxrJgOpe1evv59v8FAAD//w==",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,

@@ -8,7 +8,7 @@ import (
 	"github.com/provost-scim/provost/sync/reconcile"
 )
 
-// ListGroups lists a page of groups that match every filter given.
+// ListGroups lists a page of groups, present or deleted, that match every filter given.
 func (s *Server) ListGroups(ctx context.Context, req openapi.ListGroupsRequestObject) (openapi.ListGroupsResponseObject, error) {
 	p := req.Params
 	after, err := place(cursorGroups, p.Cursor)
@@ -26,7 +26,7 @@ func (s *Server) ListGroups(ctx context.Context, req openapi.ListGroupsRequestOb
 	}
 	var out openapi.GroupList
 	err = s.Store.View(ctx, func(r store.Reader) error {
-		q := store.Query{Org: orgOf(ctx), After: store.Key(after), Limit: limitOf(p.Limit)}
+		q := store.Query{Org: orgOf(ctx), After: store.Key(after), Limit: limitOf(p.Limit), Deleted: deref(p.Deleted)}
 		if len(filter) > 0 {
 			q.Filter = filter
 		}
@@ -221,7 +221,7 @@ func renderGroups(ctx context.Context, r store.Reader, groups []store.Group) ([]
 			ID: string(g.ID), Type: string(store.KindGroup), DisplayName: g.DisplayName, Description: g.Description,
 			ExternalID: g.ExternalID, Internal: g.Directory == 0, OutOfScope: g.OutOfScope,
 			EffectiveCount: g.EffectiveCount, OverCap: g.OverCap,
-			Version: g.Version, CreatedAt: g.CreatedAt, ModifiedAt: g.ModifiedAt,
+			Version: g.Version, CreatedAt: g.CreatedAt, ModifiedAt: g.ModifiedAt, DeletedAt: whenDeleted(g.DeletedAt),
 		}
 		out[i].Directory, out[i].DirectoryID = owners.name(g.Directory)
 	}

@@ -8,7 +8,7 @@ import (
 	"github.com/provost-scim/provost/sync/reconcile"
 )
 
-// ListUsers lists a page of users that match every filter given.
+// ListUsers lists a page of users, present or deleted, that match every filter given.
 func (s *Server) ListUsers(ctx context.Context, req openapi.ListUsersRequestObject) (openapi.ListUsersResponseObject, error) {
 	p := req.Params
 	after, err := place(cursorUsers, p.Cursor)
@@ -29,7 +29,7 @@ func (s *Server) ListUsers(ctx context.Context, req openapi.ListUsersRequestObje
 	}
 	var out openapi.UserList
 	err = s.Store.View(ctx, func(r store.Reader) error {
-		q := store.Query{Org: orgOf(ctx), After: store.Key(after), Limit: limitOf(p.Limit)}
+		q := store.Query{Org: orgOf(ctx), After: store.Key(after), Limit: limitOf(p.Limit), Deleted: deref(p.Deleted)}
 		if len(filter) > 0 {
 			q.Filter = filter
 		}
@@ -196,7 +196,7 @@ func renderUsers(ctx context.Context, r store.Reader, users []store.User) ([]ope
 		*o = openapi.User{
 			ID: string(u.ID), Type: string(store.KindUser), ExternalID: u.ExternalID, Internal: u.Directory == 0,
 			Active: u.Active(), Enabled: u.Enabled, OutOfScope: u.OutOfScope,
-			Version: u.Version, CreatedAt: u.CreatedAt, ModifiedAt: u.ModifiedAt,
+			Version: u.Version, CreatedAt: u.CreatedAt, ModifiedAt: u.ModifiedAt, DeletedAt: whenDeleted(u.DeletedAt),
 		}
 		o.Directory, o.DirectoryID = owners.name(u.Directory)
 		renderAttributes(o, &u.Attributes)
