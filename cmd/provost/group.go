@@ -11,12 +11,14 @@ type groupCommand struct {
 	List    groupList    `cmd:"" help:"List groups."`
 	Show    groupShow    `cmd:"" help:"Show a group."`
 	Members groupMembers `cmd:"" help:"List the members of a group."`
+	Restore groupRestore `cmd:"" help:"Restore a deleted group, without members."`
 }
 
 type groupList struct {
 	remote
 	Directory   string `placeholder:"NAME" help:"Only groups that this directory owns; internal for those that none owns."`
 	DisplayName string `placeholder:"TEXT" help:"Only the group of this name."`
+	Deleted     bool   `help:"The deleted groups that can be restored, instead of the present ones."`
 	Limit       int    `placeholder:"N" help:"At most so many; all, if not given."`
 }
 
@@ -26,7 +28,7 @@ func (c *groupList) Run(s *session) error {
 	if err != nil {
 		return err
 	}
-	params := openapi.ListGroupsParams{Directory: none(c.Directory), DisplayName: none(c.DisplayName)}
+	params := openapi.ListGroupsParams{Directory: none(c.Directory), DisplayName: none(c.DisplayName), Deleted: &c.Deleted}
 	return list(s, &c.remote, []column[openapi.Group]{
 		{title: "NAME", value: func(g *openapi.Group) string { return g.DisplayName }, shrink: true},
 		{title: "USERS", value: func(g *openapi.Group) string { return strconv.Itoa(g.EffectiveCount) }},
@@ -63,7 +65,34 @@ func (c *groupShow) Run(s *session) error {
 	if err != nil {
 		return err
 	}
-	return record(s, &c.remote, g, g.ID, func() [][2]string {
+	return showGroup(s, &c.remote, g)
+}
+
+type groupRestore struct {
+	remote
+	ID string `arg:"" name:"id" help:"The deleted group's id, as group list --deleted shows it."`
+}
+
+// Help shows how it is used.
+func (*groupRestore) Help() string {
+	return "The group's members went with it; its directory or an administrator states them again.\n\nExample:\n\n    provost group restore $(provost group list --deleted --display-name Engineering --quiet)"
+}
+
+// Run restores the group.
+func (c *groupRestore) Run(s *session) error {
+	api, err := c.api()
+	if err != nil {
+		return err
+	}
+	g, err := answer((*openapi.RestoreGroupResponse).GetJSON200)(api.RestoreGroupWithResponse(s.ctx, c.ID, nil))
+	if err != nil {
+		return err
+	}
+	return showGroup(s, &c.remote, g)
+}
+
+func showGroup(s *session, r *remote, g *openapi.Group) error {
+	return record(s, r, g, g.ID, func() [][2]string {
 		pairs := [][2]string{
 			{"name", g.DisplayName},
 			{"id", g.ID},

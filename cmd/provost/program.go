@@ -72,6 +72,10 @@ func (c *serveCommand) open(ctx context.Context, log *slog.Logger) (_ *program, 
 		{"runs", returning(p.runs.Run)},
 		{"domains", p.domains.Run},
 	}
+	if c.Retention > 0 {
+		keeper := &retention{store: p.store, keep: c.Retention, log: log}
+		p.workers = append(p.workers, worker{"retention", keeper.run})
+	}
 	return p, p.mount(c)
 }
 

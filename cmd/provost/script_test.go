@@ -1,6 +1,7 @@
 package main
 
 import (
+	"net/http"
 	"os"
 	"testing"
 
@@ -11,7 +12,8 @@ import (
 // which PROVOST_URL, PROVOST_TOKEN and PROVOST_DATABASE name.
 //
 // Besides the commands of testscript there is `keep NAME`, which sets the variable
-// NAME to what the last command printed.
+// NAME to what the last command printed, and `rest METHOD PATH`, which calls the
+// server for what has no command.
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
@@ -39,6 +41,20 @@ func TestScripts(t *testing.T) {
 					ts.Fatalf("usage: keep NAME")
 				}
 				ts.Setenv(args[0], firstLine(ts.ReadFile("stdout")))
+			},
+			"rest": func(ts *testscript.TestScript, neg bool, args []string) {
+				if neg || len(args) != 2 {
+					ts.Fatalf("usage: rest METHOD PATH")
+				}
+				req, err := http.NewRequestWithContext(t.Context(), args[0], ts.Getenv("PROVOST_URL")+"/api/v1"+args[1], nil)
+				ts.Check(err)
+				req.Header.Set("Authorization", "Bearer "+ts.Getenv("PROVOST_TOKEN"))
+				answer, err := http.DefaultClient.Do(req)
+				ts.Check(err)
+				ts.Check(answer.Body.Close())
+				if answer.StatusCode >= 300 {
+					ts.Fatalf("%s %s answers %s", args[0], args[1], answer.Status)
+				}
 			},
 		},
 	})

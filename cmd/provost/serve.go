@@ -26,6 +26,7 @@ type serveCommand struct {
 	DNSResolver    string         `name:"dns-resolver" placeholder:"HOST:PORT" help:"The DNS server that verifies domains, instead of the system's."`
 	Lease          time.Duration  `default:"15s" placeholder:"SPAN" help:"After how long another replica takes up a run whose process was killed."`
 	WindowRecords  int            `placeholder:"N" help:"About how many records one transaction of a run changes; by default 1000, and 200 on SQLite, where pushes wait for it."`
+	Retention      time.Duration  `default:"720h" placeholder:"SPAN" help:"How long deleted users and groups can be restored before they are purged; 0 keeps them for ever."`
 	MaxRequests    int            `default:"256" placeholder:"N" help:"The most requests at a time; beyond it clients are asked to come again."`
 	ShutdownWithin time.Duration  `default:"20s" placeholder:"SPAN" help:"How long requests and runs may take to end when the server is stopped."`
 	LogLevel       slog.Level     `default:"info" placeholder:"LEVEL" help:"debug, info, warn or error."`
@@ -105,6 +106,8 @@ func (c *serveCommand) check() error {
 		return misused("the default is 256", "--max-requests %d is less than 1", c.MaxRequests)
 	case c.Lease < time.Second:
 		return misused("the default is 15s", "--lease %s is less than a second", c.Lease)
+	case c.Retention < 0:
+		return misused("the default is 720h, and 0 keeps everything", "--retention %s is negative", c.Retention)
 	case c.ShutdownWithin <= 0:
 		return misused("the default is 20s", "--shutdown-within must be positive")
 	case c.PublicURL != "" && !strings.HasPrefix(c.PublicURL, "http://") && !strings.HasPrefix(c.PublicURL, "https://"):

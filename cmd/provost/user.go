@@ -13,6 +13,7 @@ type userCommand struct {
 	Create  userCreate  `cmd:"" help:"Create an internal user."`
 	Enable  userEnable  `cmd:"" help:"Turn the administrator's own switch of a user on."`
 	Disable userDisable `cmd:"" help:"Turn the administrator's own switch of a user off; its directory cannot undo that."`
+	Restore userRestore `cmd:"" help:"Restore a deleted user."`
 }
 
 type userList struct {
@@ -21,12 +22,13 @@ type userList struct {
 	UserName  string `placeholder:"TEXT" help:"Only the user of this user name."`
 	Email     string `placeholder:"ADDRESS" help:"Only users with this address."`
 	Active    string `enum:"yes,no,any" default:"any" help:"Only users that are active, or that are not: yes, no or any."`
+	Deleted   bool   `help:"The deleted users that can be restored, instead of the present ones."`
 	Limit     int    `placeholder:"N" help:"At most so many; all, if not given."`
 }
 
 // Help shows how it is used.
 func (*userList) Help() string {
-	return "Examples:\n\n    provost user list --directory corp --active no\n    provost user list --json | jq -r '.[].user_name'"
+	return "Examples:\n\n    provost user list --directory corp --active no\n    provost user list --deleted\n    provost user list --json | jq -r '.[].user_name'"
 }
 
 // Run lists the users.
@@ -35,7 +37,7 @@ func (c *userList) Run(s *session) error {
 	if err != nil {
 		return err
 	}
-	params := openapi.ListUsersParams{Directory: none(c.Directory), UserName: none(c.UserName), Email: none(c.Email)}
+	params := openapi.ListUsersParams{Directory: none(c.Directory), UserName: none(c.UserName), Email: none(c.Email), Deleted: &c.Deleted}
 	if c.Active != "any" {
 		active := c.Active == "yes"
 		params.Active = &active
@@ -156,6 +158,29 @@ type userDisable struct{ userOne }
 
 // Run turns the switch off.
 func (c *userDisable) Run(s *session) error { return c.setEnabled(s, false) }
+
+type userRestore struct {
+	remote
+	ID string `arg:"" name:"id" help:"The deleted user's id, as user list --deleted shows it."`
+}
+
+// Help shows how it is used.
+func (*userRestore) Help() string {
+	return "The user is again what it was, in the groups that it was in.\n\nExample:\n\n    provost user restore $(provost user list --deleted --user-name ada@example.com --quiet)"
+}
+
+// Run restores the user.
+func (c *userRestore) Run(s *session) error {
+	api, err := c.api()
+	if err != nil {
+		return err
+	}
+	u, err := answer((*openapi.RestoreUserResponse).GetJSON200)(api.RestoreUserWithResponse(s.ctx, c.ID, nil))
+	if err != nil {
+		return err
+	}
+	return showUser(s, &c.remote, u)
+}
 
 func (c *userOne) setEnabled(s *session, enabled bool) error {
 	api, err := c.api()
