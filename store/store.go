@@ -151,9 +151,6 @@ type RunReader interface {
 	Due(ctx context.Context) ([]Due, error)
 	// StagedWindow returns the rows of one window in order.
 	StagedWindow(ctx context.Context, run Key, window int) ([]Staged, error)
-	// StagedPage returns rows of a stage after seq, for a plan's page; kind ""
-	// means both.
-	StagedPage(ctx context.Context, run Key, kind Kind, after int64, limit int) ([]Staged, error)
 }
 
 // RunWriter changes runs and their stage. Methods with a [Lease] fail with

@@ -29,20 +29,6 @@ func (r *reader) StagedWindow(ctx context.Context, run store.Key, window int) ([
 	return list, nil
 }
 
-// StagedPage returns rows of a stage as they were staged.
-func (r *reader) StagedPage(ctx context.Context, run store.Key, kind store.Kind, after int64, limit int) ([]store.Staged, error) {
-	where, args := "run_id = ? AND seq > ?", []any{run, after}
-	if kind != "" {
-		where, args = where+" AND kind = ?", append(args, string(kind))
-	}
-	list, err := collect(ctx, r.session, scanStaged,
-		"SELECT "+stageColumns+" FROM stage WHERE "+where+" ORDER BY seq LIMIT ?", append(args, bounded(limit))...)
-	if err != nil {
-		return nil, fmt.Errorf("read the stage of run %d: %w", run, err)
-	}
-	return list, nil
-}
-
 // ClearStage removes all rows of a run's stage.
 func (t *tx) ClearStage(ctx context.Context, run store.Key) error {
 	if _, err := t.exec(ctx, "DELETE FROM stage WHERE run_id = ?", run); err != nil {

@@ -132,11 +132,13 @@ func TestAnIncompleteReadChangesNothing(t *testing.T) {
 		if diff := cmp.Diff(before, w.state()); diff != "" {
 			t.Errorf("state changed (-before +after):\n%s", diff)
 		}
-		w.view(func(v store.Reader) error {
-			rows, err := v.StagedPage(t.Context(), r.Key, "", 0, 10)
-			if len(rows) > 0 {
-				t.Errorf("%d rows are still staged", len(rows))
+		w.update(func(tx store.Tx) error { // only what is sealed can be read
+			windows, _, err := tx.SealStage(t.Context(), r.Key, 5, 20)
+			if err != nil || windows == 0 {
+				return err
 			}
+			rows, err := tx.StagedWindow(t.Context(), r.Key, 0)
+			t.Errorf("rows are still staged: %d windows, of which the first has %d rows", windows, len(rows))
 			return err
 		})
 		w.fake.change(func() { w.fake.cut, w.fake.fault = 0, fmt.Errorf("no route to host") })
