@@ -64,6 +64,22 @@ func TestTokensAreShownOnceAndEndAtOnce(t *testing.T) {
 	w.refused(w.admin, "POST", "/directories/corp/tokens", map[string]string{}, 409, store.CodeConflict, "")
 }
 
+func TestTheTokenOfADirectoryIsRevokedByItsIDAlone(t *testing.T) {
+	w := newWorld(t)
+	made := ask[openapi.NewToken](w, w.admin, "POST", "/directories/entra/tokens", map[string]string{}, 201)
+	path := "/tokens/" + made.Token.ID
+	w.refused(w.stranger, "DELETE", path, nil, 404, store.CodeNotFound, "") // it owns another organization
+	if a := w.call(w.owner, "DELETE", path, nil); a.status != 204 {
+		t.Fatalf("revoking answers %d %s", a.status, a.body)
+	}
+	list := ask[openapi.TokenList](w, w.admin, "GET", "/directories/entra/tokens", nil, 200)
+	for _, token := range list.Items {
+		if (token.ID == made.Token.ID) != (token.RevokedAt != nil) {
+			t.Errorf("token %s is revoked at %v", token.ID, token.RevokedAt)
+		}
+	}
+}
+
 func TestADomainIsClaimedVouchedForAndGivenUp(t *testing.T) {
 	w := newWorld(t)
 	d := ask[openapi.Domain](w, w.admin, "POST", "/domains", map[string]string{"name": "Example.COM."}, 201)

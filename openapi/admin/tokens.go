@@ -83,13 +83,13 @@ func (s *Server) CreateToken(ctx context.Context, req openapi.CreateTokenRequest
 	return openapi.CreateToken201JSONResponse(out), err
 }
 
-// RevokeToken ends the token of an administrator.
+// RevokeToken ends a token, of an administrator or of any directory: ids are unique.
 func (s *Server) RevokeToken(ctx context.Context, req openapi.RevokeTokenRequestObject) (openapi.RevokeTokenResponseObject, error) {
 	org, err := tokenScope(ctx, deref(req.Params.Instance))
 	if err != nil {
 		return nil, err
 	}
-	err = s.revokeFrom(ctx, req.Token, func(tx store.Tx) ([]store.Token, error) { return adminTokens(ctx, tx, org) })
+	err = s.revokeFrom(ctx, req.Token, func(tx store.Tx) ([]store.Token, error) { return tx.Tokens(ctx, org, nil) })
 	return openapi.RevokeToken204Response{}, err
 }
 
