@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strconv"
@@ -164,7 +165,7 @@ func getRun(ctx context.Context, api *openapi.ClientWithResponses, id string) (*
 const (
 	firstLook = 50 * time.Millisecond
 	lastLook  = time.Second
-	patience  = 2 * time.Minute
+	patience  = time.Minute
 )
 
 // watch looks at a run until over says that it has come to rest, and shows its
@@ -186,6 +187,8 @@ func watch(s *session, r *remote, api *openapi.ClientWithResponses, id string, o
 		case errors.As(err, &gone), errors.As(err, &busy) && busy.kind == "busy":
 			if silentSince.IsZero() {
 				silentSince = time.Now()
+				bar.clear()
+				fmt.Fprintf(s.stderr, "provost: %v; waiting up to %g seconds for the server to come back\n", err, patience.Seconds())
 			}
 			if time.Since(silentSince) > patience {
 				return nil, err
@@ -254,13 +257,21 @@ func finish(s *session, r *remote, api *openapi.ClientWithResponses, run *openap
 const showFindings = 20
 
 func showRun(s *session, api *openapi.ClientWithResponses, run *openapi.Run) error {
+	unsure := ""
+	counts, err := countsOf(run)
+	if err != nil {
+		return err
+	}
+	if run.Phase == openapi.RunPhaseReady {
+		unsure = " (if it is applied)"
+	}
 	pairs := [][2]string{
 		{"run", run.ID},
 		{"directory", run.Directory},
 		{"state", string(run.State)},
 		{"phase", string(run.Phase)},
-		{"users", tally(run.Counts.Users)},
-		{"groups", tally(run.Counts.Groups)},
+		{"users", tally(counts.Users) + unsure},
+		{"groups", tally(counts.Groups) + unsure},
 		{"approved by", run.ApprovedBy},
 		{"started", when(run.StartedAt)},
 		{"finished", when(run.FinishedAt)},
@@ -272,7 +283,7 @@ func showRun(s *session, api *openapi.ClientWithResponses, run *openapi.Run) err
 		return err
 	}
 	n := 0
-	err := runFindings(s, api, run.ID, showFindings+1, func(f *openapi.Finding) error {
+	err = runFindings(s, api, run.ID, showFindings+1, func(f *openapi.Finding) error {
 		n++
 		if n > showFindings {
 			fmt.Fprintf(s.stdout, "  … and more: provost finding list --run %s\n", run.ID)
@@ -285,6 +296,22 @@ func showRun(s *session, api *openapi.ClientWithResponses, run *openapi.Run) err
 		return nil
 	})
 	return err
+}
+
+// countsOf is what a run has done with its records, or, while it waits for a person,
+// what it would do.
+func countsOf(run *openapi.Run) (openapi.RunCounts, error) {
+	if run.Phase != openapi.RunPhaseReady || len(run.Plan) == 0 {
+		return run.Counts, nil
+	}
+	var summary planSummary
+	if err := json.Unmarshal(run.Plan, &summary); err != nil {
+		return run.Counts, fmt.Errorf("read the plan of run %s: %w", run.ID, err)
+	}
+	if summary.Counts == nil {
+		return run.Counts, nil
+	}
+	return *summary.Counts, nil
 }
 
 // words are the ten counts in the order in which people read them.

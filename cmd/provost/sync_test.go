@@ -3,6 +3,7 @@ package main
 import (
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -143,7 +144,10 @@ func TestTheExitCodeSaysWhatBecameOfARun(t *testing.T) {
 	if code != exitHeld || held.State != "held" {
 		t.Fatalf("exit code %d, state %s: %s", code, held.State, stderr)
 	}
-	_, stderr, code = p.run(t, "sync", "status", "corp")
+	stdout, stderr, code = p.run(t, "sync", "status", "corp")
+	if !regexp.MustCompile(`users +.*30 deleted.*\(if it is applied\)`).MatchString(stdout) {
+		t.Errorf("the status of a held run does not say what it would do:\n%s", stdout)
+	}
 	if code != exitHeld || !strings.Contains(stderr, "hint: `provost sync approve "+held.ID) {
 		t.Errorf("the status of a held run: exit code %d, %s", code, stderr)
 	}
@@ -158,6 +162,11 @@ func TestTheExitCodeSaysWhatBecameOfARun(t *testing.T) {
 	approved := decode[finishedRun](t, p.must(t, "sync", "approve", "corp", "--wait", "--json"))
 	if approved.State != "succeeded" || approved.Counts["users"]["deleted"] != 30 {
 		t.Errorf("after approval: %s, %v", approved.State, approved.Counts)
+	}
+	for _, f := range approved.Findings {
+		if f.Rule == "guard" {
+			t.Errorf("after approval the run still asks for it: %s", f.Sentence)
+		}
 	}
 
 	// A directory that cannot be read is no smaller directory.
