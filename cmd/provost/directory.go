@@ -159,7 +159,7 @@ func (*directoryDelete) Help() string {
 
 // Run deletes the directory.
 func (c *directoryDelete) Run(s *session) error {
-	api, err := c.api()
+	api, err := c.apiWithin(deleteTimeout)
 	if err != nil {
 		return err
 	}

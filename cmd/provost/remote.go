@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -21,15 +23,20 @@ type remote struct {
 	Quiet        bool   `short:"q" group:"output" help:"Print only what is needed to go on: ids of what is listed or made, and errors."`
 }
 
-// callTimeout bounds one request. Verifying a domain and deleting a large
-// directory are the slowest.
-const callTimeout = 2 * time.Minute
+// How long one request may take: the time that the server gives itself.
+const (
+	callTimeout   = 2 * time.Minute
+	deleteTimeout = 15 * time.Minute // of a directory, with all its users and groups
+)
 
 // pageSize is the most items the server gives in one page.
 const pageSize = 1000
 
 // api returns a client of the server's REST interface.
-func (r *remote) api() (*openapi.ClientWithResponses, error) {
+func (r *remote) api() (*openapi.ClientWithResponses, error) { return r.apiWithin(callTimeout) }
+
+// apiWithin is api for calls that may take another time.
+func (r *remote) apiWithin(timeout time.Duration) (*openapi.ClientWithResponses, error) {
 	u, err := url.Parse(r.Server)
 	if err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") {
 		return nil, misused("set PROVOST_URL or --server, such as http://127.0.0.1:8080", "server %q is not an http or https URL", r.Server)
@@ -39,7 +46,7 @@ func (r *remote) api() (*openapi.ClientWithResponses, error) {
 			"no token to call %s with", u.Redacted())
 	}
 	client := &http.Client{
-		Timeout:   callTimeout,
+		Timeout:   timeout,
 		Transport: &http.Transport{Proxy: http.ProxyFromEnvironment, ForceAttemptHTTP2: true, MaxIdleConnsPerHost: 2, IdleConnTimeout: 30 * time.Second},
 	}
 	return openapi.NewClientWithResponses(strings.TrimSuffix(r.Server, "/")+"/api/v1",
@@ -86,6 +93,10 @@ func done[R response](r R, err error) error {
 	}
 	p := r.GetApplicationProblemJSONDefault()
 	if p == nil || p.Detail == "" {
+		switch r.StatusCode() {
+		case http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout: // a proxy whose server is away
+			return &noAnswer{failure{code: exitError, message: fmt.Sprintf("no answer from the server: %d %s", r.StatusCode(), http.StatusText(r.StatusCode()))}}
+		}
 		return failed("PROVOST_URL must be the address of a Provost server", "the server answered %d %s", r.StatusCode(), http.StatusText(r.StatusCode()))
 	}
 	f := &refusal{failure: failure{code: exitError, message: p.Detail, hint: p.Hint}, kind: strings.TrimPrefix(p.Type, "urn:provost:problem:")}
@@ -131,6 +142,10 @@ func unreachable(err error) error {
 		return err
 	}
 	var u *url.Error
+	var broken *net.OpError
+	if errors.Is(err, io.ErrUnexpectedEOF) || errors.As(err, &broken) && !errors.As(err, &u) {
+		return &noAnswer{failure{code: exitError, message: fmt.Sprintf("the server's answer broke off: %v", err)}}
+	}
 	if !errors.As(err, &u) {
 		return fmt.Errorf("call the server: %w", err)
 	}
