@@ -1,7 +1,9 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -133,7 +135,7 @@ func tokenState(t *openapi.Token) string {
 type tokenRevoke struct {
 	remote
 	ID        string `arg:"" name:"id" help:"The id of the token."`
-	Directory string `placeholder:"NAME" help:"The directory whose token it is; without it an administrator's."`
+	Directory string `placeholder:"NAME" help:"The directory whose token it is; looked for, if not given."`
 	Instance  bool   `help:"It is good for every organization."`
 }
 
@@ -147,10 +149,33 @@ func (c *tokenRevoke) Run(s *session) error {
 		err = done(api.RevokeDirectoryTokenWithResponse(s.ctx, c.Directory, c.ID, nil))
 	} else {
 		err = done(api.RevokeTokenWithResponse(s.ctx, c.ID, &openapi.RevokeTokenParams{Instance: &c.Instance}))
+		var r *refusal
+		if errors.As(err, &r) && r.kind == "forbidden" && !c.Instance {
+			err = c.ofDirectory(s, api, err)
+		}
 	}
 	if err != nil {
 		return err
 	}
 	said(s, &c.remote, "token %s is revoked", c.ID)
 	return nil
+}
+
+// ofDirectory revokes the token if it is that of a directory, for which one need not
+// be an owner; else it returns refused.
+func (c *tokenRevoke) ofDirectory(s *session, api *openapi.ClientWithResponses, refused error) error {
+	dirs, err := answer((*openapi.ListDirectoriesResponse).GetJSON200)(api.ListDirectoriesWithResponse(s.ctx, nil))
+	if err != nil {
+		return err
+	}
+	for _, d := range dirs.Items {
+		tokens, err := answer((*openapi.ListDirectoryTokensResponse).GetJSON200)(api.ListDirectoryTokensWithResponse(s.ctx, d.ID, nil))
+		if err != nil {
+			return err
+		}
+		if slices.ContainsFunc(tokens.Items, func(t openapi.Token) bool { return t.ID == c.ID }) {
+			return done(api.RevokeDirectoryTokenWithResponse(s.ctx, d.ID, c.ID, nil))
+		}
+	}
+	return refused
 }
