@@ -373,7 +373,7 @@ type ClientInterface interface {
 	// Corresponds with POST /runs/{run}/discard (the `DiscardRun` operationId).
 	DiscardRun(ctx context.Context, run RunRef, params *DiscardRunParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// ListRunFindings List the findings that the run saw
+	// ListRunFindings List the open findings that the run saw
 	//
 	// Corresponds with GET /runs/{run}/findings (the `ListRunFindings` operationId).
 	ListRunFindings(ctx context.Context, run RunRef, params *ListRunFindingsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -412,7 +412,7 @@ type ClientInterface interface {
 	// Corresponds with POST /tokens (the `CreateToken` operationId).
 	CreateToken(ctx context.Context, params *CreateTokenParams, body CreateTokenJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// RevokeToken Revoke a token of an administrator
+	// RevokeToken Revoke a token
 	//
 	// Needs an owner's token.
 	//
@@ -1182,7 +1182,7 @@ func (c *Client) DiscardRun(ctx context.Context, run RunRef, params *DiscardRunP
 	return c.Client.Do(req)
 }
 
-// ListRunFindings List the findings that the run saw
+// ListRunFindings List the open findings that the run saw
 //
 // Corresponds with GET /runs/{run}/findings (the `ListRunFindings` operationId).
 func (c *Client) ListRunFindings(ctx context.Context, run RunRef, params *ListRunFindingsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -1271,7 +1271,7 @@ func (c *Client) CreateToken(ctx context.Context, params *CreateTokenParams, bod
 	return c.Client.Do(req)
 }
 
-// RevokeToken Revoke a token of an administrator
+// RevokeToken Revoke a token
 //
 // Needs an owner's token.
 //
@@ -5519,7 +5519,7 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with POST /runs/{run}/discard (the `DiscardRun` operationId).
 	DiscardRunWithResponse(ctx context.Context, run RunRef, params *DiscardRunParams, reqEditors ...RequestEditorFn) (*DiscardRunResponse, error)
 
-	// ListRunFindingsWithResponse List the findings that the run saw
+	// ListRunFindingsWithResponse List the open findings that the run saw
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -5564,7 +5564,7 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with POST /tokens (the `CreateToken` operationId).
 	CreateTokenWithResponse(ctx context.Context, params *CreateTokenParams, body CreateTokenJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateTokenResponse, error)
 
-	// RevokeTokenWithResponse Revoke a token of an administrator
+	// RevokeTokenWithResponse Revoke a token
 	//
 	// Needs an owner's token.
 	//
@@ -8294,7 +8294,7 @@ func (c *ClientWithResponses) DiscardRunWithResponse(ctx context.Context, run Ru
 	return ParseDiscardRunResponse(rsp)
 }
 
-// ListRunFindingsWithResponse List the findings that the run saw
+// ListRunFindingsWithResponse List the open findings that the run saw
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -8369,7 +8369,7 @@ func (c *ClientWithResponses) CreateTokenWithResponse(ctx context.Context, param
 	return ParseCreateTokenResponse(rsp)
 }
 
-// RevokeTokenWithResponse Revoke a token of an administrator
+// RevokeTokenWithResponse Revoke a token
 //
 // Needs an owner's token.
 //

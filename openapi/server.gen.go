@@ -1729,7 +1729,7 @@ type ServerInterface interface {
 	// DiscardRun Discard a plan or a held run
 	// (POST /runs/{run}/discard)
 	DiscardRun(ctx echo.Context, run RunRef, params DiscardRunParams) error
-	// ListRunFindings List the findings that the run saw
+	// ListRunFindings List the open findings that the run saw
 	// (GET /runs/{run}/findings)
 	ListRunFindings(ctx echo.Context, run RunRef, params ListRunFindingsParams) error
 	// ListRunItems List what a plan or a held run would make of each record
@@ -1741,7 +1741,7 @@ type ServerInterface interface {
 	// CreateToken Create a token of an administrator
 	// (POST /tokens)
 	CreateToken(ctx echo.Context, params CreateTokenParams) error
-	// RevokeToken Revoke a token of an administrator
+	// RevokeToken Revoke a token
 	// (DELETE /tokens/{token})
 	RevokeToken(ctx echo.Context, token TokenRef, params RevokeTokenParams) error
 	// ListUsers List users
@@ -5677,7 +5677,7 @@ type StrictServerInterface interface {
 	// DiscardRun Discard a plan or a held run
 	// (POST /runs/{run}/discard)
 	DiscardRun(ctx context.Context, request DiscardRunRequestObject) (DiscardRunResponseObject, error)
-	// ListRunFindings List the findings that the run saw
+	// ListRunFindings List the open findings that the run saw
 	// (GET /runs/{run}/findings)
 	ListRunFindings(ctx context.Context, request ListRunFindingsRequestObject) (ListRunFindingsResponseObject, error)
 	// ListRunItems List what a plan or a held run would make of each record
@@ -5689,7 +5689,7 @@ type StrictServerInterface interface {
 	// CreateToken Create a token of an administrator
 	// (POST /tokens)
 	CreateToken(ctx context.Context, request CreateTokenRequestObject) (CreateTokenResponseObject, error)
-	// RevokeToken Revoke a token of an administrator
+	// RevokeToken Revoke a token
 	// (DELETE /tokens/{token})
 	RevokeToken(ctx context.Context, request RevokeTokenRequestObject) (RevokeTokenResponseObject, error)
 	// ListUsers List users
@@ -7275,22 +7275,22 @@ var swaggerSpec = []string{
 	"zUvueucVDDr8Gv5524lQb5hpveNaUfdtVZfAF2ACEbWgZlZLqHIVMOK5nv26DH6+J1TveueB3xjU4F4P",
 	"rEr7rqpc/5wY/b32Fc9yLYHJRRoYdakdkzqTrIfWccd5FWuCxAczVEB+i3dH+v41TqjTdvK9EynOy4cJ",
 	"bKnh6dA1G+svTj7E3jtDAPEQPv3hQXMTqv6X+6sQeCpCoUdXd4JC8Jqut8H3/Zqv8BDR17wvIuJkYiay",
-	"YazAeCSfZgT+y60fdavE3/NS/Dvld2+hu8r2reRtCwuaLv4laH1VVizqL35N05lreOdD21z6BK27LEGh",
-	"EWy8xCfVBWHHQ0xss0pk4uO+oN4Z9D31VZ2rdk1u+MEncQ6LBXdea97QTk6HlRQIdkGu6i3ghq2+DnBh",
-	"FSNQxidsATFNbA4TC3KZW9i9TMC7D23BEm8HaIZMQVyh3wsWHptLxQ4IBHSEiYIuzW/p2n17hMYNwNIn",
-	"WAIMtevnRz9WvVO7Yo9cg6aNlmfYC1o+ofh1vtxQf2UlnGW7tlZdcS3KvVlVsBuCWUIo6dqIrJqGbSmg",
-	"u/HfnSE7bNu1PgMY73IoOuays1cZjXueOb1mVVwgrv39UreVJMxtrB3xYJcqR7Pfyd/69ih3Ckzfenpn",
-	"WCoyDO1w7/MtVmaLw8Zp1U2go1zkfqazu0wJ/Xcm6JpM0EhJ0xiY1jQlns65G3nBbEv/9sPRl4dJFN3i",
-	"Gvse8uESP6tuhwPEUJILV7p0Q3nWhLAvKSsMCYIa4zzpVx2NQugqsDdE8GWLtYhlGL7wSBOogE+qevud",
-	"wQrQwedfKA60U/6uYAP7LCSVQG5mUrNGdbjOkP/VsI4dwji+71DUqvj6WlkZrnwoGcbXpPTkC//+dsNQ",
-	"nap2F7JD3c7jnkUHrJXf7V/Dnk53EYJa4m22H79iCodf7T9ryzkgxlXP8g3ElnYcqjuyNL75o3t534He",
-	"Fr010FamEjFXYsx3xW27/2+n5uhPUO+8d8VRQbDLwBZVR0+hh/68MEssxJ7mjCpNKJZaP/gk3vsW874A",
-	"dauTGbC+S9f35pKkVJAr5irEZVDK3y7hKvujdawVqWOF6eyHmIUMQ2y/HTJ4f2hyZ+VKt6SCu4edPRQC",
-	"bYw6KyEzcMugM2fPDgN3XVtQLjaFm2HjhU/Ch5vBe/poM/jDRzg7swOUpqsE7F1D0WDmHpFoD80J7j4M",
-	"rQvWgx4pANGuO8rvny0gYXYsgjo0Yhod0oIf3jwBMHNzrcAZE1QYfUDeC+ZhzJ3GKn/QmWOi5BxTkw1V",
-	"oBpEomh0RPdwZT8t4UYNBJwydroq3ZmruuowfASK+UGYrVfXdYqs0GHYCyZwqv7qb1+9++iamlT+nPBA",
-	"WGSosRWX7746FbSAweqKdKUHBPqGql7CgfwTTo5vvDo1ZjZWNXO48hG69QXW4fwu0jSY1okXq/N+yKlw",
-	"MSKuDme45YpvI/qGzxVG4fgE4LLz+XM5BRM+ZNMjbw3MaTTX0nJsxrJgOpe1evv59v8FAAD//w==",
+	"YazAeCSfZgT+y60fdavE3/NS/Dvld+CU30rotgCh6eJfguBXtcWiTuPXNJ25rnc+vs3lUNC61RJUG8Hu",
+	"S3xSXRC2PcTsNqtJJj74C4qeQfNTX9q56tnkhh98EuewWHDntfoNPeV0WE6BYCvkqugCbtgq7QAcVjsC",
+	"jXzCFhDYxOYwsSCXuQXgywRc/NAbLPHGgGbcFAQX+r1g9bG5VOyAQFRHmC3ocv2Wrue3x2rcACx9gnXA",
+	"UMV+fvRj1UC1KwDJdWnaaH6GvaD5Eypg58sNRVhWYlq2623VFdyi3JtVVbshoiWEkq6NyKpz2JZSuhv/",
+	"3Vmzw95d69OA8S6HImYuRXuV27jnmdNrVgUH4trfL3VbycTcxuQRj3ipEjX7nfyt75Fyp8D0red4hvUi",
+	"w/gO9z7fYnm2OGycVi0FOmpG7mc/u8u80H+ng65JB43UNY2BaU1T4jmdu5EXTLn0bz8cfbn3bNEhMPvh",
+	"Mj2r9oYDBE2SC1erdEM91oSwLykrDAmiGOP851cdDTvoqqg3RLRli42IZRiv8EgTKHlPqgL7ndEJ0LLn",
+	"Xyjws1PWrmADGysklfBtZlKzRjm4zhj/1TiOHeI2vu/Y06ra+lq5GK58KHnFF6H05Av//nbjTp1adhdy",
+	"Qt2/457FBCyO3+1QwyZOdxFzWuJtth+/YgqHX+0/a+s3IMZVz/INBJN2HKo7lDS++aN7ed+B3hbdM9BH",
+	"phInV4LKd8Vtu/9vp8joT1DgvHeJUUGwrcAWZUZPoWn+vDBLrLye5owqTSjWVj/4JN77nvK+4nSrdRmw",
+	"vkvX6OaSpFSQK+ZKwmVQu98u4Ur5oyWsFZpjBefsh5g1DGNqvx0yeH9ocmf1SbekgrvHmT0UAm0MMysh",
+	"FXDLKDNnuw4jdV0fUC42xZdhp4VPwseXwXv68DL4w4c0OxMD1KKrBOxdY89g5h6hZw/NCe4+7qwL1oOm",
+	"KADRrh3K758tIGE6LII6dF4aHdKCH948ATBzc63AGRNUGH1A3gvmYcydxip/0IpjouQcc5ENVaAaRMJm",
+	"dET3cHU+LeFGDQQcMHa6Kr+Zq7rMMHwEivlBmJ5XF3KKrNBhxAsmcKr+6m9fvfvouphUvpvwQFhVqLEV",
+	"l+C+OhX0fMFyinSl6QP6garmwYH8E06Ob7w6NaYyVkVyuPIhufUF1vH7LrQ0mNaJF6vzfsipcEEhrvBm",
+	"uOWKbyP6hs8Vht34jN+y8/lzOQVzPaTPI28NTGc019JybMayYDqXpnr7+fb/BQAA//8=",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,
