@@ -271,7 +271,7 @@ CREATE TABLE stage (
     external_id text COLLATE "C" NOT NULL,
     presence    text    NOT NULL DEFAULT '',
     name_key    text COLLATE "C" NOT NULL DEFAULT '', -- the folded userName or displayName claimed
-    weight      integer NOT NULL, -- member references, at least 1
+    weight      integer NOT NULL, -- member references, or KiB of body if those are more; at least 1
     known       boolean NOT NULL,
     body        text    NOT NULL DEFAULT '', -- JSON
     hash        bytea,

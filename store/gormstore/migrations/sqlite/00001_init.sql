@@ -269,7 +269,7 @@ CREATE TABLE stage (
     external_id TEXT NOT NULL,
     presence    TEXT NOT NULL DEFAULT '',
     name_key    TEXT NOT NULL DEFAULT '', -- the folded userName or displayName claimed
-    weight      INTEGER NOT NULL, -- member references, at least 1
+    weight      INTEGER NOT NULL, -- member references, or KiB of body if those are more; at least 1
     known       boolean NOT NULL,
     body        TEXT NOT NULL DEFAULT '', -- JSON
     hash        BLOB,
