@@ -44,6 +44,7 @@ type engine struct {
 	log      *slog.Logger
 	rebound  sync.Map // SQL with ? to SQL with $n
 	rebounds atomic.Int64
+	spare    spareKeys // of PostgreSQL
 
 	statistics *statistics // nil: the database keeps them by itself
 }

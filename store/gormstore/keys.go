@@ -5,9 +5,44 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"sync"
 
 	"github.com/provost-scim/provost/store"
 )
+
+// keysAtOnce is how many keys PostgreSQL hands out at least: a push that creates one
+// record then seldom has to ask.
+const keysAtOnce = 64
+
+// spareKeys are keys taken from a sequence and not handed out yet, by table. A
+// sequence is outside of transactions, so they belong to nobody else.
+type spareKeys struct {
+	mu   sync.Mutex
+	keys map[string][]store.Key
+}
+
+// take hands out n keys, or none if there are fewer.
+func (s *spareKeys) take(table string, n int) []store.Key {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	have := s.keys[table]
+	if len(have) < n {
+		return nil
+	}
+	s.keys[table] = have[n:]
+	return have[:n:n]
+}
+
+func (s *spareKeys) put(table string, keys []store.Key) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.keys == nil {
+		s.keys = map[string][]store.Key{}
+	}
+	if len(keys) > len(s.keys[table]) { // of two that asked at once, one is forgotten
+		s.keys[table] = keys
+	}
+}
 
 // Keys hands out internal keys; those of a transaction that fails are never used.
 func (t *tx) Keys(ctx context.Context, kind store.Kind, n int) ([]store.Key, error) {
@@ -16,11 +51,15 @@ func (t *tx) Keys(ctx context.Context, kind store.Kind, n int) ([]store.Key, err
 	}
 	table := tableOf(kind)
 	if t.e.postgres {
-		keys, err := collect(ctx, t.session, value[store.Key], "SELECT nextval('"+table+"_key') FROM generate_series(1, ?)", n)
+		if keys := t.e.spare.take(table, n); keys != nil {
+			return keys, nil
+		}
+		keys, err := collect(ctx, t.session, value[store.Key], "SELECT nextval('"+table+"_key') FROM generate_series(1, ?)", max(n, keysAtOnce))
 		if err != nil {
 			return nil, fmt.Errorf("take keys of %s: %w", table, err)
 		}
-		return keys, nil
+		t.e.spare.put(table, keys[n:])
+		return keys[:n:n], nil
 	}
 	last, err := find(ctx, t.session, value[store.Key], "UPDATE sqlite_sequence SET seq = seq + ? WHERE name = ? RETURNING seq", n, table)
 	if err != nil {

@@ -99,6 +99,10 @@ func (w *worker) update(ctx context.Context, fn func(tx store.Tx, run *store.Run
 		if err != nil {
 			return lost(err)
 		}
+		// The keeper may wait long for a row that one window after the other locks.
+		if err := tx.RenewLease(ctx, w.lease, w.e.opt.Lease); err != nil {
+			return lost(err)
+		}
 		return fn(tx, run)
 	})
 }
