@@ -17,30 +17,21 @@ const stampAtOnce = 5000
 // ids would miss some. Whoever reads stamps what has been committed, under a lock.
 func (r *reader) Events(ctx context.Context, q store.EventQuery) ([]store.Event, error) {
 	q.Limit = bounded(q.Limit)
-	list, err := r.stamped(ctx, q)
-	if err != nil || !r.e.postgres {
-		return list, err
+	if !r.e.postgres {
+		return r.stamped(ctx, q)
 	}
-	for len(list) < q.Limit {
-		stamped, err := r.stamp(ctx, q.Org)
+	for {
+		// First, not last: otherwise an event that another reader stamps between our
+		// look and our stamping would be missing from this answer.
+		n, err := r.stamp(ctx, q.Org)
 		if err != nil {
 			return nil, fmt.Errorf("order events: %w", err)
 		}
-		if stamped == 0 {
-			break
+		list, err := r.stamped(ctx, q)
+		if err != nil || len(list) == q.Limit || n < stampAtOnce {
+			return list, err
 		}
-		rest := q
-		rest.Limit -= len(list)
-		if len(list) > 0 {
-			rest.After = list[len(list)-1].Cursor
-		}
-		more, err := r.stamped(ctx, rest)
-		if err != nil {
-			return nil, err
-		}
-		list = append(list, more...)
 	}
-	return list, nil
 }
 
 func (r *reader) stamped(ctx context.Context, q store.EventQuery) ([]store.Event, error) {
