@@ -162,7 +162,6 @@ func TestAWorkerThatLostItsLeaseWritesNothingMore(t *testing.T) {
 		w.fake.users = people(40)
 		reached, release := make(chan struct{}), make(chan struct{})
 		letGo := sync.OnceFunc(func() { close(release) })
-		t.Cleanup(letGo)
 		var met atomic.Bool
 		w.fake.reading = func(_ context.Context, n int) {
 			if n == 20 && met.CompareAndSwap(false, true) {
@@ -171,13 +170,27 @@ func TestAWorkerThatLostItsLeaseWritesNothingMore(t *testing.T) {
 			}
 		}
 		first, _ := w.engine(w.store, func(o *run.Options) { o.Owner, o.Lease, o.Poll, o.BatchRows = "first", time.Hour, time.Hour, 3 })
+		t.Cleanup(letGo) // before the engine is stopped, which waits for its worker
 		r, err := first.Start(t.Context(), w.org, "corp", "", person)
 		if err != nil {
 			t.Fatal(err)
 		}
 		<-reached
-		w.expire(r.ID)
 		_, _ = w.engine(w.store, func(o *run.Options) { o.Owner = "second" })
+		w.await("the second worker takes the run", func() bool {
+			held := w.run(r.ID)
+			if held.Owner != "first" {
+				return true
+			}
+			// Again and again: a batch that is being written renews the lease.
+			err := w.store.Update(t.Context(), func(tx store.Tx) error {
+				return tx.RenewLease(t.Context(), store.Lease{Run: held.Key, Fence: held.Fence}, 0)
+			})
+			if err != nil && store.CodeOf(err) != store.CodeStale { // stale: it has just been taken
+				t.Fatal(err)
+			}
+			return false
+		})
 		done := w.rest(r, nil)
 		if done.State != store.RunSucceeded || done.Counts.Users.Created != 40 {
 			t.Fatalf("the run is %s with counts %+v: %s", done.State, done.Counts, done.Error)
