@@ -1,7 +1,6 @@
 package gormstore
 
 import (
-	"context"
 	"errors"
 	"path/filepath"
 	"testing"
@@ -15,30 +14,33 @@ import (
 
 // eachEngine runs a test of the package's inside on a fresh database of each engine.
 func eachEngine(t *testing.T, test func(t *testing.T, s *Store)) {
-	migrate := func(dsn string) error { return Migrate(context.Background(), dsn) }
-	for name, dsn := range map[string]func(t *testing.T) string{
-		"postgres": func(t *testing.T) string { return testenv.Postgres(t).Database(t, migrate) },
-		"sqlite": func(t *testing.T) string {
-			dsn := "sqlite:" + filepath.Join(t.TempDir(), "provost.db")
-			if err := migrate(dsn); err != nil {
-				t.Fatal(err)
-			}
-			return dsn
-		},
-	} {
-		t.Run(name, func(t *testing.T) {
-			s, err := Open(t.Context(), dsn(t), Options{})
-			if err != nil {
-				t.Fatal(err)
-			}
-			t.Cleanup(func() {
-				if err := s.Close(); err != nil {
-					t.Error(err)
-				}
-			})
-			test(t, s)
-		})
+	t.Run("postgres", func(t *testing.T) { onPostgres(t, test) })
+	t.Run("sqlite", func(t *testing.T) {
+		on(t, "sqlite:"+filepath.Join(t.TempDir(), "provost.db"), test)
+	})
+}
+
+// onPostgres is for what only several writers can do.
+func onPostgres(t *testing.T, test func(t *testing.T, s *Store)) {
+	t.Helper()
+	on(t, testenv.Postgres(t).Database(t, nil), test)
+}
+
+func on(t *testing.T, dsn string, test func(t *testing.T, s *Store)) {
+	t.Helper()
+	if err := Migrate(t.Context(), dsn); err != nil {
+		t.Fatal(err)
 	}
+	s, err := Open(t.Context(), dsn, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	test(t, s)
 }
 
 // inTx runs fn in one Update with the inside of the transaction.

@@ -73,10 +73,8 @@ func TestAKeyThatSomebodyElseTookIsARaceUnlessTheCallerExpectedIt(t *testing.T) 
 }
 
 func TestDeadlockedTransactionsBothSucceedInTheEnd(t *testing.T) {
-	eachEngine(t, func(t *testing.T, s *Store) {
-		if !s.e.postgres {
-			t.Skip("SQLite has one writer, so nothing can deadlock")
-		}
+	// SQLite has one writer, so nothing can deadlock.
+	onPostgres(t, func(t *testing.T, s *Store) {
 		inTx(t, s, func(x *tx) error {
 			_, err := x.exec(t.Context(), "CREATE TABLE probe (id bigint PRIMARY KEY, n bigint NOT NULL); INSERT INTO probe VALUES (1, 0), (2, 0)")
 			return err
