@@ -10,6 +10,7 @@ type Scope struct {
 	UserNames []string // folded userNames among them
 	Groups    []GroupScope
 	GroupKeys []string // folded displayNames that statements would claim
+	Nests     bool     // a group will hold one that is not stored yet: takes the graph for itself
 	Unlocked  bool     // take no locks: the plan will not be applied
 	Departed  bool     // also soft-deleted records that may return: by Users[] and Groups[].Record, by External, and by name
 	External  []string // further stable ids to look for among the soft-deleted users and groups (a push's externalId)

@@ -10,8 +10,12 @@ type Statement struct {
 	Origin    Origin
 	Cause     Cause
 	Run       Key // the sync run that states it, for findings; 0 for others
-	Users     []UserStatement
-	Groups    []GroupStatement
+	// Apart lets each record stand for itself: one that is refused is a result with
+	// its error, and the others are made true. A member or a manager may then be a
+	// record that the statement creates, named by its NewID.
+	Apart  bool
+	Users  []UserStatement
+	Groups []GroupStatement
 }
 
 // Origin is the way in by which a statement came. The rules are the same for

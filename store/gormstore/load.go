@@ -111,6 +111,7 @@ func (l *loader) probe(ctx context.Context) error {
 	if !l.concernsGroups() {
 		return nil
 	}
+	l.exclusive = l.s.Nests
 	var refs []store.MemberRef
 	byRecord := map[store.RecordKey][]int{}
 	for i, g := range l.s.Groups {

@@ -13,11 +13,13 @@ type groupDraft struct {
 	cur      *store.Group
 	back     *store.Group // the soft-deleted record that returns
 	claimant *claimant
+	orphaned bool // a member that the statement was to create is refused
 }
 
 // groups plans every stated group: rules 1, 2, 4 and 7. Rule 5 is judged on the
 // effects of applying.
 func (p *planner) groups() {
+	p.expectGroups()
 	drafts := make([]*groupDraft, 0, len(p.want.Groups))
 	claimants := make([]*claimant, 0, len(p.want.Groups))
 	base := len(p.cs.Results)
@@ -53,7 +55,12 @@ func (p *planner) groups() {
 		holders[name] = g.Key
 	}
 	contend(claimants, holders)
+	p.freshGroups(drafts)
 	for _, d := range drafts {
+		if d.orphaned {
+			p.refuseGroup(d, store.RuleUnknownMember, store.Refused, refusedMember())
+			continue
+		}
 		if d.claimant.rejected {
 			e := store.Errorf(store.CodeUniqueness, "the displayName %s belongs to another group of this directory", deref(d.s.DisplayName))
 			e.Field = "displayName"
@@ -122,18 +129,42 @@ func (p *planner) membersKnown(d *groupDraft) *store.Error {
 		return nil
 	}
 	for _, ref := range d.s.Members.Add {
-		edge, ok := p.have.Members[ref]
-		if !ok {
-			e := invalid("members", "the member %s is neither a user nor a group of this directory; create it first", ref.ID)
-			e.Rule = store.RuleUnknownMember
-			return e
+		if f := p.fresh[ref.ID]; f != nil {
+			switch {
+			case f.edge.Kind == store.KindUser && f.refused:
+				return refusedMember()
+			case ref.ID == d.s.NewID:
+				return itself()
+			}
+			continue
 		}
-		if d.cur != nil && edge.Kind == store.KindGroup && edge.Key == d.cur.Key {
-			return invalid("members", "a group cannot be a member of itself")
+		var group store.Key
+		if d.cur != nil {
+			group = d.cur.Key
+		}
+		if err := CheckMember(p.have, group, ref); err != nil {
+			return err
 		}
 	}
 	return nil
 }
+
+// CheckMember is rule 4 for a push: whether a record may become a member of a group
+// (0: a new one).
+func CheckMember(have *store.Snapshot, group store.Key, ref store.MemberRef) *store.Error {
+	edge, ok := have.Members[ref]
+	if !ok {
+		e := invalid("members", "the member %s is neither a user nor a group of this directory; create it first", ref.ID)
+		e.Rule = store.RuleUnknownMember
+		return e
+	}
+	if edge == (store.Edge{Kind: store.KindGroup, Key: group}) {
+		return itself()
+	}
+	return nil
+}
+
+func itself() *store.Error { return invalid("members", "a group cannot be a member of itself") }
 
 // returningGroup finds the soft-deleted group that a stated new group is (rule 7).
 func (p *planner) returningGroup(s *store.GroupStatement) *store.Group {
@@ -282,7 +313,7 @@ func (p *planner) members(c *store.GroupChange, d *groupDraft) {
 	wanted := make(map[store.Edge]bool, len(m.Add))
 	waiting := make(map[string]bool)
 	for _, ref := range m.Add {
-		edge, ok := p.have.Members[ref]
+		edge, ok := p.member(ref)
 		if ok && edge.Kind == store.KindGroup && p.deleting[edge.Key] {
 			ok = false // gone in this very statement, and its edges with it
 		}

@@ -47,8 +47,9 @@ type planner struct {
 	want     *store.Statement
 	policy   Policy
 	cs       store.ChangeSet
-	returned map[store.Key]bool // soft-deleted records that a statement has brought back
-	deleting map[store.Key]bool // groups that the statement deletes
+	returned map[store.Key]bool  // soft-deleted records that a statement has brought back
+	deleting map[store.Key]bool  // groups that the statement deletes
+	fresh    map[store.ID]*fresh // records that a statement of Apart records creates, by NewID
 }
 
 func (p *planner) pull() bool { return p.want.Origin == store.OriginPull }

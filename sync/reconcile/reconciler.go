@@ -69,10 +69,14 @@ type Revision struct {
 	Directory store.Key
 	Users     []store.RecordKey
 	Groups    []store.RecordKey
+	Members   map[store.RecordKey][]store.MemberRef // of a group: references to resolve
 	// State makes the statement from the named records, which stay locked until it
 	// has been applied. It may be called more than once. A statement without users
 	// and groups changes nothing.
 	State func(have *store.Snapshot) (store.Statement, error)
+	// Accept, if it is set, sees the results of the plan before anything is written.
+	// Its error ends the revision, and nothing is kept.
+	Accept func(results []store.Result) error
 }
 
 // Revise loads and locks the records, lets State make a statement of them, and
@@ -82,7 +86,7 @@ func (r *Reconciler) Revise(ctx context.Context, v Revision) (*Outcome, error) {
 	err := r.store.Update(ctx, func(tx store.Tx) error {
 		scope := store.Scope{Org: v.Org, Directory: v.Directory, Users: v.Users}
 		for _, g := range v.Groups {
-			scope.Groups = append(scope.Groups, store.GroupScope{Record: g})
+			scope.Groups = append(scope.Groups, store.GroupScope{Record: g, Refs: v.Members[g]})
 		}
 		have, err := tx.Load(ctx, scope)
 		if err != nil {
@@ -93,10 +97,10 @@ func (r *Reconciler) Revise(ctx context.Context, v Revision) (*Outcome, error) {
 			return err
 		}
 		if !needsMore(have, &want) {
-			out, err = r.finish(ctx, tx, have, want)
+			out, err = r.finish(ctx, tx, have, want, v.Accept)
 			return err
 		}
-		out, err = r.ReconcileTx(ctx, tx, want)
+		out, err = r.reconcileTx(ctx, tx, want, v.Accept)
 		return err
 	})
 	if err != nil {
@@ -109,6 +113,10 @@ func (r *Reconciler) Revise(ctx context.Context, v Revision) (*Outcome, error) {
 // pull a refusal is a result and a finding; otherwise it is the error, and the
 // caller must roll back.
 func (r *Reconciler) ReconcileTx(ctx context.Context, tx store.Tx, want store.Statement) (*Outcome, error) {
+	return r.reconcileTx(ctx, tx, want, nil)
+}
+
+func (r *Reconciler) reconcileTx(ctx context.Context, tx store.Tx, want store.Statement, accept func([]store.Result) error) (*Outcome, error) {
 	if err := r.nameNew(ctx, tx, &want); err != nil {
 		return nil, err
 	}
@@ -119,7 +127,7 @@ func (r *Reconciler) ReconcileTx(ctx context.Context, tx store.Tx, want store.St
 	if err := loadClaimable(ctx, tx, &want, have); err != nil {
 		return nil, err
 	}
-	return r.finish(ctx, tx, have, want)
+	return r.finish(ctx, tx, have, want, accept)
 }
 
 // Preview plans a statement without locking or writing anything, for the page
@@ -163,16 +171,19 @@ func (r *Reconciler) PublishTx(ctx context.Context, tx store.Tx, p store.Publica
 func (r *Reconciler) policy() Policy { return Policy{Now: r.clock(), Cap: r.cap} }
 
 // finish plans, applies and judges.
-func (r *Reconciler) finish(ctx context.Context, tx store.Tx, have *store.Snapshot, want store.Statement) (*Outcome, error) {
+func (r *Reconciler) finish(ctx context.Context, tx store.Tx, have *store.Snapshot, want store.Statement, accept func([]store.Result) error) (*Outcome, error) {
 	if want.Directory != 0 && have.Directory == nil {
 		return nil, store.Errorf(store.CodeNotFound, "the directory no longer exists")
 	}
 	cs := Plan(have, want, r.policy())
 	if want.Origin != store.OriginPull {
-		for i := range cs.Results {
-			if err := cs.Results[i].Err; err != nil {
-				return nil, err
-			}
+		if err := refusal(&cs, want.Apart); err != nil {
+			return nil, err
+		}
+	}
+	if accept != nil {
+		if err := accept(cs.Results); err != nil {
+			return nil, err
 		}
 	}
 	out := outcomeOf(have, &want, &cs)
@@ -187,6 +198,9 @@ func (r *Reconciler) finish(ctx context.Context, tx store.Tx, have *store.Snapsh
 	if want.Origin != store.OriginPull {
 		if err := judge(&cs, effects); err != nil {
 			return nil, err
+		}
+		if want.Apart && tight(&cs, effects) {
+			return nil, ErrTight
 		}
 	}
 	if err := r.markOverCap(ctx, tx, want.Org, want.Cause, want.Run, effects); err != nil {

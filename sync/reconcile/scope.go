@@ -26,6 +26,7 @@ func scopeOf(want *store.Statement) store.Scope {
 		}
 	}
 	groupKeys := newSet(len(want.Groups))
+	s.Nests = nestsNew(want)
 	for i := range want.Groups {
 		g := &want.Groups[i]
 		if g.DisplayName != nil && g.Presence == store.Present {

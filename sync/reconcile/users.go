@@ -50,9 +50,13 @@ func (p *planner) users() {
 	for _, d := range drafts {
 		if d.claimant.rejected {
 			p.refuseName(d)
-			continue
 		}
-		p.writeUser(d)
+	}
+	p.freshUsers(drafts)
+	for _, d := range drafts {
+		if p.cs.Results[d.index].Err == nil {
+			p.writeUser(d)
+		}
 	}
 }
 
