@@ -19,7 +19,7 @@ func (s *Server) serviceProviderConfig(c *call) error {
 	return respond(c, http.StatusOK, map[string]any{
 		"schemas": []string{"urn:ietf:params:scim:schemas:core:2.0:ServiceProviderConfig"},
 		"patch":   map[string]any{"supported": true},
-		"bulk":    map[string]any{"supported": false, "maxOperations": 0, "maxPayloadSize": 0},
+		"bulk":    map[string]any{"supported": true, "maxOperations": MaxOperations, "maxPayloadSize": MaxBody},
 		"filter":  map[string]any{"supported": true, "maxResults": MaxResults},
 		"sort":    off, "changePassword": off,
 		"etag": map[string]any{"supported": true},

@@ -42,12 +42,16 @@ func (c *call) groupBody() (store.GroupStatement, error) {
 	if err != nil {
 		return store.GroupStatement{}, err
 	}
+	return groupStatement(&g), nil
+}
+
+func groupStatement(g *dialect.GroupBody) store.GroupStatement {
 	statement := store.GroupStatement{ExternalID: &g.ExternalID, DisplayName: &g.DisplayName, Description: &g.Description}
 	if g.Members != nil {
 		statement.Members.Mode = store.MembersReplace
 		statement.Members.Add = references(g.Members)
 	}
-	return statement, nil
+	return statement
 }
 
 func references(members []patch.Member) []store.MemberRef {
@@ -117,19 +121,9 @@ func (s *Server) patchGroup(c *call) error {
 	if err != nil {
 		return err
 	}
-	change, err := patch.Group(string(id), ops)
+	statement, err := patchedGroup(string(id), ops)
 	if err != nil {
 		return err
-	}
-	statement := store.GroupStatement{
-		ExternalID: change.ExternalID, DisplayName: change.DisplayName, Description: change.Description,
-		Members: store.MemberStatement{Add: references(change.Members.Add)},
-	}
-	if change.Members.Replace {
-		statement.Members.Mode = store.MembersReplace
-	}
-	for _, id := range change.Members.Remove {
-		statement.Members.Remove = append(statement.Members.Remove, store.MemberRef{ID: store.ID(id)})
 	}
 	return s.changeGroup(c, statement, func(p *projection, g *store.Group) error {
 		if p.wants("members") && g.EffectiveCount > patchMembers {
@@ -151,6 +145,25 @@ func (s *Server) patchGroup(c *call) error {
 	})
 }
 
+// patchedGroup states what operations change of the group with the given id.
+func patchedGroup(id string, ops []patch.Operation) (store.GroupStatement, error) {
+	change, err := patch.Group(id, ops)
+	if err != nil {
+		return store.GroupStatement{}, err
+	}
+	statement := store.GroupStatement{
+		ExternalID: change.ExternalID, DisplayName: change.DisplayName, Description: change.Description,
+		Members: store.MemberStatement{Add: references(change.Members.Add)},
+	}
+	if change.Members.Replace {
+		statement.Members.Mode = store.MembersReplace
+	}
+	for _, id := range change.Members.Remove {
+		statement.Members.Remove = append(statement.Members.Remove, store.MemberRef{ID: store.ID(id)})
+	}
+	return statement, nil
+}
+
 // changeGroup states a group that exists and answers with it.
 func (s *Server) changeGroup(c *call, statement store.GroupStatement, answer func(*projection, *store.Group) error) error {
 	p, err := c.project(schema.Groups)
@@ -169,11 +182,11 @@ func (s *Server) changeGroup(c *call, statement store.GroupStatement, answer fun
 	return answer(p, &out.Groups[0])
 }
 
-// stateExisting makes a statement about a group, on condition of If-Match if the
-// client sent it.
+// stateExisting makes a statement about a group, on the conditions that the client
+// sent.
 func (s *Server) stateExisting(c *call, statement store.GroupStatement) (*reconcile.Outcome, error) {
 	want := c.stateGroup(statement)
-	if c.Request().Header.Get("If-Match") == "" {
+	if !c.conditional() {
 		return s.Reconciler.Reconcile(c.ctx(), want)
 	}
 	return s.Reconciler.Revise(c.ctx(), reconcile.Revision{

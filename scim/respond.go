@@ -3,7 +3,7 @@ package scim
 import (
 	"encoding/json"
 	"net/http"
-	"strconv"
+	"strings"
 
 	"github.com/labstack/echo/v4"
 )
@@ -25,14 +25,16 @@ func (c *call) resource(status int, location string, version int64, body any) er
 	h := c.Response().Header()
 	h.Set(echo.HeaderLocation, location)
 	h.Set("ETag", etag(version))
-	if m := c.Request().Header.Get("If-None-Match"); m != "" && c.reads() && matches(m, version) {
+	if c.reads() {
+		if err := precondition(strings.Join(c.Request().Header.Values("If-Match"), ","), version); err != nil {
+			return err
+		}
+	}
+	if m := strings.Join(c.Request().Header.Values("If-None-Match"), ","); m != "" && c.reads() && matches(m, version) {
 		return c.NoContent(http.StatusNotModified)
 	}
 	return respond(c, status, body)
 }
-
-// etag is the weak validator of a version.
-func etag(version int64) string { return `W/"` + strconv.FormatInt(version, 10) + `"` }
 
 // reads reports whether the request is a GET or a HEAD.
 func (c *call) reads() bool {

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	scimerrors "github.com/elimity-com/scim/errors"
 	"github.com/labstack/echo/v4"
 
 	"github.com/provost-scim/provost/store"
@@ -70,6 +71,7 @@ func (s *Server) Register(e *echo.Echo) {
 		{"/Users/:id", map[string]handler{http.MethodGet: s.getUser, http.MethodPut: s.replaceUser, http.MethodPatch: s.patchUser, http.MethodDelete: s.deleteUser}},
 		{"/Groups", map[string]handler{http.MethodGet: s.listGroups, http.MethodPost: s.createGroup}},
 		{"/Groups/:id", map[string]handler{http.MethodGet: s.getGroup, http.MethodPut: s.replaceGroup, http.MethodPatch: s.patchGroup, http.MethodDelete: s.deleteGroup}},
+		{"/Bulk", map[string]handler{http.MethodPost: s.bulk}},
 		{"/ServiceProviderConfig", map[string]handler{http.MethodGet: s.serviceProviderConfig}},
 		{"/ResourceTypes", map[string]handler{http.MethodGet: s.resourceTypes}},
 		{"/ResourceTypes/:id", map[string]handler{http.MethodGet: s.resourceType}},
@@ -175,6 +177,20 @@ func (s *Server) base(c echo.Context) string {
 
 // body reads the request's body, which must be JSON of at most [MaxBody] bytes.
 func (c *call) body() ([]byte, error) {
+	r, err := c.open()
+	if err != nil {
+		return nil, err
+	}
+	b, err := io.ReadAll(r)
+	if err != nil {
+		return nil, bodyError(err)
+	}
+	return b, nil
+}
+
+// open checks what is known of the body before it is read. Errors of reading it are
+// for [bodyError].
+func (c *call) open() (io.Reader, error) {
 	if ct := c.Request().Header.Get(echo.HeaderContentType); ct != "" {
 		media, _, err := mime.ParseMediaType(ct)
 		if err != nil || media != "application/scim+json" && media != "application/json" {
@@ -184,17 +200,22 @@ func (c *call) body() ([]byte, error) {
 	if c.Request().ContentLength > MaxBody {
 		return nil, tooLarge()
 	}
-	b, err := io.ReadAll(http.MaxBytesReader(c.Response(), c.Request().Body, MaxBody))
+	return http.MaxBytesReader(c.Response(), c.Request().Body, MaxBody), nil
+}
+
+// bodyError is the error of a body that could not be read.
+func bodyError(err error) error {
 	var large *http.MaxBytesError
+	var scim scimerrors.ScimError
 	switch {
+	case errors.As(err, &scim):
+		return err
 	case errors.As(err, &large):
-		return nil, tooLarge()
+		return tooLarge()
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		return nil, &statusError{http.StatusRequestTimeout, "", "the body did not arrive in time"}
-	case err != nil:
-		return nil, &statusError{http.StatusBadRequest, "", "the body ended before it was complete"}
+		return &statusError{http.StatusRequestTimeout, "", "the body did not arrive in time"}
 	}
-	return b, nil
+	return &statusError{http.StatusBadRequest, "", "the body ended before it was complete"}
 }
 
 func tooLarge() error {
@@ -225,26 +246,6 @@ func notFound(kind store.Kind, id string) error {
 		id = id[:100] + "…"
 	}
 	return store.Errorf(store.CodeNotFound, "%s %s does not exist", kind, id)
-}
-
-// precondition checks If-Match against a record's version (RFC 7644 section 3.14).
-func (c *call) precondition(version int64) error {
-	want := c.Request().Header.Get("If-Match")
-	if want == "" || matches(want, version) {
-		return nil
-	}
-	return store.Errorf(store.CodePrecondition, "the resource has version %s, which If-Match does not name; read it again", etag(version))
-}
-
-func matches(header string, version int64) bool {
-	is := etag(version)
-	for _, tag := range strings.Split(header, ",") {
-		tag = strings.TrimSpace(tag)
-		if tag == "*" || tag == is || "W/"+tag == is {
-			return true
-		}
-	}
-	return false
 }
 
 func timestamp(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000000Z") }

@@ -124,21 +124,24 @@ func (s *Server) patchUser(c *call) error {
 	if err != nil {
 		return err
 	}
-	return s.reviseUser(c, func(u *store.User) (store.UserStatement, error) {
-		b, err := json.Marshal(userBody{ID: u.ID, ExternalID: u.ExternalID, Active: &u.Stated, Attributes: u.Attributes})
-		if err != nil {
-			return store.UserStatement{}, err
-		}
-		var resource map[string]any
-		if err := json.Unmarshal(b, &resource); err != nil {
-			return store.UserStatement{}, err
-		}
-		after, _, err := patch.User(resource, ops)
-		if err != nil {
-			return store.UserStatement{}, err
-		}
-		return decodeUser(after)
-	})
+	return s.reviseUser(c, func(u *store.User) (store.UserStatement, error) { return patchedUser(u, ops) })
+}
+
+// patchedUser states what operations make of a user.
+func patchedUser(u *store.User, ops []patch.Operation) (store.UserStatement, error) {
+	b, err := json.Marshal(userBody{ID: u.ID, ExternalID: u.ExternalID, Active: &u.Stated, Attributes: u.Attributes})
+	if err != nil {
+		return store.UserStatement{}, err
+	}
+	var resource map[string]any
+	if err := json.Unmarshal(b, &resource); err != nil {
+		return store.UserStatement{}, err
+	}
+	after, _, err := patch.User(resource, ops)
+	if err != nil {
+		return store.UserStatement{}, err
+	}
+	return decodeUser(after)
 }
 
 // reviseUser changes a user to what next makes of it, and answers with it.

@@ -1,6 +1,7 @@
 // Package dialect turns what SCIM clients really send into canonical SCIM.
 //
-// The usual path: hand the body of a POST or PUT to [User] or [Group], that of a PATCH to [Patch]. What comes out
+// The usual path: hand the body of a POST or PUT to [User] or [Group], that of a PATCH to [Patch], that of a Bulk to
+// [Bulk], and the data of its operations to [UserData], [GroupData] and [PatchData]. What comes out
 // has canonical names, typed values, no nulls and nothing empty, only attributes that a client may write. What the clients do
 // differently from the RFCs is written down here and in schema.Attribute.Normalize, and nowhere else:
 //
@@ -31,7 +32,16 @@ const PatchOpURN = "urn:ietf:params:scim:api:messages:2.0:PatchOp"
 // User reads the body of POST /Users or PUT /Users/{id}. The result has no "schemas", "id" or "meta";
 // the attributes of the enterprise extension stand under its URN. "userName" is there and is not blank.
 func User(body []byte) (map[string]any, error) {
-	object, err := decodeObject(body)
+	value, err := decode(body)
+	if err != nil {
+		return nil, err
+	}
+	return UserData(value)
+}
+
+// UserData is [User] for a body that is decoded already, as Bulk has it. The body is taken apart.
+func UserData(body any) (map[string]any, error) {
+	object, err := asObject(body)
 	if err != nil {
 		return nil, err
 	}
@@ -57,7 +67,16 @@ type GroupBody struct {
 
 // Group reads the body of POST /Groups or PUT /Groups/{id}.
 func Group(body []byte) (GroupBody, error) {
-	object, err := decodeObject(body)
+	value, err := decode(body)
+	if err != nil {
+		return GroupBody{}, err
+	}
+	return GroupData(value)
+}
+
+// GroupData is [Group] for a body that is decoded already, as Bulk has it. The body is taken apart.
+func GroupData(body any) (GroupBody, error) {
+	object, err := asObject(body)
 	if err != nil {
 		return GroupBody{}, err
 	}
@@ -100,21 +119,45 @@ func distinct(members []patch.Member) []patch.Member {
 // Patch reads the body of a PATCH request. Paths and values stay as they are: patch.User and patch.Group judge them by
 // the schema.
 func Patch(body []byte) ([]patch.Operation, error) {
-	object, err := decodeObject(body)
+	value, err := decode(body)
+	if err != nil {
+		return nil, err
+	}
+	object, err := asObject(value)
 	if err != nil {
 		return nil, err
 	}
 	if !hasSchema(lookup(object, "schemas"), PatchOpURN) {
 		return nil, fail(errors.ScimTypeInvalidSyntax, "schemas must be a list with %s", PatchOpURN)
 	}
-	list, ok := lookup(object, "Operations").([]any)
+	return operations(lookup(object, "Operations"))
+}
+
+// PatchData reads the data of a PATCH within a Bulk: a PATCH request, whose schemas may be left out, or the bare list of
+// its operations, as the example of RFC 7644 §3.7 has it.
+func PatchData(data any) ([]patch.Operation, error) {
+	if list, ok := data.([]any); ok {
+		return operations(list)
+	}
+	object, err := asObject(data)
+	if err != nil {
+		return nil, err
+	}
+	if schemas := lookup(object, "schemas"); schemas != nil && !hasSchema(schemas, PatchOpURN) {
+		return nil, fail(errors.ScimTypeInvalidSyntax, "schemas must be a list with %s", PatchOpURN)
+	}
+	return operations(lookup(object, "Operations"))
+}
+
+func operations(value any) (ops []patch.Operation, err error) {
+	list, ok := value.([]any)
 	if !ok || len(list) == 0 {
 		return nil, fail(errors.ScimTypeInvalidSyntax, "Operations must be a list of one operation or more")
 	}
 	if len(list) > patch.MaxOperations {
 		return nil, fail(errors.ScimTypeInvalidSyntax, "%d operations; at most %d are allowed in one request", len(list), patch.MaxOperations)
 	}
-	ops := make([]patch.Operation, len(list))
+	ops = make([]patch.Operation, len(list))
 	for i, item := range list {
 		if ops[i], err = operation(item); err != nil {
 			return nil, err

@@ -33,11 +33,7 @@ func decode(body []byte) (any, error) {
 	return value, nil
 }
 
-func decodeObject(body []byte) (map[string]any, error) {
-	value, err := decode(body)
-	if err != nil {
-		return nil, err
-	}
+func asObject(value any) (map[string]any, error) {
 	object, ok := value.(map[string]any)
 	if !ok {
 		return nil, fail(errors.ScimTypeInvalidSyntax, "the body must be a JSON object")
