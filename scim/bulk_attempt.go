@@ -20,10 +20,12 @@ func (b *bulk) run(units []unit) (int, error) {
 			a.settle(&reconcile.Outcome{})
 			return a.done, nil
 		}
-		out, err := b.s.Reconciler.Revise(b.c.ctx(), a.revision())
+		v := a.revision()
+		v.Ordered = len(units) > 1
+		out, err := b.s.Reconciler.Revise(b.c.ctx(), v)
 		switch {
 		case errors.Is(err, errAgain):
-		case errors.Is(err, errEnough):
+		case errors.Is(err, errShorter):
 			units = units[:a.done]
 		case err != nil:
 			return 0, err
@@ -35,8 +37,8 @@ func (b *bulk) run(units []unit) (int, error) {
 }
 
 var (
-	errAgain  = errors.New("some operations name others that are refused")
-	errEnough = errors.New("failOnErrors is reached before the last operation")
+	errAgain   = errors.New("some operations name others that are refused")
+	errShorter = errors.New("only the first operations can be carried out together")
 )
 
 // attempt is one transaction of a window.
@@ -50,6 +52,7 @@ type attempt struct {
 	done      int // units that are in the statement, or refused
 	refused   map[*operation]error
 	want      store.Statement
+	creating  bool           // a record is created, or one that was deleted returns
 	users     []*operation   // by the statement's users
 	groups    [][]*operation // by the statement's groups
 	together  map[store.ID]int
@@ -108,11 +111,11 @@ func (a *attempt) begins() bool {
 	return false
 }
 
-// state makes the statement of the units up to the first that takes or gives back a
-// name of another: it comes in the next window.
+// state makes the statement of the units up to the first that depends on another: it
+// comes in the next window.
 func (a *attempt) state(have *store.Snapshot) (store.Statement, error) {
 	a.have, a.done, a.refused = have, 0, map[*operation]error{}
-	a.users, a.groups, a.together = nil, nil, map[store.ID]int{}
+	a.creating, a.users, a.groups, a.together = false, nil, nil, map[store.ID]int{}
 	a.takes, a.givesBack = map[string]bool{}, map[string]bool{}
 	a.want = a.b.c.state()
 	operations := 0
@@ -152,7 +155,7 @@ func (a *attempt) add(u unit) bool {
 		}
 		list = append(list, s)
 	}
-	if a.done > 0 && a.meets(list) {
+	if a.done > 0 && (a.meets(list) || a.awaits(u)) {
 		for _, o := range u {
 			delete(a.refused, o)
 		}
@@ -182,6 +185,25 @@ func (a *attempt) anyRefused(u unit) bool {
 	return false
 }
 
+// awaits reports whether an operation names a record that is not there, but may be
+// once those of the window that are created have returned (rule 7).
+func (a *attempt) awaits(u unit) bool {
+	if !a.creating {
+		return false
+	}
+	for _, o := range u {
+		if isAbsent(a.refused[o]) {
+			return true
+		}
+	}
+	return false
+}
+
+func isAbsent(err error) bool {
+	var e *store.Error
+	return errors.As(err, &e) && (e.Code == store.CodeNotFound || e.Rule == store.RuleUnknownMember && e.Code == store.CodeInvalid)
+}
+
 // meets reports whether a name is taken that another operation of the window takes or
 // gives back, or the other way round.
 func (a *attempt) meets(list []stated) bool {
@@ -207,6 +229,7 @@ func (a *attempt) put(s stated) {
 	for _, n := range s.givesBack {
 		a.givesBack[n] = true
 	}
+	a.creating = a.creating || s.o.method == http.MethodPost
 	switch {
 	case s.user != nil:
 		a.want.Users = append(a.want.Users, *s.user)
@@ -257,19 +280,21 @@ func (a *attempt) accept(results []store.Result) error {
 		}
 		return errors.New("a group was refused for none of the members that were to be added")
 	}
-	if a.b.failOn == 0 {
-		return nil
-	}
-	errs := a.b.failed
+	errs, creating := a.b.failed, false
 	for i, u := range a.units[:a.done] {
 		for _, o := range u {
+			if creating && isAbsent(failed[o]) { // it may be there once they have returned
+				a.done = i
+				return errShorter
+			}
 			if a.refused[o] != nil || failed[o] != nil {
 				errs++
 			}
 		}
-		if errs >= a.b.failOn && i+1 < a.done {
+		creating = creating || u[0].method == http.MethodPost
+		if a.b.failOn > 0 && errs >= a.b.failOn && i+1 < a.done {
 			a.done = i + 1
-			return errEnough
+			return errShorter
 		}
 	}
 	return nil

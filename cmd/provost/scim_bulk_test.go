@@ -79,7 +79,9 @@ func saids(results []bulkResult) []string {
 }
 
 // id is the id at the end of a result's location.
-func (r bulkResult) id() store.ID { return store.ID(r.Location[strings.LastIndexByte(r.Location, '/')+1:]) }
+func (r bulkResult) id() store.ID {
+	return store.ID(r.Location[strings.LastIndexByte(r.Location, '/')+1:])
+}
 
 func person(name string) json.RawMessage { return raw(`{"userName":"` + name + `@example.com"}`) }
 
@@ -308,17 +310,17 @@ func TestABulkOfTenThousandMembershipsIsFast(t *testing.T) {
 		}
 
 		members := make([]string, n/2-1)
-		ops = ops[:0]
+		var mixed []bulkOp
 		for i := range members {
 			name := fmt.Sprintf("new%d", i)
 			members[i] = "bulkId:" + name
-			ops = append(ops, bulkOp{Method: "POST", BulkID: name, Path: "/Users", Data: person(name)},
+			mixed = append(mixed, bulkOp{Method: "POST", BulkID: name, Path: "/Users", Data: person(name)},
 				bulkOp{Method: "PATCH", Path: path, Data: adding("bulkId:" + name)})
 		}
-		ops = append([]bulkOp{{Method: "POST", BulkID: "all", Path: "/Groups", Data: team("New", members...)}}, ops...)
+		mixed = append([]bulkOp{{Method: "POST", BulkID: "all", Path: "/Groups", Data: team("New", members...)}}, mixed...)
 		start = time.Now()
-		results = w.bulk(t, 0, ops...)
-		t.Logf("%d creations and additions took %s", len(ops), time.Since(start))
+		results = w.bulk(t, 0, mixed...)
+		t.Logf("%d creations and additions took %s", len(mixed), time.Since(start))
 		for i, r := range results {
 			if r.Status != "200" && r.Status != "201" {
 				t.Fatalf("operation %d: %+v", i, r)

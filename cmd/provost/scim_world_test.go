@@ -53,7 +53,8 @@ func onBothEngines(t *testing.T, test func(*testing.T, *scimWorld)) {
 
 func migrateForSCIM(dsn string) error { return gormstore.Migrate(context.Background(), dsn) }
 
-func newSCIMWorld(t *testing.T, dsn string) *scimWorld {
+// newSCIMWorld starts the program with further flags on a database.
+func newSCIMWorld(t *testing.T, dsn string, flags ...string) *scimWorld {
 	t.Helper()
 	db, err := gormstore.Open(t.Context(), dsn, gormstore.Options{MaxConns: 2})
 	if err != nil {
@@ -64,7 +65,8 @@ func newSCIMWorld(t *testing.T, dsn string) *scimWorld {
 			t.Error(err)
 		}
 	})
-	w := &scimWorld{url: startProvost(t, "--database", dsn, "--log-level", "warn").url, store: db, saved: map[string]string{}}
+	flags = append([]string{"--database", dsn, "--log-level", "warn"}, flags...)
+	w := &scimWorld{url: startProvost(t, flags...).url, store: db, saved: map[string]string{}}
 	w.update(t, func(ctx context.Context, tx store.Tx) error {
 		org, err := tx.Organization(ctx, store.DefaultOrganization)
 		if err != nil {

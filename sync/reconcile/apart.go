@@ -6,9 +6,9 @@ import (
 	"github.com/provost-scim/provost/store"
 )
 
-// ErrTight ends a statement of records that stand apart: some take members away and
-// others add some, so close to the cap (rule 5) that what becomes of them depends on
-// their order. Nothing was written; state fewer of them at a time.
+// ErrTight ends a revision whose records come so close to the cap of a group (rule 5)
+// that what becomes of them depends on their order. Nothing was written; state fewer
+// of them at a time.
 var ErrTight = errors.New("the records of the statement meet at the cap of a group")
 
 // fresh is a record that a statement creates, as others of the same statement name
@@ -191,14 +191,19 @@ func nestsNew(want *store.Statement) bool {
 }
 
 // tight reports whether the order of the records could have decided which of them
-// meet the cap: some take effective members away and others add some, to a group
-// that would have been over the cap before the first were taken.
+// meet the cap, or whom a group above them publishes: a group comes to be over it, or
+// some records take effective members away and others add some, to a group that would
+// have been over it before the first were taken.
 func tight(cs *store.ChangeSet, effects *store.Effects) bool {
-	takes := false
+	takes, adds, nests := false, 0, false
 	for i := range cs.Users {
-		takes = takes || cs.Users[i].Op == store.OpDelete
+		switch cs.Users[i].Op {
+		case store.OpDelete:
+			takes = true
+		case store.OpRestore: // it may be in any group
+			adds++
+		}
 	}
-	adds, nests := 0, false
 	for i := range cs.Groups {
 		g := &cs.Groups[i]
 		takes = takes || g.Op == store.OpDelete || len(g.Remove) > 0
@@ -207,12 +212,8 @@ func tight(cs *store.ChangeSet, effects *store.Effects) bool {
 			nests = nests || e.Kind == store.KindGroup
 		}
 	}
-	if !takes {
-		return false
-	}
-	for i := range cs.Groups {
-		e := effects.Effect(cs.Groups[i].After.Key)
-		if len(cs.Groups[i].Add) > 0 && e.ID != "" && (nests || e.Before+adds > cs.Cap) {
+	for _, e := range effects.Groups {
+		if e.Over && !e.WasOver || takes && (nests || adds > 0 && e.Before+adds > cs.Cap) {
 			return true
 		}
 	}

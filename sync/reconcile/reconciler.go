@@ -77,6 +77,9 @@ type Revision struct {
 	// Accept, if it is set, sees the results of the plan before anything is written.
 	// Its error ends the revision, and nothing is kept.
 	Accept func(results []store.Result) error
+	// Ordered means that the records were stated one after the other: if what becomes
+	// of them depends on that, the revision ends with [ErrTight].
+	Ordered bool
 }
 
 // Revise loads and locks the records, lets State make a statement of them, and
@@ -97,10 +100,10 @@ func (r *Reconciler) Revise(ctx context.Context, v Revision) (*Outcome, error) {
 			return err
 		}
 		if !needsMore(have, &want) {
-			out, err = r.finish(ctx, tx, have, want, v.Accept)
+			out, err = r.finish(ctx, tx, have, want, &v)
 			return err
 		}
-		out, err = r.reconcileTx(ctx, tx, want, v.Accept)
+		out, err = r.revise(ctx, tx, want, &v)
 		return err
 	})
 	if err != nil {
@@ -117,6 +120,10 @@ func (r *Reconciler) ReconcileTx(ctx context.Context, tx store.Tx, want store.St
 }
 
 func (r *Reconciler) reconcileTx(ctx context.Context, tx store.Tx, want store.Statement, accept func([]store.Result) error) (*Outcome, error) {
+	return r.revise(ctx, tx, want, &Revision{Accept: accept})
+}
+
+func (r *Reconciler) revise(ctx context.Context, tx store.Tx, want store.Statement, v *Revision) (*Outcome, error) {
 	if err := r.nameNew(ctx, tx, &want); err != nil {
 		return nil, err
 	}
@@ -127,7 +134,7 @@ func (r *Reconciler) reconcileTx(ctx context.Context, tx store.Tx, want store.St
 	if err := loadClaimable(ctx, tx, &want, have); err != nil {
 		return nil, err
 	}
-	return r.finish(ctx, tx, have, want, accept)
+	return r.finish(ctx, tx, have, want, v)
 }
 
 // Preview plans a statement without locking or writing anything, for the page
@@ -171,7 +178,7 @@ func (r *Reconciler) PublishTx(ctx context.Context, tx store.Tx, p store.Publica
 func (r *Reconciler) policy() Policy { return Policy{Now: r.clock(), Cap: r.cap} }
 
 // finish plans, applies and judges.
-func (r *Reconciler) finish(ctx context.Context, tx store.Tx, have *store.Snapshot, want store.Statement, accept func([]store.Result) error) (*Outcome, error) {
+func (r *Reconciler) finish(ctx context.Context, tx store.Tx, have *store.Snapshot, want store.Statement, v *Revision) (*Outcome, error) {
 	if want.Directory != 0 && have.Directory == nil {
 		return nil, store.Errorf(store.CodeNotFound, "the directory no longer exists")
 	}
@@ -181,8 +188,8 @@ func (r *Reconciler) finish(ctx context.Context, tx store.Tx, have *store.Snapsh
 			return nil, err
 		}
 	}
-	if accept != nil {
-		if err := accept(cs.Results); err != nil {
+	if v.Accept != nil {
+		if err := v.Accept(cs.Results); err != nil {
 			return nil, err
 		}
 	}
@@ -199,7 +206,7 @@ func (r *Reconciler) finish(ctx context.Context, tx store.Tx, have *store.Snapsh
 		if err := judge(&cs, effects); err != nil {
 			return nil, err
 		}
-		if want.Apart && tight(&cs, effects) {
+		if v.Ordered && tight(&cs, effects) {
 			return nil, ErrTight
 		}
 	}
