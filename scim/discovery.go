@@ -10,6 +10,9 @@ import (
 	"github.com/provost-scim/provost/store"
 )
 
+// documentation is where a person reads what is served and which choices were made.
+const documentation = "https://github.com/provost-scim/provost/blob/main/docs/scim.md"
+
 // serviceProviderConfig is RFC 7643 section 5: what this server can do, and no more.
 func (s *Server) serviceProviderConfig(c *call) error {
 	if err := c.noFilter(); err != nil {
@@ -17,11 +20,12 @@ func (s *Server) serviceProviderConfig(c *call) error {
 	}
 	off := map[string]any{"supported": false}
 	return respond(c, http.StatusOK, map[string]any{
-		"schemas": []string{"urn:ietf:params:scim:schemas:core:2.0:ServiceProviderConfig"},
-		"patch":   map[string]any{"supported": true},
-		"bulk":    map[string]any{"supported": true, "maxOperations": MaxOperations, "maxPayloadSize": MaxBody},
-		"filter":  map[string]any{"supported": true, "maxResults": MaxResults},
-		"sort":    off, "changePassword": off,
+		"schemas":          []string{"urn:ietf:params:scim:schemas:core:2.0:ServiceProviderConfig"},
+		"documentationUri": documentation,
+		"patch":            map[string]any{"supported": true},
+		"bulk":             map[string]any{"supported": true, "maxOperations": MaxOperations, "maxPayloadSize": MaxBody},
+		"filter":           map[string]any{"supported": true, "maxResults": MaxResults},
+		"sort":             off, "changePassword": off,
 		"etag": map[string]any{"supported": true},
 		// RFC 9865 section 4.
 		"pagination": map[string]any{
@@ -31,7 +35,7 @@ func (s *Server) serviceProviderConfig(c *call) error {
 		"authenticationSchemes": []any{map[string]any{
 			"type": "oauthbearertoken", "name": "Bearer token", "primary": true,
 			"description": "a token of the directory, in the Authorization header",
-			"specUri":     "https://www.rfc-editor.org/rfc/rfc6750",
+			"specUri":     "https://www.rfc-editor.org/rfc/rfc6750", "documentationUri": documentation,
 		}},
 		"meta": c.discoveryMeta("ServiceProviderConfig", "/ServiceProviderConfig"),
 	})
@@ -58,6 +62,9 @@ func (s *Server) resourceTypes(c *call) error {
 }
 
 func (s *Server) resourceType(c *call) error {
+	if err := c.noFilter(); err != nil {
+		return err
+	}
 	for _, t := range []*schema.ResourceType{schema.Users, schema.Groups} {
 		if strings.EqualFold(t.Name, c.name()) {
 			return respond(c, http.StatusOK, c.resourceTypeDocument(t))
@@ -73,7 +80,7 @@ func (c *call) resourceTypeDocument(t *schema.ResourceType) any {
 	}
 	return map[string]any{
 		"schemas": []string{"urn:ietf:params:scim:schemas:core:2.0:ResourceType"},
-		"id":      t.Name, "name": t.Name, "endpoint": t.Endpoint, "schema": t.Core, "schemaExtensions": extensions,
+		"id":      t.Name, "name": t.Name, "description": t.Description, "endpoint": t.Endpoint, "schema": t.Core, "schemaExtensions": extensions,
 		"meta": c.discoveryMeta("ResourceType", "/ResourceTypes/"+t.Name),
 	}
 }
@@ -91,6 +98,9 @@ func (s *Server) schemas(c *call) error {
 }
 
 func (s *Server) schema(c *call) error {
+	if err := c.noFilter(); err != nil {
+		return err
+	}
 	for _, d := range served() {
 		if strings.EqualFold(d.ID, c.name()) {
 			return respond(c, http.StatusOK, c.schemaDocument(d))

@@ -12,9 +12,22 @@ type userResource struct {
 	ID         store.ID `json:"id"`
 	ExternalID string   `json:"externalId,omitempty"`
 	store.Attributes
-	Active bool       `json:"active"`
-	Groups []groupRef `json:"groups,omitempty"`
-	Meta   *meta      `json:"meta,omitempty"`
+	Enterprise *enterprise `json:"urn:ietf:params:scim:schemas:extension:enterprise:2.0:User,omitempty"` // in place of that of Attributes
+	Active     bool        `json:"active"`
+	Groups     []groupRef  `json:"groups,omitempty"`
+	Meta       *meta       `json:"meta,omitempty"`
+}
+
+// enterprise is the enterprise extension with the manager's location.
+type enterprise struct {
+	*store.Enterprise
+	Manager *managerRef `json:"manager,omitempty"`
+}
+
+type managerRef struct {
+	Value       string `json:"value,omitempty"`
+	Ref         string `json:"$ref,omitempty"`
+	DisplayName string `json:"displayName,omitempty"`
 }
 
 type groupRef struct {
@@ -63,8 +76,15 @@ func (c *call) renderUser(u *store.User, groups []store.Membership) *userResourc
 		Schemas: []string{schema.UserURN}, ID: u.ID, ExternalID: u.ExternalID, Attributes: u.Attributes, Active: u.Stated,
 		Meta: &meta{"User", timestamp(u.CreatedAt), timestamp(u.ModifiedAt), c.location("/Users/", u.ID), etag(u.Version)},
 	}
-	if u.Attributes.Enterprise != nil {
+	if e := u.Attributes.Enterprise; e != nil {
 		r.Schemas = append(r.Schemas, schema.EnterpriseUserURN)
+		r.Enterprise = &enterprise{Enterprise: e}
+		if m := e.Manager; m != nil {
+			r.Enterprise.Manager = &managerRef{Value: m.Value, DisplayName: m.DisplayName}
+			if store.ValidID(m.Value) {
+				r.Enterprise.Manager.Ref = c.location("/Users/", store.ID(m.Value))
+			}
+		}
 	}
 	for _, g := range groups {
 		ref := groupRef{g.Group, c.location("/Groups/", g.Group), g.DisplayName, "indirect"}

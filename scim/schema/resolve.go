@@ -8,11 +8,12 @@ import (
 
 // ResourceType is a kind of resource (RFC 7643 §6) and the resolver of attribute names for it.
 type ResourceType struct {
-	Name       string       // "User", "Group"
-	Endpoint   string       // "/Users", "/Groups"
-	Core       string       // URN of the core schema
-	Extensions []string     // URNs of the extensions, none of which is required
-	Attributes []*Attribute // the common ones, then those of the core schema, in order
+	Name        string // "User", "Group"
+	Description string
+	Endpoint    string       // "/Users", "/Groups"
+	Core        string       // URN of the core schema
+	Extensions  []string     // URNs of the extensions, none of which is required
+	Attributes  []*Attribute // the common ones, then those of the core schema, in order
 
 	names      map[string]*Attribute            // common and core, by folded name
 	urns       map[string]string                // folded URN → URN
@@ -22,19 +23,20 @@ type ResourceType struct {
 
 // Users and Groups are the resource types this server has. They are read-only.
 var (
-	Users  = newResourceType("User", User(), EnterpriseUser())
-	Groups = newResourceType("Group", Group(), ProvostGroup())
+	Users  = newResourceType("User", "A person of the organization", User(), EnterpriseUser())
+	Groups = newResourceType("Group", "A group of users and of other groups", Group(), ProvostGroup())
 )
 
-func newResourceType(name string, core elimity.Schema, extensions ...elimity.Schema) *ResourceType {
+func newResourceType(name, description string, core elimity.Schema, extensions ...elimity.Schema) *ResourceType {
 	t := &ResourceType{
-		Name:       name,
-		Endpoint:   "/" + name + "s",
-		Core:       core.ID,
-		Attributes: append(attributesOf("", commonAttributes(), nil), attributesOf(core.ID, core.Attributes, nil)...),
-		urns:       map[string]string{fold(core.ID): core.ID},
-		extension:  map[string]map[string]*Attribute{},
-		extensions: map[string][]*Attribute{},
+		Name:        name,
+		Description: description,
+		Endpoint:    "/" + name + "s",
+		Core:        core.ID,
+		Attributes:  append(attributesOf("", commonAttributes(), nil), attributesOf(core.ID, core.Attributes, nil)...),
+		urns:        map[string]string{fold(core.ID): core.ID},
+		extension:   map[string]map[string]*Attribute{},
+		extensions:  map[string][]*Attribute{},
 	}
 	t.names = byName(t.Attributes)
 	for _, e := range extensions {

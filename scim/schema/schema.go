@@ -22,26 +22,81 @@ const (
 )
 
 // User is the core User schema (RFC 7643 §4.1). Its address has a "primary", as the RFC's own example of a full user has.
-func User() elimity.Schema { return elimity.CoreUserSchema() }
+// It differs from the RFC's listing where this server is more exact: ids are compared as they are, and groups are Groups.
+func User() elimity.Schema {
+	return amended(elimity.CoreUserSchema(), complexOf("groups", true, elimity.AttributeMutabilityReadOnly(),
+		"A list of groups to which the user belongs, either through direct membership or through nested groups.",
+		identifier("The identifier of the User's group.", elimity.AttributeMutabilityReadOnly()),
+		reference("The URI of the corresponding 'Group' resource to which the user belongs.", elimity.AttributeMutabilityReadOnly(), "Group"),
+		text("display", "The group's displayName.", elimity.AttributeMutabilityReadOnly()),
+		text("type", "Whether the user is a member of the group itself or of a group below it.", elimity.AttributeMutabilityReadOnly(), "direct", "indirect"),
+	))
+}
 
-// EnterpriseUser is the enterprise extension of a User (RFC 7643 §4.3).
-func EnterpriseUser() elimity.Schema { return elimity.ExtensionEnterpriseUser() }
+// EnterpriseUser is the enterprise extension of a User (RFC 7643 §4.3). The manager's id is compared as it is.
+func EnterpriseUser() elimity.Schema {
+	return amended(elimity.ExtensionEnterpriseUser(), complexOf("manager", false, elimity.AttributeMutabilityReadWrite(),
+		"The User's manager, who may be created later.",
+		identifier("The id of the SCIM resource representing the User's manager.", elimity.AttributeMutabilityReadWrite()),
+		reference("The URI of the SCIM resource representing the User's manager. It names the manager where value is absent.",
+			elimity.AttributeMutabilityReadWrite(), "User"),
+		text("displayName", "The displayName of the User's manager, if the directory told it otherwise than by SCIM.", elimity.AttributeMutabilityReadOnly()),
+	))
+}
 
 // Group is the core Group schema (RFC 7643 §4.2). It differs from the RFC's listing where this server promises more:
-// displayName is required and unique within a directory (rule 2).
+// displayName is required and unique (rule 2), and what a member is called is the member's own affair.
 func Group() elimity.Schema {
-	group := elimity.CoreGroupSchema()
-	for i, attribute := range group.Attributes {
-		if attribute.Name() == "displayName" {
-			group.Attributes[i] = elimity.SimpleCoreAttribute(elimity.SimpleStringParams(elimity.StringParams{
-				Name:        "displayName",
-				Description: optional.NewString(attribute.Description()),
-				Required:    true,
-				Uniqueness:  elimity.AttributeUniquenessServer(),
-			}))
+	immutable := elimity.AttributeMutabilityImmutable()
+	return amended(elimity.CoreGroupSchema(),
+		elimity.SimpleCoreAttribute(elimity.SimpleStringParams(elimity.StringParams{
+			Name:        "displayName",
+			Description: optional.NewString("A human-readable name for the Group. REQUIRED."),
+			Required:    true,
+			Uniqueness:  elimity.AttributeUniquenessServer(),
+		})),
+		complexOf("members", true, elimity.AttributeMutabilityReadWrite(), "A list of members of the Group.",
+			identifier("Identifier of the member of this Group.", immutable),
+			reference("The URI corresponding to a SCIM resource that is a member of this Group.", immutable, "User", "Group"),
+			text("type", "A label indicating the type of resource, e.g., 'User' or 'Group'.", immutable, "User", "Group"),
+			text("display", "The member's displayName, or its userName.", elimity.AttributeMutabilityReadOnly()),
+		))
+}
+
+// amended puts attributes in the place of those of the same name.
+func amended(of elimity.Schema, by ...elimity.CoreAttribute) elimity.Schema {
+	for i := range of.Attributes {
+		for _, a := range by {
+			if of.Attributes[i].Name() == a.Name() {
+				of.Attributes[i] = a
+			}
 		}
 	}
-	return group
+	return of
+}
+
+func complexOf(name string, multi bool, m elimity.AttributeMutability, description string, parts ...elimity.SimpleParams) elimity.CoreAttribute {
+	return elimity.ComplexCoreAttribute(elimity.ComplexParams{
+		Name: name, MultiValued: multi, Mutability: m, Description: optional.NewString(description), SubAttributes: parts,
+	})
+}
+
+func identifier(description string, m elimity.AttributeMutability) elimity.SimpleParams {
+	return elimity.SimpleStringParams(elimity.StringParams{
+		Name: "value", CaseExact: true, Mutability: m, Description: optional.NewString(description),
+	})
+}
+
+func reference(description string, m elimity.AttributeMutability, types ...elimity.AttributeReferenceType) elimity.SimpleParams {
+	return elimity.SimpleReferenceParams(elimity.ReferenceParams{
+		Name: "$ref", Mutability: m, Description: optional.NewString(description), ReferenceTypes: types,
+	})
+}
+
+func text(name, description string, m elimity.AttributeMutability, values ...string) elimity.SimpleParams {
+	return elimity.SimpleStringParams(elimity.StringParams{
+		Name: name, Mutability: m, Description: optional.NewString(description), CanonicalValues: values,
+	})
 }
 
 // ProvostGroup is Provost's extension of a Group: a description, and the figures of the cap (rule 5).
@@ -53,6 +108,7 @@ func ProvostGroup() elimity.Schema {
 		Attributes: elimity.Attributes{
 			elimity.SimpleCoreAttribute(elimity.SimpleStringParams(elimity.StringParams{
 				Name:        "description",
+				CaseExact:   true,
 				Description: optional.NewString("What the Group is for, in a sentence or two."),
 			})),
 			elimity.SimpleCoreAttribute(elimity.SimpleNumberParams(elimity.NumberParams{

@@ -42,9 +42,9 @@ func TestCharacteristicsAreThoseOfTheRFC(t *testing.T) {
 		{schema.Users, schema.EnterpriseUserURN + ":manager.displayName", want{schema.String, false, false, false, ro, def, false}},
 		{schema.Groups, "displayName", want{schema.String, false, true, false, rw, def, true}},
 		{schema.Groups, "members", want{schema.Complex, true, false, false, rw, def, false}},
-		{schema.Groups, "members.value", want{schema.String, false, false, false, schema.Immutable, def, false}},
+		{schema.Groups, "members.value", want{schema.String, false, false, true, schema.Immutable, def, false}},
 		{schema.Groups, "members.$ref", want{schema.Reference, false, false, true, schema.Immutable, def, false}},
-		{schema.Groups, schema.ProvostGroupURN + ":description", want{schema.String, false, false, false, rw, def, false}},
+		{schema.Groups, schema.ProvostGroupURN + ":description", want{schema.String, false, false, true, rw, def, false}},
 		{schema.Groups, schema.ProvostGroupURN + ":effectiveCount", want{schema.Integer, false, false, false, ro, def, false}},
 		{schema.Groups, schema.ProvostGroupURN + ":overCap", want{schema.Boolean, false, false, false, ro, def, false}},
 	}

@@ -60,7 +60,7 @@ func userFields() *recordFields {
 	for _, v := range valued {
 		attr := store.Field(v.attr)
 		r.elements[attr] = true
-		isFolded := v.attr != "x509Certificates" // base64 has case
+		isFolded := v.attr != "x509Certificates" && v.attr != "photos" // base64 and URIs have case
 		r.fields[attr] = attribute{valueOf{v.attr, "value", isFolded}}
 		r.fields[attr+".value"] = valueOf{v.attr, "value", isFolded}
 		r.fields[attr+".display"] = valueOf{v.attr, "display", true}
@@ -74,7 +74,7 @@ func userFields() *recordFields {
 	r.fields["addresses.type"] = typeOf{"addresses"}
 	r.fields["addresses.primary"] = primaryOf{"addresses"}
 	for _, s := range single {
-		r.fields[store.Field(s.path)] = valueOf{s.path, "value", true}
+		r.fields[store.Field(s.path)] = valueOf{s.path, "value", s.path != "profileUrl"}
 	}
 	r.fields["name"] = complexOf{r.below("name")}
 	return r
@@ -217,7 +217,11 @@ func (f valueOf) compare(c *compiler, of store.Compare) (string, error) {
 		column := alias + ".folded"
 		if !f.fold {
 			column = alias + ".text"
-			return c.text(column, op, v)
+			if op != store.Eq {
+				return c.text(column, op, v)
+			}
+			c.arg(foldKey(store.Fold(v)), v) // by the index
+			return "(" + alias + ".fold_key = ? AND " + column + " = ?)", nil
 		}
 		v := store.Fold(v)
 		if op != store.Eq {
