@@ -56,6 +56,7 @@ type UserStatement struct {
 	Enabled    *bool // the administrator's switch; nil: unchanged
 	Attributes Attributes
 	Hash       []byte // of the source entry (pull)
+	Cause      *Cause // of this record's events; nil: the statement's
 
 	NewKey Key // what to call the record if it has to be created
 	NewID  ID

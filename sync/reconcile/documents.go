@@ -54,10 +54,14 @@ func (p *planner) event(typ string, kind store.Kind, id store.ID, before, after 
 }
 
 func (p *planner) log(typ string, kind store.Kind, id store.ID, data any) {
+	cause := &p.want.Cause
+	if p.cause != nil {
+		cause = p.cause
+	}
 	p.cs.Events = append(p.cs.Events, store.Event{
 		Org: p.want.Org, Directory: p.want.Directory, Type: typ, Version: store.EventVersion,
 		Kind: string(kind), Resource: id,
-		Cause: p.want.Cause, Data: encode(data), Time: p.cs.Now,
+		Cause: *cause, Data: encode(data), Time: p.cs.Now,
 	})
 }
 

@@ -47,6 +47,7 @@ type planner struct {
 	want     *store.Statement
 	policy   Policy
 	cs       store.ChangeSet
+	cause    *store.Cause        // of the user being planned, if it has its own
 	returned map[store.Key]bool  // soft-deleted records that a statement has brought back
 	deleting map[store.Key]bool  // groups that the statement deletes
 	fresh    map[store.ID]*fresh // records that a statement of Apart records creates, by NewID

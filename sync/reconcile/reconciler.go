@@ -22,6 +22,7 @@ type Reconciler struct {
 	store store.Store
 	cap   int
 	clock func() time.Time
+	lanes lanes
 }
 
 // New returns a reconciler that writes to s.
@@ -49,8 +50,16 @@ type Outcome struct {
 
 // Reconcile makes a statement true in a transaction of its own. A push or an
 // administrator's statement is all or nothing: the first refusal is returned as a
-// [store.Error] and nothing is written.
+// [store.Error] and nothing is written. Pushes of one new user each that arrive at
+// the same time may share a transaction.
 func (r *Reconciler) Reconcile(ctx context.Context, want store.Statement) (*Outcome, error) {
+	if createsOne(&want) {
+		return r.create(ctx, want)
+	}
+	return r.reconcile(ctx, want)
+}
+
+func (r *Reconciler) reconcile(ctx context.Context, want store.Statement) (*Outcome, error) {
 	var out *Outcome
 	err := r.store.Update(ctx, func(tx store.Tx) error {
 		var err error
@@ -116,11 +125,7 @@ func (r *Reconciler) Revise(ctx context.Context, v Revision) (*Outcome, error) {
 // pull a refusal is a result and a finding; otherwise it is the error, and the
 // caller must roll back.
 func (r *Reconciler) ReconcileTx(ctx context.Context, tx store.Tx, want store.Statement) (*Outcome, error) {
-	return r.reconcileTx(ctx, tx, want, nil)
-}
-
-func (r *Reconciler) reconcileTx(ctx context.Context, tx store.Tx, want store.Statement, accept func([]store.Result) error) (*Outcome, error) {
-	return r.revise(ctx, tx, want, &Revision{Accept: accept})
+	return r.revise(ctx, tx, want, &Revision{})
 }
 
 func (r *Reconciler) revise(ctx context.Context, tx store.Tx, want store.Statement, v *Revision) (*Outcome, error) {

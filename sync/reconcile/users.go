@@ -27,6 +27,7 @@ func (p *planner) users() {
 		s := p.want.Users[i] // a copy: planning changes no statement
 		p.cs.Results = append(p.cs.Results, store.Result{Kind: store.KindUser, Record: s.Record, Outcome: store.Unchanged})
 		d := &draft{index: i, s: &s}
+		p.cause = s.Cause
 		if s.Record != (store.RecordKey{}) {
 			d.cur = p.have.Users[s.Record]
 		}
@@ -55,9 +56,11 @@ func (p *planner) users() {
 	p.freshUsers(drafts)
 	for _, d := range drafts {
 		if p.cs.Results[d.index].Err == nil {
+			p.cause = d.s.Cause
 			p.writeUser(d)
 		}
 	}
+	p.cause = nil
 }
 
 // settle deals with statements that end before names are contended for, and
