@@ -47,7 +47,7 @@ func (u *userPatch) spend(n int, s step) error {
 	given, _ := s.value.([]any)
 	u.spent += n * (1 + len(given) + comparisons(s.path.Filter))
 	if u.spent > MaxComparisons {
-		return fail(errors.ScimTypeInvalidValue, "the operations on %s are too many for its %d values; send fewer in one request", s.to, n)
+		return fail(errors.ScimTypeTooMany, "the operations on %s are too many for its %d values; send fewer in one request", s.to, n)
 	}
 	return nil
 }
