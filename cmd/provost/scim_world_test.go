@@ -28,6 +28,8 @@ import (
 // beneath, opened beside the program to look at what is stored.
 type scimWorld struct {
 	url       string // of the program
+	dsn       string
+	logged    *lines // what the program wrote
 	token     string
 	store     *gormstore.Store
 	org       store.Key
@@ -66,7 +68,8 @@ func newSCIMWorld(t *testing.T, dsn string, flags ...string) *scimWorld {
 		}
 	})
 	flags = append([]string{"--database", dsn, "--log-level", "warn"}, flags...)
-	w := &scimWorld{url: startProvost(t, flags...).url, store: db, saved: map[string]string{}}
+	p := startProvost(t, flags...)
+	w := &scimWorld{url: p.url, dsn: dsn, logged: p.stderr, store: db, saved: map[string]string{}}
 	w.update(t, func(ctx context.Context, tx store.Tx) error {
 		org, err := tx.Organization(ctx, store.DefaultOrganization)
 		if err != nil {
