@@ -262,7 +262,7 @@ func execute(t *testing.T, db *sql.DB, statement string) {
 func windowsOf(t *testing.T, dsn string) (groups, gone int) {
 	t.Helper()
 	err := openSQL(t, dsn).QueryRowContext(t.Context(), fmt.Sprintf(
-		"SELECT (SELECT min(window_no) FROM stage WHERE phase = %d), (SELECT min(window_no) FROM stage WHERE phase = %d)",
+		"SELECT (SELECT min(window_no) FROM stage_window WHERE phase = %d), (SELECT min(window_no) FROM stage_window WHERE phase = %d)",
 		store.StageGroups, store.StageGone)).Scan(&groups, &gone)
 	if err != nil {
 		t.Fatal(err)

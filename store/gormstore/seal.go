@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"hash"
 	"slices"
+	"strings"
 
 	"github.com/provost-scim/provost/store"
 )
@@ -41,15 +42,24 @@ func (t *tx) SealStage(ctx context.Context, run store.Key, records, refs int) (w
 			hashStaged(sum, &row)
 			w.add(row.Seq, row.Phase, row.Weight)
 			return nil
-		}, "SELECT "+stageColumns+" FROM stage WHERE run_id = ? AND phase = ? ORDER BY seq", run, int(phase))
+		}, "SELECT "+t.sealedColumns()+" FROM stage WHERE run_id = ? AND phase = ? ORDER BY seq", run, int(phase))
 		if err != nil {
 			return 0, "", fmt.Errorf("read the stage of run %d: %w", run, err)
 		}
 	}
-	if err := t.batch(ctx, w.statements(run)); err != nil {
+	if err := w.write(ctx, t, run); err != nil {
 		return 0, "", fmt.Errorf("seal the stage of run %d: %w", run, err)
 	}
 	return w.count, hex.EncodeToString(sum.Sum(nil)), nil
+}
+
+// sealedColumns are those of scanStaged, of the body a digest where the database can
+// make one, so that bodies do not travel again.
+func (t *tx) sealedColumns() string {
+	if !t.e.postgres {
+		return stageColumns
+	}
+	return strings.Replace(stageColumns, "body", "encode(sha256(convert_to(body, 'UTF8')), 'hex')", 1)
 }
 
 // analyseStage tells PostgreSQL's planner what the fresh rows of the stage look like.
@@ -285,21 +295,29 @@ func (w *windower) place(phase store.StagePhase, records, weight int) int {
 	return w.count - 1
 }
 
-// statements write the windows. Rows that trade lie within the ranges of others, so
-// they are written last.
-func (w *windower) statements(run store.Key) []statement {
-	out := make([]statement, 0, len(w.ranges)+len(w.single))
-	for _, r := range w.ranges {
-		out = append(out, statement{
-			query: "UPDATE stage SET window_no = ? WHERE run_id = ? AND phase = ? AND seq BETWEEN ? AND ?",
-			args:  []any{r.window, run, int(r.phase), r.first, r.last}, want: -1,
-		})
+// write writes the windows: ranges, and the rows that trade, which lie within the
+// ranges of others.
+func (w *windower) write(ctx context.Context, t *tx, run store.Key) error {
+	err := t.batch(ctx, []statement{
+		{query: "DELETE FROM stage_window WHERE run_id = ?", args: []any{run}, want: -1},
+		{query: "UPDATE stage SET window_no = NULL WHERE run_id = ? AND window_no IS NOT NULL", args: []any{run}, want: -1},
+	})
+	if err != nil {
+		return err
+	}
+	rows := make([][]any, len(w.ranges))
+	for i, r := range w.ranges {
+		rows[i] = []any{run, r.window, int(r.phase), r.first, r.last}
+	}
+	if err := t.copyRows(ctx, "stage_window", []string{"run_id", "window_no", "phase", "first", "last"}, rows); err != nil {
+		return err
 	}
 	slices.SortFunc(w.single, func(a, b windowRow) int { return cmp.Compare(a.seq, b.seq) })
-	for _, r := range w.single {
-		out = append(out, statement{
+	single := make([]statement, len(w.single))
+	for i, r := range w.single {
+		single[i] = statement{
 			query: "UPDATE stage SET window_no = ? WHERE run_id = ? AND seq = ?", args: []any{r.window, run, r.seq}, want: 1,
-		})
+		}
 	}
-	return out
+	return t.batch(ctx, single)
 }

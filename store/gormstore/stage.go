@@ -1,6 +1,7 @@
 package gormstore
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -9,11 +10,11 @@ import (
 	"github.com/provost-scim/provost/store"
 )
 
-const stageColumns = "seq, phase, coalesce(window_no, 0), kind, external_id, presence, body, hash, keys, weight, manager, dn, known"
+const stageColumns = "seq, phase, kind, external_id, presence, body, hash, keys, weight, manager, dn, known"
 
 func scanStaged(r scanner) (s store.Staged, err error) {
 	var body string
-	err = r.Scan(&s.Seq, &s.Phase, &s.Window, &s.Kind, &s.ExternalID, &s.Presence, &body, &s.Hash, scanJSON(&s.Keys),
+	err = r.Scan(&s.Seq, &s.Phase, &s.Kind, &s.ExternalID, &s.Presence, &body, &s.Hash, scanJSON(&s.Keys),
 		&s.Weight, &s.Manager, &s.DN, &s.Known)
 	s.Body = raw(body)
 	return s, err
@@ -21,17 +22,47 @@ func scanStaged(r scanner) (s store.Staged, err error) {
 
 // StagedWindow returns the rows of one window: by phase, then as they were staged.
 func (r *reader) StagedWindow(ctx context.Context, run store.Key, window int) ([]store.Staged, error) {
-	list, err := collect(ctx, r.session, scanStaged,
-		"SELECT "+stageColumns+" FROM stage WHERE run_id = ? AND window_no = ? ORDER BY phase, seq", run, window)
+	var list []store.Staged
+	each := func(row scanner) error {
+		s, err := scanStaged(row)
+		s.Window = window
+		list = append(list, s)
+		return err
+	}
+	asks := []ask{{
+		what:  "read the rows that trade names",
+		query: "SELECT " + stageColumns + " FROM stage WHERE run_id = ? AND window_no = ?",
+		args:  []any{run, window}, each: each,
+	}}
+	err := r.each(ctx, func(row scanner) error {
+		of := windowRange{window: window}
+		err := row.Scan(&of.phase, &of.first, &of.last)
+		asks = append(asks, ask{
+			what:  "read the rows of a range",
+			query: "SELECT " + stageColumns + " FROM stage WHERE run_id = ? AND seq BETWEEN ? AND ? AND phase = ? AND window_no IS NULL",
+			args:  []any{run, of.first, of.last, int(of.phase)}, each: each,
+		})
+		return err
+	}, "SELECT phase, first, last FROM stage_window WHERE run_id = ? AND window_no = ?", run, window)
+	if err == nil {
+		err = r.read(ctx, asks...)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("read window %d of run %d: %w", window, run, err)
 	}
+	slices.SortFunc(list, func(a, b store.Staged) int {
+		return cmp.Or(cmp.Compare(a.Phase, b.Phase), cmp.Compare(a.Seq, b.Seq))
+	})
 	return list, nil
 }
 
 // ClearStage removes all rows of a run's stage.
 func (t *tx) ClearStage(ctx context.Context, run store.Key) error {
-	if _, err := t.exec(ctx, "DELETE FROM stage WHERE run_id = ?", run); err != nil {
+	err := t.batch(ctx, []statement{
+		{query: "DELETE FROM stage_window WHERE run_id = ?", args: []any{run}, want: -1},
+		{query: "DELETE FROM stage WHERE run_id = ?", args: []any{run}, want: -1},
+	})
+	if err != nil {
 		return fmt.Errorf("clear the stage of run %d: %w", run, err)
 	}
 	return nil

@@ -215,10 +215,10 @@ CREATE TABLE event (
     resource     TEXT NOT NULL,
     cause        TEXT NOT NULL, -- JSON
     data         TEXT NOT NULL, -- JSON
-    time         INTEGER NOT NULL,
-    UNIQUE (org_id, seq)
+    time         INTEGER NOT NULL
 );
 CREATE INDEX event_unstamped ON event (org_id, id) WHERE seq IS NULL;
+CREATE UNIQUE INDEX event_seq ON event (org_id, seq) WHERE seq IS NOT NULL;
 CREATE INDEX event_resource ON event (resource, org_id, seq);
 
 CREATE TABLE event_head (
@@ -264,7 +264,7 @@ CREATE TABLE stage (
     run_id      INTEGER NOT NULL REFERENCES run (id) ON DELETE CASCADE,
     seq         INTEGER PRIMARY KEY,
     phase       INTEGER NOT NULL,
-    window_no   INTEGER, -- null until the stage is sealed
+    window_no   INTEGER, -- of a row that trades a name, once the stage is sealed; the others lie in ranges
     kind        TEXT NOT NULL,
     external_id TEXT NOT NULL,
     presence    TEXT NOT NULL DEFAULT '',
@@ -278,7 +278,17 @@ CREATE TABLE stage (
     dn          TEXT NOT NULL DEFAULT '',
     UNIQUE (run_id, seq)
 );
-CREATE INDEX stage_window ON stage (run_id, window_no, seq);
+CREATE INDEX stage_traded ON stage (run_id, window_no, seq) WHERE window_no IS NOT NULL;
+
+-- The ranges of rows that are windows of a sealed stage, so that sealing writes no row of it.
+CREATE TABLE stage_window (
+    run_id    INTEGER NOT NULL REFERENCES run (id) ON DELETE CASCADE,
+    window_no INTEGER NOT NULL,
+    phase     INTEGER NOT NULL,
+    first     INTEGER NOT NULL,
+    last      INTEGER NOT NULL,
+    PRIMARY KEY (run_id, window_no, first)
+);
 
 CREATE TABLE finding (
     id           INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -323,6 +333,7 @@ INSERT INTO sqlite_stat1 (tbl, idx, stat) VALUES
 
 -- +goose Down
 DROP TABLE finding;
+DROP TABLE stage_window;
 DROP TABLE stage;
 DROP TABLE run;
 DROP TABLE event_head;
