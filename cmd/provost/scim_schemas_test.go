@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -314,10 +315,7 @@ func (w *scimWorld) ignoredInBody(t *testing.T, resource string, a characteristi
 	t.Helper()
 	sent := withoutMeta(before.body).(map[string]any)
 	if a.schema == provostGroup {
-		extension := map[string]any{}
-		for k, v := range sent[a.schema].(map[string]any) {
-			extension[k] = v
-		}
+		extension := maps.Clone(sent[a.schema].(map[string]any))
 		extension[a.Name] = another(a)
 		sent[a.schema] = extension
 	} else {

@@ -17,6 +17,9 @@ func FuzzDecode(f *testing.F) {
 	for _, s := range []string{`{"a":[1,-2.5e3,true,false,null,"x\u00e9\n"]}`, `{"a":1,"a":{"b":[]}}`, ` [ ] `, `"\ud800"`, `01`, `{"a" 1}`, `tru`} {
 		f.Add([]byte(s))
 	}
+	for _, body := range clients(f) {
+		f.Add(body)
+	}
 	f.Fuzz(func(t *testing.T, body []byte) {
 		got, err := decode(body)
 		want, wantErr := reference(body)
@@ -56,6 +59,9 @@ func FuzzBodies(f *testing.F) {
 	f.Add([]byte(`{"userName":"u","emails":{"value":"a","primary":"True"},"manager":["7"],"name.givenName":"K"}`))
 	f.Add([]byte(`{"displayName":"u","members":[{"value":"a"}],"urn:ietf:params:scim:schemas:extension:enterprise:2.0:User":{"department":"D"}}`))
 	f.Add([]byte(`{"schemas":["urn:ietf:params:scim:api:messages:2.0:PatchOp"],"Operations":[{"op":"Add","path":"x","value":1}]}`))
+	for _, body := range clients(f) {
+		f.Add(body)
+	}
 	f.Fuzz(func(t *testing.T, body []byte) {
 		var scim scimerrors.ScimError
 		user, err := User(body)

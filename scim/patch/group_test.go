@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 	"testing"
 
@@ -12,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 	"pgregory.net/rapid"
 
+	"github.com/provost-scim/provost/scim/dialect"
 	"github.com/provost-scim/provost/scim/patch"
 )
 
@@ -214,6 +216,13 @@ func FuzzPatch(f *testing.F) {
 	f.Add("add", ``, `{"name.givenName":"K","manager":"7","`+ent+`":{"department":"D"}}`)
 	f.Add("add", `members`, `[{"value":"A"}]`)
 	f.Add("replace", `roles[primary eq "True"].display`, `"x"`)
+	for _, o := range clientOperations(f) {
+		value, err := json.Marshal(o.Value)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(string(o.Op), o.Path, string(value))
+	}
 	f.Fuzz(func(t *testing.T, op, path, value string) {
 		var v any
 		if json.Unmarshal([]byte(value), &v) != nil {
@@ -242,6 +251,24 @@ func FuzzPatch(f *testing.F) {
 			t.Fatal(err)
 		}
 	})
+}
+
+// clientOperations are those of the PATCH requests that clients send.
+func clientOperations(t testing.TB) (ops []patch.Operation) {
+	t.Helper()
+	bodies, err := os.ReadFile("../dialect/testdata/clients.jsonl")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(bodies)) {
+		if more, err := dialect.Patch([]byte(strings.TrimSpace(line))); err == nil {
+			ops = append(ops, more...)
+		}
+	}
+	if len(ops) == 0 {
+		t.Fatal("no operations")
+	}
+	return ops
 }
 
 // wantCanonical checks that nothing in a resource is null or empty, and that no list has two primaries.
