@@ -256,11 +256,12 @@ func (a *attempt) put(s stated) {
 // the error at which the Bulk stops.
 func (a *attempt) accept(results []store.Result) error {
 	again := false
-	failed := map[*operation]error{}
+	failed, back := map[*operation]error{}, map[*operation]bool{}
 	for i, o := range a.users {
 		if err := results[i].Err; err != nil {
 			failed[o] = err
 		}
+		back[o] = results[i].Outcome == store.Restored
 	}
 	for i, list := range a.groups {
 		err := results[len(a.users)+i].Err
@@ -283,7 +284,9 @@ func (a *attempt) accept(results []store.Result) error {
 	errs, creating := a.b.failed, false
 	for i, u := range a.units[:a.done] {
 		for _, o := range u {
-			if creating && isAbsent(failed[o]) { // it may be there once they have returned
+			// What is absent may be there once those that are created have returned, and of
+			// who returns it is not known yet in which groups it is.
+			if creating && isAbsent(failed[o]) || o.kind == store.KindGroup && a.b.refersTo(o, back) {
 				a.done = i
 				return errShorter
 			}
@@ -298,6 +301,15 @@ func (a *attempt) accept(results []store.Result) error {
 		}
 	}
 	return nil
+}
+
+func (b *bulk) refersTo(o *operation, any map[*operation]bool) bool {
+	for _, ref := range o.references {
+		if any[b.posts[ref]] {
+			return true
+		}
+	}
+	return false
 }
 
 // blame finds which of the additions that were put together name a refused creation.
