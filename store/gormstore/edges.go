@@ -3,6 +3,7 @@ package gormstore
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/provost-scim/provost/store"
 )
@@ -13,13 +14,17 @@ type edgeNews struct{ added, removed []store.Edge }
 // writeEdges writes direct members: those of the change set, and those that were
 // pending for a record that now exists.
 func (a *applier) writeEdges(ctx context.Context) error {
-	add, remove := edgeLists{}, edgeLists{}
+	fresh, add, remove := edgeLists{}, edgeLists{}, edgeLists{} // fresh: of groups that are created, which have no edges yet
 	var pending [][]any
 	var gone, goneExternal = []int64(nil), map[int64][]string{}
 	for i := range a.c.Groups {
 		g := &a.c.Groups[i]
 		for _, e := range g.Add {
-			add.put(g.After.Key, e)
+			if g.Op == store.OpCreate && e.Kind == store.KindUser {
+				fresh.put(g.After.Key, e)
+			} else {
+				add.put(g.After.Key, e)
+			}
 		}
 		for _, e := range g.Remove {
 			remove.put(g.After.Key, e)
@@ -55,7 +60,7 @@ func (a *applier) writeEdges(ctx context.Context) error {
 	if err := a.dropRevived(ctx); err != nil {
 		return err
 	}
-	return a.writeLists(ctx, &add, &remove)
+	return a.writeLists(ctx, &fresh, &add, &remove)
 }
 
 // dropRevived takes the memberships of users that return without their grants (rule
@@ -135,14 +140,14 @@ func (a *applier) revive(ctx context.Context, add *edgeLists) error {
 		}
 	}
 	f, arg := a.texts(sorted(a.known))
-	var alive []string
+	var found []string
 	err := a.each(ctx, func(row scanner) error {
 		var group store.Key
 		var external string
 		if err := row.Scan(&group, &external); err != nil {
 			return err
 		}
-		alive = append(alive, external)
+		found = append(found, external)
 		if e := targets[external]; e.Kind == store.KindUser || e.Key != group { // no group is in itself
 			add.put(group, e)
 		}
@@ -153,10 +158,10 @@ func (a *applier) revive(ctx context.Context, add *edgeLists) error {
 	if err != nil {
 		return fmt.Errorf("look for pending members: %w", err)
 	}
-	if len(alive) == 0 {
+	if len(found) == 0 {
 		return nil
 	}
-	f, arg = a.texts(alive)
+	f, arg = a.texts(found)
 	_, err = a.exec(ctx, `DELETE FROM pending_member WHERE org_id = ? AND external_id IN (SELECT v FROM `+f+` AS k)
 		AND group_id IN (SELECT g.id FROM groups g WHERE g.org_id = ? AND g.directory_id = ?)`, a.c.Org, arg, a.c.Org, a.c.Directory)
 	if err != nil {
@@ -179,8 +184,8 @@ func keysOf(lists ...[]int64) []store.Key {
 }
 
 // writeLists writes edges and notes which of them are new or gone.
-func (a *applier) writeLists(ctx context.Context, add, remove *edgeLists) error {
-	counting, err := a.counting(ctx, add.users.b, remove.users.b)
+func (a *applier) writeLists(ctx context.Context, fresh, add, remove *edgeLists) error {
+	counting, err := a.counting(ctx, slices.Concat(fresh.users.b, add.users.b), remove.users.b)
 	if err != nil {
 		return err
 	}
@@ -210,6 +215,9 @@ func (a *applier) writeLists(ctx context.Context, add, remove *edgeLists) error 
 		}
 		a.nested = append(a.nested, p.group)
 	}
+	if err := a.insertFresh(ctx, fresh.users.a, fresh.users.b, user); err != nil {
+		return fmt.Errorf("write members: %w", err)
+	}
 	for _, w := range []struct {
 		list   struct{ a, b []int64 }
 		note   func(pair, bool)
@@ -217,8 +225,8 @@ func (a *applier) writeLists(ctx context.Context, add, remove *edgeLists) error 
 		table  string
 		query  string
 	}{
-		{add.groups, group, true, "nest", "INSERT INTO nest (org_id, parent_id, child_id) SELECT CAST(? AS bigint), k.a, k.b FROM {pairs} AS k WHERE true ON CONFLICT DO NOTHING RETURNING parent_id, child_id"},
-		{add.users, user, true, "member", "INSERT INTO member (org_id, group_id, user_id) SELECT CAST(? AS bigint), k.a, k.b FROM {pairs} AS k WHERE true ON CONFLICT DO NOTHING RETURNING group_id, user_id"},
+		{add.groups, group, true, "nest", insertNest},
+		{add.users, user, true, "member", insertMember},
 		{remove.groups, group, false, "nest", "DELETE FROM nest WHERE org_id = ? AND (parent_id, child_id) IN (SELECT a, b FROM {pairs} AS k) RETURNING parent_id, child_id"},
 		{remove.users, user, false, "member", "DELETE FROM member WHERE org_id = ? AND (group_id, user_id) IN (SELECT a, b FROM {pairs} AS k) RETURNING group_id, user_id"},
 	} {
@@ -243,6 +251,33 @@ func (a *applier) writeLists(ctx context.Context, add, remove *edgeLists) error 
 		a.touched = append(a.touched, key)
 	}
 	return nil
+}
+
+const (
+	insertNest   = "INSERT INTO nest (org_id, parent_id, child_id) SELECT CAST(? AS bigint), k.a, k.b FROM {pairs} AS k WHERE true ON CONFLICT DO NOTHING RETURNING parent_id, child_id"
+	insertMember = "INSERT INTO member (org_id, group_id, user_id) SELECT CAST(? AS bigint), k.a, k.b FROM {pairs} AS k WHERE true ON CONFLICT DO NOTHING RETURNING group_id, user_id"
+)
+
+// insertFresh writes the memberships of groups that are created: all of them are new.
+func (a *applier) insertFresh(ctx context.Context, groups, users []int64, note func(pair, bool)) error {
+	if len(groups) == 0 {
+		return nil
+	}
+	a.grew("member", len(groups))
+	for i, g := range groups {
+		note(pair{store.Key(g), store.Key(users[i])}, true)
+	}
+	if a.e.postgres && len(groups) > copyFrom {
+		rows := make([][]any, len(groups))
+		for i, g := range groups {
+			rows[i] = []any{a.c.Org, g, users[i]}
+		}
+		return a.copyRows(ctx, "member", []string{"org_id", "group_id", "user_id"}, rows)
+	}
+	f, args := a.pairs(groups, users)
+	_, err := a.exec(ctx, replacePairs("INSERT INTO member (org_id, group_id, user_id) SELECT CAST(? AS bigint), k.a, k.b FROM {pairs} AS k WHERE true", f),
+		append([]any{a.c.Org}, args...)...)
+	return err
 }
 
 func (a *applier) newsOf(group store.Key) *edgeNews {

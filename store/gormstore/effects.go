@@ -116,8 +116,9 @@ func (a *applier) directEvents(ctx context.Context) ([]store.Event, error) {
 	return events, nil
 }
 
-// newsIDs reads the public ids of the members that came and went, and those of groups
-// whose pending members came alive, which the change set does not hold.
+// newsIDs finds the public ids of the members that came and went, and those of groups
+// whose pending members came alive, which the change set does not hold. It reads those
+// that neither the change set nor the look for members has shown.
 func (a *applier) newsIDs(ctx context.Context) (map[store.Edge]store.ID, error) {
 	users, groups := map[store.Key]bool{}, map[store.Key]bool{}
 	for key, n := range a.news {
@@ -133,6 +134,15 @@ func (a *applier) newsIDs(ctx context.Context) (map[store.Edge]store.ID, error) 
 		}
 	}
 	ids := make(map[store.Edge]store.ID, len(users)+len(groups))
+	for kind, keys := range map[store.Kind]map[store.Key]bool{store.KindUser: users, store.KindGroup: groups} {
+		for key := range keys {
+			e := store.Edge{Kind: kind, Key: key}
+			if id, known := a.publicIDs[e]; known && (kind == store.KindUser || a.groups[key] != nil) {
+				ids[e] = id
+				delete(keys, key)
+			}
+		}
+	}
 	var asks []ask
 	look := func(kind store.Kind, keys map[store.Key]bool) {
 		if len(keys) == 0 {

@@ -158,6 +158,9 @@ func (l *loader) probe(ctx context.Context) error {
 	if err := l.read(ctx, asks...); err != nil {
 		return err
 	}
+	if err := l.read(ctx, l.resolveGroups(l.s.Org, l.s.Directory, l.s.Directory != 0, refs, l.snap.Members)...); err != nil {
+		return err
+	}
 	for _, edge := range l.snap.Members {
 		l.exclusive = l.exclusive || edge.Kind == store.KindGroup
 	}

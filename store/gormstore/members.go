@@ -175,16 +175,18 @@ func (r *reader) Memberships(ctx context.Context, org store.Key, users []store.K
 // Resolve finds which references are live records of the directory (0: internal).
 func (r *reader) Resolve(ctx context.Context, org, directory store.Key, refs []store.MemberRef) (map[store.MemberRef]store.Edge, error) {
 	found := make(map[store.MemberRef]store.Edge, len(refs))
-	asks := r.resolve(org, directory, true, refs, found, nil)
-	if err := r.read(ctx, asks...); err != nil {
+	if err := r.read(ctx, r.resolve(org, directory, true, refs, found, nil)...); err != nil {
+		return nil, err
+	}
+	if err := r.read(ctx, r.resolveGroups(org, directory, true, refs, found)...); err != nil {
 		return nil, err
 	}
 	return found, nil
 }
 
-// resolve makes the queries that find live records by public id and by stable id. A
-// stable id that both a user and a group have is the user's. Unless ofOne, records
-// of every directory are found by id; none is found by stable id then, which means
+// resolve makes the queries that find live records by public id, and users by stable
+// id; [session.resolveGroups] makes those that come after it. Unless ofOne, records of
+// every directory are found by id; none is found by stable id then, which means
 // nothing without its directory. Soft-deleted users go to former, by id, unless it
 // is nil.
 func (s *session) resolve(org, directory store.Key, ofOne bool, refs []store.MemberRef, found, former map[store.MemberRef]store.Edge) []ask {
@@ -199,57 +201,80 @@ func (s *session) resolve(org, directory store.Key, ofOne bool, refs []store.Mem
 			external = append(external, ref.ExternalID)
 		}
 	}
-	put := func(kind store.Kind, ref store.MemberRef, key store.Key) {
-		edge := store.Edge{Kind: kind, Key: key}
-		if was, known := found[ref]; !known || edge.Kind == store.KindUser && was.Kind == store.KindGroup ||
-			was.Kind == edge.Kind && edge.Key < was.Key {
-			found[ref] = edge
-		}
+	owner, ownerArgs := "true", []any(nil)
+	if ofOne {
+		owner, ownerArgs = owned("r.directory_id", directory)
 	}
 	var out []ask
-	for _, kind := range []store.Kind{store.KindUser, store.KindGroup} {
-		table := tableOf(kind)
-		owner, ownerArgs := "true", []any(nil)
-		if ofOne {
-			owner, ownerArgs = owned("r.directory_id", directory)
-		}
-		if len(ids) > 0 {
-			among, arg := s.amongTexts(ids, "uuid")
+	if len(ids) > 0 {
+		among, arg := s.amongTexts(ids, "uuid")
+		for _, kind := range []store.Kind{store.KindUser, store.KindGroup} {
 			out = append(out, ask{
 				what:  "resolve members",
-				query: "SELECT r.id, r.public_id, r.deleted_at IS NOT NULL FROM " + table + " r WHERE r.public_id" + among + " AND r.org_id = ? AND " + owner,
+				query: "SELECT r.id, r.public_id, r.deleted_at IS NOT NULL FROM " + tableOf(kind) + " r WHERE r.public_id" + among + " AND r.org_id = ? AND " + owner,
 				args:  append([]any{arg, org}, ownerArgs...),
 				each: func(row scanner) error {
 					var key store.Key
 					var id store.ID
 					var deleted bool
 					err := row.Scan(&key, &id, &deleted)
+					edge := store.Edge{Kind: kind, Key: key}
+					s.publicID(edge, id)
 					switch {
 					case !deleted:
-						put(kind, store.MemberRef{ID: id}, key)
+						found[store.MemberRef{ID: id}] = edge
 					case kind == store.KindUser && former != nil:
-						former[store.MemberRef{ID: id}] = store.Edge{Kind: kind, Key: key}
+						former[store.MemberRef{ID: id}] = edge
 					}
 					return err
 				},
 			})
 		}
-		if len(external) > 0 && ofOne {
-			among, arg := s.amongTexts(external, "text")
-			out = append(out, ask{
-				what: "resolve members",
-				query: "SELECT r.id, r.external_id FROM " + table + " r WHERE r.external_id" + among + " AND r.external_id <> '' AND " + owner +
-					" AND r.org_id = ? AND r.deleted_at IS NULL",
-				args: append(append([]any{arg}, ownerArgs...), org),
-				each: func(row scanner) error {
-					var key store.Key
-					var external string
-					err := row.Scan(&key, &external)
-					put(kind, store.MemberRef{ExternalID: external}, key)
-					return err
-				},
-			})
-		}
+	}
+	if len(external) > 0 && ofOne {
+		out = append(out, s.resolveStable(store.KindUser, org, owner, ownerArgs, external, found))
 	}
 	return out
+}
+
+// resolveGroups makes the query that finds live groups by stable id, of what
+// [session.resolve] has not found: a stable id that both a user and a group have is
+// the user's.
+func (s *session) resolveGroups(org, directory store.Key, ofOne bool, refs []store.MemberRef, found map[store.MemberRef]store.Edge) []ask {
+	if !ofOne {
+		return nil
+	}
+	var external []string
+	for _, ref := range refs {
+		if _, known := found[ref]; !known && ref.ExternalID != "" {
+			external = append(external, ref.ExternalID)
+		}
+	}
+	if len(external) == 0 {
+		return nil
+	}
+	owner, args := owned("r.directory_id", directory)
+	return []ask{s.resolveStable(store.KindGroup, org, owner, args, external, found)}
+}
+
+// resolveStable finds records by stable id; of several with one it takes the first.
+func (s *session) resolveStable(kind store.Kind, org store.Key, owner string, ownerArgs []any, external []string, found map[store.MemberRef]store.Edge) ask {
+	among, arg := s.amongTexts(external, "text")
+	return ask{
+		what: "resolve members",
+		query: "SELECT r.id, r.public_id, r.external_id FROM " + tableOf(kind) + " r WHERE r.external_id" + among + " AND r.external_id <> '' AND " + owner +
+			" AND r.org_id = ? AND r.deleted_at IS NULL",
+		args: append(append([]any{arg}, ownerArgs...), org),
+		each: func(row scanner) error {
+			var id store.ID
+			var ref store.MemberRef
+			edge := store.Edge{Kind: kind}
+			err := row.Scan(&edge.Key, &id, &ref.ExternalID)
+			s.publicID(edge, id)
+			if was, known := found[ref]; !known || edge.Key < was.Key {
+				found[ref] = edge
+			}
+			return err
+		},
+	}
 }

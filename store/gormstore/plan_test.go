@@ -128,7 +128,8 @@ func TestHotQueriesUseIndexesOnTablesThatWereNeverAnalysed(t *testing.T) {
 			check("the users of a push", "users_name", l.lockUsers()[0].query, l.lockUsers()[0].args...)
 			own := l.owners(store.KindUser, scope.UserKeys, l.snap.Owners)
 			check("the owners of names", "identity_key", own.query, own.args...)
-			for _, a := range l.resolve(c.Org, c.Directory, true, []store.MemberRef{{ID: user.ID}, {ExternalID: "e17"}}, l.snap.Members, nil) {
+			refs := []store.MemberRef{{ID: user.ID}, {ExternalID: "e17"}}
+			for _, a := range append(l.resolve(c.Org, c.Directory, true, refs, l.snap.Members, nil), l.resolveGroups(c.Org, c.Directory, true, refs, nil)...) {
 				check("resolving", "", a.query, a.args...)
 			}
 			if err := l.probe(t.Context()); err != nil {

@@ -3,7 +3,6 @@ package gormstore
 import (
 	"context"
 	"fmt"
-	"slices"
 
 	"github.com/provost-scim/provost/store"
 )
@@ -119,14 +118,14 @@ func (t *tx) recompute(ctx context.Context, c *store.ChangeSet, groups []store.G
 // and not with all members of the organization; to PostgreSQL it means nothing.
 func (t *tx) want(ctx context.Context, org store.Key, keys []store.Key, shifts map[store.Key]*shift) (int, error) {
 	prepare := []string{
-		"CREATE TEMP TABLE IF NOT EXISTS wanted (group_id bigint NOT NULL, user_id bigint NOT NULL, support integer NOT NULL, PRIMARY KEY (group_id, user_id)) WITHOUT ROWID",
+		"CREATE TEMP TABLE IF NOT EXISTS wanted (group_id bigint NOT NULL, user_id bigint NOT NULL, support integer NOT NULL, public_id text NOT NULL, PRIMARY KEY (group_id, user_id)) WITHOUT ROWID",
 		"DELETE FROM temp.wanted",
 	}
 	table := "temp.wanted"
 	if t.e.postgres {
 		table = "pg_temp.wanted"
 		prepare = []string{
-			"CREATE TEMP TABLE IF NOT EXISTS wanted (group_id bigint NOT NULL, user_id bigint NOT NULL, support integer NOT NULL, PRIMARY KEY (group_id, user_id)) ON COMMIT DELETE ROWS",
+			"CREATE TEMP TABLE IF NOT EXISTS wanted (group_id bigint NOT NULL, user_id bigint NOT NULL, support integer NOT NULL, public_id uuid NOT NULL, PRIMARY KEY (group_id, user_id)) ON COMMIT DELETE ROWS",
 			"TRUNCATE pg_temp.wanted",
 		}
 	}
@@ -142,10 +141,10 @@ func (t *tx) want(ctx context.Context, org store.Key, keys []store.Key, shifts m
 			UNION SELECT r.root, n.child_id FROM reach r CROSS JOIN nest n CROSS JOIN groups g
 				WHERE n.parent_id = r.id AND n.org_id = ? AND g.org_id = n.org_id AND g.id = n.child_id
 					AND g.deleted_at IS NULL AND NOT g.out_of_scope)
-		INSERT INTO `+table+` (group_id, user_id, support)
-		SELECT r.root, m.user_id, count(*) FROM reach r CROSS JOIN member m CROSS JOIN users u
+		INSERT INTO `+table+` (group_id, user_id, support, public_id)
+		SELECT r.root, m.user_id, count(*), u.public_id FROM reach r CROSS JOIN member m CROSS JOIN users u
 			WHERE m.group_id = r.id AND m.org_id = ? AND u.org_id = m.org_id AND u.id = m.user_id
-				AND u.deleted_at IS NULL AND NOT u.out_of_scope GROUP BY r.root, m.user_id`, arg, org, org, org)
+				AND u.deleted_at IS NULL AND NOT u.out_of_scope GROUP BY r.root, m.user_id, u.public_id`, arg, org, org, org)
 	if err != nil {
 		return 0, err
 	}
@@ -196,19 +195,16 @@ func (d *difference) write(ctx context.Context, keys []store.Key, limit int) err
 	if err := w.flush(ctx); err != nil {
 		return err
 	}
-	news, err := d.changed(ctx, "INSERT INTO effective (group_id, user_id, support, published) SELECT w.group_id, w.user_id, w.support, NOT g.over_cap FROM "+
-		table+" w CROSS JOIN groups g WHERE g.org_id = ? AND g.id = w.group_id RETURNING group_id, user_id, published", d.org)
-	if err != nil {
+	if err := d.insert(ctx, table); err != nil {
 		return err
 	}
-	d.grew("effective", len(news))
 	among, fitting := d.among(fit)
 	back, err := d.changed(ctx, "UPDATE effective SET published = true WHERE NOT published AND group_id"+among+
 		" RETURNING group_id, user_id, published", fitting)
 	if err != nil {
 		return err
 	}
-	ids, err := d.userIDs(ctx, d.org, gone, news, back)
+	ids, err := d.userIDs(ctx, d.org, gone, back)
 	if err != nil {
 		return err
 	}
@@ -216,11 +212,32 @@ func (d *difference) write(ctx context.Context, keys []store.Key, limit int) err
 		s := d.shifts[p.group]
 		s.ceased = append(s.ceased, ids[p.user])
 	}
-	for _, p := range slices.Concat(news, back) {
+	for _, p := range back {
 		s := d.shifts[p.group]
 		s.published = append(s.published, ids[p.user])
 	}
 	return nil
+}
+
+// insert adds the rows that are new, and notes whom they publish.
+func (d *difference) insert(ctx context.Context, table string) error {
+	n, err := d.exec(ctx, "INSERT INTO effective (group_id, user_id, support, published) SELECT w.group_id, w.user_id, w.support, NOT g.over_cap FROM "+
+		table+" w CROSS JOIN groups g WHERE g.org_id = ? AND g.id = w.group_id", d.org)
+	if err != nil || n == 0 {
+		return err
+	}
+	d.grew("effective", int(n))
+	return d.each(ctx, func(row scanner) error {
+		var group store.Key
+		var id store.ID
+		if err := row.Scan(&group, &id); err != nil {
+			return err
+		}
+		if s := d.shifts[group]; !s.effect.Over {
+			s.published = append(s.published, id)
+		}
+		return nil
+	}, "SELECT group_id, public_id FROM "+table)
 }
 
 // overlap deletes the rows of groups that are not wanted any more, brings those that

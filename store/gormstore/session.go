@@ -11,6 +11,8 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/stdlib"
 	"gorm.io/gorm"
+
+	"github.com/provost-scim/provost/store"
 )
 
 // cachedQueries bounds how many rewritten statements are kept; filters make new
@@ -24,7 +26,19 @@ type session struct {
 	conn *sql.Conn
 	inTx bool
 
-	grown map[string]int // rows added by table, for [session.analyze]
+	grown     map[string]int          // rows added by table, for [session.analyze]
+	publicIDs map[store.Edge]store.ID // that the transaction has come across, for its events
+}
+
+// publicID keeps the id of a record for the events of the transaction.
+func (s *session) publicID(record store.Edge, id store.ID) {
+	if !s.inTx {
+		return
+	}
+	if s.publicIDs == nil {
+		s.publicIDs = map[store.Edge]store.ID{}
+	}
+	s.publicIDs[record] = id
 }
 
 // queryer is what *sql.Conn and *sql.Tx have in common; gorm needs it whole.
