@@ -186,17 +186,21 @@ func operation(item any) (patch.Operation, error) {
 	return o, nil
 }
 
-// lookup finds a member of a message by its name in any case; the exact spelling wins.
+// lookup finds a member of a message by its name in any case; the exact spelling wins, then the first in byte order.
 func lookup(object map[string]any, name string) any {
 	if value, ok := object[name]; ok {
 		return value
 	}
-	for _, n := range sortedNames(object) {
-		if strings.EqualFold(n, name) {
-			return object[n]
+	found := ""
+	for n := range object {
+		if strings.EqualFold(n, name) && (found == "" || n < found) {
+			found = n
 		}
 	}
-	return nil
+	if found == "" {
+		return nil
+	}
+	return object[found]
 }
 
 func has(object map[string]any, name string) bool {
