@@ -185,9 +185,12 @@ func keysOf(lists ...[]int64) []store.Key {
 
 // writeLists writes edges and notes which of them are new or gone.
 func (a *applier) writeLists(ctx context.Context, fresh, add, remove *edgeLists) error {
-	counting, err := a.counting(ctx, slices.Concat(fresh.users.b, add.users.b), remove.users.b)
-	if err != nil {
-		return err
+	var counting map[store.Key]bool
+	if !a.c.Deferred { // else who counts is found when the groups are published
+		var err error
+		if counting, err = a.counting(ctx, slices.Concat(fresh.users.b, add.users.b), remove.users.b); err != nil {
+			return err
+		}
 	}
 	moves := func(p pair) bool { return a.arriving[p.user] || a.leaving[p.user] }
 	user := func(p pair, gained bool) {

@@ -59,7 +59,7 @@ func (r *Reconciler) create(ctx context.Context, want store.Statement) (*Outcome
 	c.deadline, _ = ctx.Deadline()
 	key := laneKey{want.Org, want.Directory}
 	if !r.lanes.enter(key, c) {
-		t := turn{}
+		var t turn
 		select {
 		case t = <-c.turn:
 		case <-ctx.Done():

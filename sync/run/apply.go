@@ -9,18 +9,25 @@ import (
 )
 
 // apply applies the windows that have not been applied yet, in order. A window and
-// its checkpoint are one transaction.
+// its checkpoint are one transaction; meanwhile the next window is read and decoded.
 func (w *worker) apply(ctx context.Context) (store.RunPhase, error) {
+	var next *ahead
+	defer func() { next.wait() }()
 	for {
 		phase := store.PhaseApply
+		var began *ahead
 		err := w.insist(ctx, func(tx store.Tx, run *store.Run) error {
 			if run.NextWindow < run.Windows {
-				return w.applyWindow(ctx, tx, run)
+				if n := run.NextWindow + 1; n < run.Windows && began == nil { // else of an attempt that failed
+					began = w.lookAhead(ctx, n)
+				}
+				return w.applyWindow(ctx, tx, run, next)
 			}
 			phase = store.PhasePublish
 			enter(run, phase, w.e.now())
 			return tx.SaveRun(ctx, run)
 		})
+		next = began
 		if err != nil {
 			return "", fmt.Errorf("apply the stage: %w", err)
 		}
@@ -30,14 +37,52 @@ func (w *worker) apply(ctx context.Context) (store.RunPhase, error) {
 	}
 }
 
-func (w *worker) applyWindow(ctx context.Context, tx store.Tx, run *store.Run) error {
-	rows, err := tx.StagedWindow(ctx, run.Key, run.NextWindow)
-	if err != nil {
-		return err
+// ahead is a window that is being read and decoded. What a sealed stage holds does
+// not change.
+type ahead struct {
+	number int
+	of     *window
+	err    error
+	done   chan struct{}
+}
+
+func (w *worker) lookAhead(ctx context.Context, number int) *ahead {
+	a := &ahead{number: number, done: make(chan struct{})}
+	go func() {
+		defer close(a.done)
+		a.err = w.e.store.View(ctx, func(r store.Reader) (err error) {
+			a.of, err = w.window(ctx, r, number)
+			return err
+		})
+	}()
+	return a
+}
+
+func (a *ahead) wait() {
+	if a != nil {
+		<-a.done
 	}
-	of, err := newWindow(run, w.cause, rows)
+}
+
+// window reads a window of the stage.
+func (w *worker) window(ctx context.Context, r store.Reader, number int) (*window, error) {
+	rows, err := r.StagedWindow(ctx, w.lease.Run, number)
 	if err != nil {
-		return err
+		return nil, err
+	}
+	return newWindow(&store.Run{Key: w.lease.Run, Org: w.org, Directory: w.dir}, w.cause, rows)
+}
+
+func (w *worker) applyWindow(ctx context.Context, tx store.Tx, run *store.Run, next *ahead) error {
+	next.wait()
+	var of *window
+	if next != nil && next.err == nil && next.number == run.NextWindow {
+		of = next.of
+	} else {
+		var err error
+		if of, err = w.window(ctx, tx, run.NextWindow); err != nil {
+			return err
+		}
 	}
 	if len(of.users)+len(of.groups) > 0 {
 		out, err := w.e.reconciler.ReconcileTx(ctx, tx, of.statement)
@@ -53,7 +98,7 @@ func (w *worker) applyWindow(ctx context.Context, tx store.Tx, run *store.Run) e
 	}
 	of.count(&run.Counts)
 	run.NextWindow++
-	run.Progress.Applied += len(rows)
+	run.Progress.Applied += of.rows
 	return tx.SaveRun(ctx, run)
 }
 

@@ -27,10 +27,27 @@ type faultyTx struct {
 }
 
 func (t faultyTx) StagedWindow(ctx context.Context, run store.Key, window int) ([]store.Staged, error) {
+	return t.read(ctx, t.Tx, run, window)
+}
+
+func (t faultyTx) read(ctx context.Context, from store.Reader, run store.Key, window int) ([]store.Staged, error) {
 	if window == t.window {
 		return nil, store.Errorf(store.CodeInvalid, "the window cannot be read")
 	}
-	return t.Tx.StagedWindow(ctx, run, window)
+	return from.StagedWindow(ctx, run, window)
+}
+
+func (f faulty) View(ctx context.Context, fn func(store.Reader) error) error {
+	return f.Store.View(ctx, func(r store.Reader) error { return fn(faultyReader{r, f.window}) })
+}
+
+type faultyReader struct {
+	store.Reader
+	window int
+}
+
+func (r faultyReader) StagedWindow(ctx context.Context, run store.Key, window int) ([]store.Staged, error) {
+	return faultyTx{window: r.window}.read(ctx, r.Reader, run, window)
 }
 
 func TestARunThatFailsWhileApplyingPublishesWhatItHasApplied(t *testing.T) {

@@ -15,6 +15,7 @@ type window struct {
 	groups    []*store.Staged // of statement.Groups
 	invalid   []invalidRow
 	results   []store.Result // of the statement
+	rows      int
 }
 
 type invalidRow struct {
@@ -23,7 +24,7 @@ type invalidRow struct {
 }
 
 func newWindow(run *store.Run, cause store.Cause, rows []store.Staged) (*window, error) {
-	of := &window{statement: store.Statement{
+	of := &window{rows: len(rows), statement: store.Statement{
 		Org: run.Org, Directory: run.Directory, Origin: store.OriginPull, Cause: cause, Run: run.Key,
 	}}
 	for i := range rows {
