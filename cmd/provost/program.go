@@ -104,7 +104,7 @@ func (p *program) mount(c *serveCommand) error {
 // windowRecords are the records of a run's transaction when no flag says so. On
 // SQLite a push waits for each, so there they are a fifth.
 const (
-	windowRecords       = 2_000
+	windowRecords       = 3_000
 	windowRecordsSQLite = 200
 )
 

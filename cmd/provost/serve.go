@@ -25,7 +25,7 @@ type serveCommand struct {
 	Cap            int            `default:"10000" placeholder:"N" help:"The most users that a group publishes."`
 	DNSResolver    string         `name:"dns-resolver" placeholder:"HOST:PORT" help:"The DNS server that verifies domains, instead of the system's."`
 	Lease          time.Duration  `default:"15s" placeholder:"SPAN" help:"After how long another replica takes up a run whose process was killed."`
-	WindowRecords  int            `placeholder:"N" help:"About how many records one transaction of a run changes; by default 2000, and 200 on SQLite, where pushes wait for it."`
+	WindowRecords  int            `placeholder:"N" help:"About how many records one transaction of a run changes; by default 3000, and 200 on SQLite, where pushes wait for it."`
 	Retention      time.Duration  `default:"720h" placeholder:"SPAN" help:"How long deleted users and groups can be restored before they are purged; 0 keeps them for ever."`
 	MaxRequests    int            `default:"256" placeholder:"N" help:"The most requests at a time; beyond it clients are asked to come again."`
 	ShutdownWithin time.Duration  `default:"20s" placeholder:"SPAN" help:"How long requests and runs may take to end when the server is stopped."`
@@ -101,7 +101,7 @@ func (c *serveCommand) check() error {
 	case c.Cap < 1:
 		return misused("the default is 10000", "--cap %d is less than 1", c.Cap)
 	case c.WindowRecords < 0:
-		return misused("the default is 2000, and 200 on SQLite", "--window-records %d is negative", c.WindowRecords)
+		return misused("the default is 3000, and 200 on SQLite", "--window-records %d is negative", c.WindowRecords)
 	case c.MaxRequests < 1:
 		return misused("the default is 256", "--max-requests %d is less than 1", c.MaxRequests)
 	case c.Lease < time.Second:

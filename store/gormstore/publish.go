@@ -191,7 +191,7 @@ func (d *difference) write(ctx context.Context, keys []store.Key, limit int) err
 		return err
 	}
 	w := &writes{tx: d.tx, what: "count effective members"}
-	d.counts(w, keys)
+	d.counts(w, keys, limit)
 	if err := w.flush(ctx); err != nil {
 		return err
 	}
@@ -264,19 +264,24 @@ func (d *difference) overlap(ctx context.Context, table string, held []int64) ([
 	return gone, err
 }
 
-// counts writes what is known of the groups themselves: those whose count stays in
-// one statement, the others one by one.
-func (d *difference) counts(w *writes, keys []store.Key) {
+// counts writes what is known of the groups themselves: those whose count stays, and
+// the others.
+func (d *difference) counts(w *writes, keys []store.Key, limit int) {
 	var same []store.Key
+	var moved, count []int64
 	for _, key := range keys {
 		e := d.shifts[key].effect
 		if e.After == e.Before && e.Over == e.WasOver {
 			same = append(same, key)
-			continue
+		} else {
+			moved, count = append(moved, int64(key)), append(count, int64(e.After))
 		}
+	}
+	if len(moved) > 0 {
+		f, args := d.pairs(moved, count)
 		w.add(statement{
-			query: "UPDATE groups SET effective_count = ?, over_cap = ?, stale = false WHERE org_id = ? AND id = ?",
-			args:  []any{e.After, e.Over, d.org, key}, want: 1,
+			query: "UPDATE groups SET effective_count = k.b, over_cap = k.b > ?, stale = false FROM " + f + " AS k WHERE groups.org_id = ? AND groups.id = k.a",
+			args:  append(append([]any{limit}, args...), d.org), want: int64(len(moved)),
 		})
 	}
 	if len(same) > 0 {

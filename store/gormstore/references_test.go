@@ -7,7 +7,7 @@ import (
 	"github.com/provost-scim/provost/internal/testenv"
 )
 
-func TestMembersReferToRecordsOfTheirOrganization(t *testing.T) {
+func TestMembersAndValuesReferToRecordsOfTheirOrganization(t *testing.T) {
 	for name, dsn := range map[string]func(t *testing.T) string{
 		"postgres": func(t *testing.T) string {
 			return testenv.Postgres(t).Database(t, func(dsn string) error { return Migrate(t.Context(), dsn) })
@@ -59,6 +59,14 @@ func TestMembersReferToRecordsOfTheirOrganization(t *testing.T) {
 					t.Errorf("%s was accepted", what)
 				}
 			}
+			const value = "INSERT INTO user_value (org_id, user_id, attr, text, folded, fold_key) VALUES (?, ?, 'title', '', '', '')"
+			for what, row := range map[string][]any{"a user of another organization": {100, 21}, "an unknown user": {100, 99}} {
+				if err := exec(value, row...); err == nil {
+					t.Errorf("a value of %s was accepted", what)
+				}
+			}
+			must(value, 100, 20)
+			must(value, 101, 21)
 			count := func() (n int) {
 				t.Helper()
 				if err := db.row(t.Context(), "SELECT count(*) FROM member").Scan(&n); err != nil {
@@ -71,6 +79,10 @@ func TestMembersReferToRecordsOfTheirOrganization(t *testing.T) {
 			must("DELETE FROM users WHERE org_id = 100")
 			if n := count(); n != 1 {
 				t.Errorf("%d memberships are left after one of two users was deleted", n)
+			}
+			var values int
+			if err := db.row(t.Context(), "SELECT count(*) FROM user_value").Scan(&values); err != nil || values != 1 {
+				t.Errorf("%d values are left after one of two users was deleted (%v)", values, err)
 			}
 			must("DELETE FROM groups WHERE org_id = 101")
 			if n := count(); n != 0 {

@@ -52,7 +52,7 @@ var schemaQueries = map[string]schemaQuery{
 				(SELECT string_agg(a.attname, ', ' ORDER BY k.n) FROM unnest(c.confkey) WITH ORDINALITY AS k(v, n) JOIN pg_attribute AS a ON a.attrelid = c.confrelid AND a.attnum = k.v) ||
 				') ' || CASE c.confdeltype WHEN 'c' THEN 'CASCADE' ELSE 'NO ACTION' END
 			FROM pg_constraint AS c WHERE c.contype = 'f' AND c.connamespace = 'public'::regnamespace
-			UNION ALL SELECT obj_description(oid, 'pg_trigger') FROM pg_trigger
+			UNION ALL SELECT regexp_split_to_table(obj_description(oid, 'pg_trigger'), '; ') FROM pg_trigger
 				WHERE tgrelid::regclass::text IN ('groups', 'users') AND NOT tgisinternal`,
 		`SELECT t.name || ' (' || group_concat(f."from", ', ') || ') ' || f."table" || ' (' || group_concat(f."to", ', ') || ') ' || f.on_delete
 			FROM pragma_foreign_key_list(t.name) AS f, ` + sqliteTables + ` GROUP BY t.name, f.id`,

@@ -116,8 +116,7 @@ CREATE TABLE user_value (
     fold_key    text COLLATE "C" NOT NULL,
     type_folded text COLLATE "C" NOT NULL DEFAULT '',
     is_primary  boolean NOT NULL DEFAULT false,
-    PRIMARY KEY (user_id, attr, sub, ord),
-    FOREIGN KEY (org_id, user_id) REFERENCES users (org_id, id) ON DELETE CASCADE
+    PRIMARY KEY (user_id, attr, sub, ord)
 );
 CREATE INDEX user_value_fold ON user_value (fold_key, attr, org_id);
 
@@ -153,7 +152,7 @@ CREATE INDEX groups_stale ON groups (org_id, id) WHERE stale;
 CREATE TABLE identity_key (
     folded       text COLLATE "C" NOT NULL,
     kind         text COLLATE "C" NOT NULL,
-    org_id       bigint  NOT NULL REFERENCES organization (id),
+    org_id       bigint  NOT NULL, -- that of the records, which refer to it
     directory_id bigint  NOT NULL,
     holders      integer NOT NULL CHECK (holders > 0),
     PRIMARY KEY (folded, kind, org_id)
@@ -169,9 +168,9 @@ CREATE TABLE member (
 );
 CREATE INDEX member_user ON member (user_id);
 
--- The references of member, kept by statement. As foreign keys they would be looked up
--- and their rows locked once for each membership, which is most of what a large pull
--- costs. Whoever adds memberships holds the group and the users by locks of his own.
+-- The references of member and user_value, kept by statement. As foreign keys they would be looked up
+-- and their rows locked once for each membership, or value, which is most of what a large
+-- pull costs. Whoever adds memberships holds the group and the users by locks of his own.
 -- +goose StatementBegin
 CREATE FUNCTION member_refers() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
@@ -187,17 +186,26 @@ BEGIN
     DELETE FROM member USING gone WHERE member.group_id = gone.id AND member.org_id = gone.org_id;
     RETURN NULL;
 END $$;
-CREATE FUNCTION member_user_gone() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE FUNCTION user_value_refers() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF EXISTS (SELECT FROM fresh AS f WHERE NOT EXISTS (SELECT FROM users AS u WHERE u.org_id = f.org_id AND u.id = f.user_id)) THEN
+        RAISE foreign_key_violation USING MESSAGE = 'a row of user_value refers to no user of its organization';
+    END IF;
+    RETURN NULL;
+END $$;
+CREATE FUNCTION rows_of_user_gone() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     DELETE FROM member USING gone WHERE member.user_id = gone.id AND member.org_id = gone.org_id;
+    DELETE FROM user_value USING gone WHERE user_value.user_id = gone.id AND user_value.org_id = gone.org_id;
     RETURN NULL;
 END $$;
 -- +goose StatementEnd
 CREATE TRIGGER member_refers AFTER INSERT ON member REFERENCING NEW TABLE AS fresh FOR EACH STATEMENT EXECUTE FUNCTION member_refers();
 CREATE TRIGGER member_of_group_gone AFTER DELETE ON groups REFERENCING OLD TABLE AS gone FOR EACH STATEMENT EXECUTE FUNCTION member_of_group_gone();
-CREATE TRIGGER member_user_gone AFTER DELETE ON users REFERENCING OLD TABLE AS gone FOR EACH STATEMENT EXECUTE FUNCTION member_user_gone();
+CREATE TRIGGER user_value_refers AFTER INSERT ON user_value REFERENCING NEW TABLE AS fresh FOR EACH STATEMENT EXECUTE FUNCTION user_value_refers();
+CREATE TRIGGER rows_of_user_gone AFTER DELETE ON users REFERENCING OLD TABLE AS gone FOR EACH STATEMENT EXECUTE FUNCTION rows_of_user_gone();
 COMMENT ON TRIGGER member_of_group_gone ON groups IS 'member (org_id, group_id) groups (org_id, id) CASCADE';
-COMMENT ON TRIGGER member_user_gone ON users IS 'member (org_id, user_id) users (org_id, id) CASCADE';
+COMMENT ON TRIGGER rows_of_user_gone ON users IS 'member (org_id, user_id) users (org_id, id) CASCADE; user_value (org_id, user_id) users (org_id, id) CASCADE';
 
 CREATE TABLE nest (
     org_id    bigint NOT NULL,
@@ -344,4 +352,4 @@ CREATE INDEX finding_run ON finding (run_id, id);
 -- +goose Down
 DROP TABLE finding, stage_window, stage, run, event_head, event, effective, pending_member, nest, member, identity_key, groups, user_value, users, domain, token, directory, org_graph, organization;
 DROP SEQUENCE users_key, groups_key;
-DROP FUNCTION member_refers, member_of_group_gone, member_user_gone;
+DROP FUNCTION member_refers, member_of_group_gone, user_value_refers, rows_of_user_gone;

@@ -152,7 +152,7 @@ CREATE INDEX groups_stale ON groups (org_id, id) WHERE stale;
 CREATE TABLE identity_key (
     folded       TEXT NOT NULL,
     kind         TEXT NOT NULL,
-    org_id       INTEGER NOT NULL REFERENCES organization (id),
+    org_id       INTEGER NOT NULL, -- that of the records, which refer to it
     directory_id INTEGER NOT NULL,
     holders      INTEGER NOT NULL CHECK (holders > 0),
     PRIMARY KEY (folded, kind, org_id)
