@@ -29,8 +29,8 @@ func (s *Server) serviceProviderConfig(c *call) error {
 		"etag": map[string]any{"supported": true},
 		// RFC 9865 section 4.
 		"pagination": map[string]any{
-			"cursor": false, "index": true, "defaultPaginationMethod": "index",
-			"defaultPageSize": defaultCount, "maxPageSize": MaxResults,
+			"cursor": true, "index": true, "defaultPaginationMethod": "index",
+			"defaultPageSize": defaultCount, "maxPageSize": MaxResults, "cursorTimeout": int(cursorTimeout.Seconds()),
 		},
 		"authenticationSchemes": []any{map[string]any{
 			"type": "oauthbearertoken", "name": "Bearer token", "primary": true,

@@ -18,16 +18,19 @@ const defaultCount = 100
 // pageMembers bounds the members of all groups of one page together.
 const pageMembers = 100_000
 
-// listResponse is RFC 7644 section 3.4.2. Resources is a list even when it is empty.
+// listResponse is RFC 7644 section 3.4.2; a page has an index or, by RFC 9865, a
+// cursor to the next. Resources is a list even when it is empty.
 type listResponse struct {
 	Schemas      []string `json:"schemas"`
 	TotalResults int      `json:"totalResults"`
-	StartIndex   int      `json:"startIndex"`
+	StartIndex   int      `json:"startIndex,omitempty"`
 	ItemsPerPage int      `json:"itemsPerPage"`
+	NextCursor   string   `json:"nextCursor,omitempty"`
 	Resources    []any    `json:"Resources"`
 }
 
-// query reads filter, startIndex and count (RFC 7644 sections 3.4.2.2 and 3.4.2.4).
+// query reads filter, startIndex and count (RFC 7644 sections 3.4.2.2 and 3.4.2.4), or
+// cursor and count.
 func (c *call) query(of *schema.ResourceType) (store.Query, error) {
 	q := store.Query{Org: c.caller.Org, Directory: &c.caller.Directory, Count: true}
 	start, err := c.number("startIndex", 1)
@@ -40,6 +43,11 @@ func (c *call) query(of *schema.ResourceType) (store.Query, error) {
 	}
 	q.Offset = max(start, 1) - 1
 	q.Limit = min(max(count, 0), MaxResults)
+	if c.params.Has("cursor") {
+		if err := c.turnPage(of, &q, count); err != nil {
+			return q, err
+		}
+	}
 	if f := c.param("filter"); f != "" {
 		tree, err := filter.Parse(f)
 		if err != nil {
@@ -93,7 +101,7 @@ func (s *Server) listUsers(c *call) error {
 	if err != nil {
 		return err
 	}
-	return answerList(c, p, q, page, func(u *store.User) any { return c.renderUser(u, groups[u.Key]) })
+	return answerList(c, p, q, page, func(u *store.User) store.Key { return u.Key }, func(u *store.User) any { return c.renderUser(u, groups[u.Key]) })
 }
 
 // listGroups is GET /Groups.
@@ -112,7 +120,9 @@ func (s *Server) listGroups(c *call) error {
 		if page, err = r.Groups(c.ctx(), q); err != nil || !p.wants("members") || len(page.Items) == 0 {
 			return err
 		}
-		page.Items = affordable(page.Items)
+		if few := affordable(page.Items); len(few) < len(page.Items) {
+			page.Items, page.More = few, true
+		}
 		keys := make([]store.Key, len(page.Items))
 		for i := range page.Items {
 			keys[i] = page.Items[i].Key
@@ -123,7 +133,7 @@ func (s *Server) listGroups(c *call) error {
 	if err != nil {
 		return err
 	}
-	return answerList(c, p, q, page, func(g *store.Group) any { return c.renderGroup(g, members[g.Key]) })
+	return answerList(c, p, q, page, func(g *store.Group) store.Key { return g.Key }, func(g *store.Group) any { return c.renderGroup(g, members[g.Key]) })
 }
 
 // affordable shortens a page of groups to about [pageMembers] members, but to no less
@@ -138,10 +148,16 @@ func affordable(groups []store.Group) []store.Group {
 	return groups
 }
 
-func answerList[T any](c *call, p *projection, q store.Query, page store.Page[T], render func(*T) any) error {
+func answerList[T any](c *call, p *projection, q store.Query, page store.Page[T], key func(*T) store.Key, render func(*T) any) error {
 	out := listResponse{
 		Schemas: []string{listSchema}, TotalResults: page.Total, StartIndex: q.Offset + 1,
 		ItemsPerPage: len(page.Items), Resources: make([]any, 0, len(page.Items)),
+	}
+	if c.params.Has("cursor") {
+		out.StartIndex = 0
+		if n := len(page.Items); n > 0 {
+			out.NextCursor = c.next(p.of, key(&page.Items[n-1]), page.More)
+		}
 	}
 	for i := range page.Items {
 		r, err := p.apply(render(&page.Items[i]))

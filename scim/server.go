@@ -68,8 +68,10 @@ func (s *Server) Register(e *echo.Echo) {
 		methods map[string]handler
 	}{
 		{"/Users", map[string]handler{http.MethodGet: s.listUsers, http.MethodPost: s.createUser}},
+		{"/Users/.search", map[string]handler{http.MethodPost: search(s.listUsers)}},
 		{"/Users/:id", map[string]handler{http.MethodGet: s.getUser, http.MethodPut: s.replaceUser, http.MethodPatch: s.patchUser, http.MethodDelete: s.deleteUser}},
 		{"/Groups", map[string]handler{http.MethodGet: s.listGroups, http.MethodPost: s.createGroup}},
+		{"/Groups/.search", map[string]handler{http.MethodPost: search(s.listGroups)}},
 		{"/Groups/:id", map[string]handler{http.MethodGet: s.getGroup, http.MethodPut: s.replaceGroup, http.MethodPatch: s.patchGroup, http.MethodDelete: s.deleteGroup}},
 		{"/Bulk", map[string]handler{http.MethodPost: s.bulk}},
 		{"/ServiceProviderConfig", map[string]handler{http.MethodGet: s.serviceProviderConfig}},
