@@ -77,6 +77,9 @@ func (c *call) turnPage(of *schema.ResourceType, q *store.Query, count int) erro
 	if c.params.Has("startIndex") {
 		return store.Errorf(store.CodeInvalid, "startIndex and cursor exclude each other; send one")
 	}
+	if q.Sort != nil {
+		return store.Errorf(store.CodeInvalid, "a list by cursor has an order of its own; send sortBy with startIndex")
+	}
 	if count < 0 {
 		return &statusError{http.StatusBadRequest, "invalidCount", "count must not be negative"}
 	}

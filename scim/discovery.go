@@ -18,15 +18,15 @@ func (s *Server) serviceProviderConfig(c *call) error {
 	if err := c.noFilter(); err != nil {
 		return err
 	}
-	off := map[string]any{"supported": false}
 	return respond(c, http.StatusOK, map[string]any{
 		"schemas":          []string{"urn:ietf:params:scim:schemas:core:2.0:ServiceProviderConfig"},
 		"documentationUri": documentation,
 		"patch":            map[string]any{"supported": true},
 		"bulk":             map[string]any{"supported": true, "maxOperations": MaxOperations, "maxPayloadSize": MaxBody},
 		"filter":           map[string]any{"supported": true, "maxResults": MaxResults},
-		"sort":             off, "changePassword": off,
-		"etag": map[string]any{"supported": true},
+		"sort":             map[string]any{"supported": true},
+		"changePassword":   map[string]any{"supported": false},
+		"etag":             map[string]any{"supported": true},
 		// RFC 9865 section 4.
 		"pagination": map[string]any{
 			"cursor": true, "index": true, "defaultPaginationMethod": "index",

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/http"
 	"strconv"
+	"strings"
 
 	"github.com/provost-scim/provost/scim/filter"
 	"github.com/provost-scim/provost/scim/schema"
@@ -43,6 +44,9 @@ func (c *call) query(of *schema.ResourceType) (store.Query, error) {
 	}
 	q.Offset = max(start, 1) - 1
 	q.Limit = min(max(count, 0), MaxResults)
+	if q.Sort, err = c.sort(of); err != nil {
+		return q, err
+	}
 	if c.params.Has("cursor") {
 		if err := c.turnPage(of, &q, count); err != nil {
 			return q, err
@@ -58,6 +62,27 @@ func (c *call) query(of *schema.ResourceType) (store.Query, error) {
 		}
 	}
 	return q, nil
+}
+
+// sort reads sortBy and sortOrder (RFC 7644 section 3.4.2.3).
+func (c *call) sort(of *schema.ResourceType) (*store.Sort, error) {
+	by, order := c.param("sortBy"), c.param("sortOrder")
+	if by == "" {
+		return nil, nil //nolint:nilnil // no order was asked for
+	}
+	descending := strings.EqualFold(order, "descending")
+	if order != "" && !descending && !strings.EqualFold(order, "ascending") {
+		return nil, store.Errorf(store.CodeInvalid, "sortOrder must be ascending or descending")
+	}
+	path, ok := of.Resolve(strings.TrimSpace(by))
+	if !ok || path.Attribute == nil {
+		return nil, store.Errorf(store.CodeInvalid, "sortBy names no attribute of a %s", of.Name)
+	}
+	path = path.Value()
+	if path.Leaf().Type == schema.Complex {
+		return nil, store.Errorf(store.CodeInvalid, "sortBy names the complex attribute %s; name one of its sub-attributes", path)
+	}
+	return &store.Sort{Field: store.Field(path.String()), Descending: descending}, nil
 }
 
 func (c *call) number(name string, absent int) (int, error) {

@@ -57,16 +57,26 @@ const (
 	AtMost     CompareOp = "le"
 )
 
-// Query selects users or groups of one organization, ordered by internal key.
+// Query selects users or groups of one organization, ordered by Sort and then by
+// internal key.
 type Query struct {
 	Org       Key
 	Directory *Key // only those owned by this directory; nil: all of the organization
 	Filter    Condition
-	Offset    int // skip so many (SCIM's startIndex - 1)
-	Limit     int // at most so many; 0: only count
-	After     Key // only keys greater than this (a cursor)
+	Sort      *Sort // nil: by internal key alone, which After needs
+	Offset    int   // skip so many (SCIM's startIndex - 1)
+	Limit     int   // at most so many; 0: only count
+	After     Key   // only keys greater than this (a cursor)
 	Count     bool
 	Deleted   bool // the soft-deleted ones, which nothing else returns, instead of the live ones
+}
+
+// Sort orders records by one field: texts by their fold unless their case matters, of
+// a multi-valued attribute the primary element or else the first. Records without a
+// value come last, or first if descending (RFC 7644 section 3.4.2.3).
+type Sort struct {
+	Field      Field
+	Descending bool
 }
 
 // Page is a part of a list.

@@ -10,7 +10,7 @@ func TestOtherClients(t *testing.T) {
 	all := expand([]exchange{
 		{name: "SailPoint reads the configuration", method: get, path: "/ServiceProviderConfig", status: 200,
 			want: `{"schemas":["urn:ietf:params:scim:schemas:core:2.0:ServiceProviderConfig"],"patch":{"supported":true},"filter":{"supported":true,"maxResults":1000},
-				"etag":{"supported":true},"bulk":{"supported":true},"sort":{"supported":false},"changePassword":{"supported":false},
+				"etag":{"supported":true},"bulk":{"supported":true},"sort":{"supported":true},"changePassword":{"supported":false},
 				"authenticationSchemes":[{"type":"oauthbearertoken"}]}`},
 		{name: "SailPoint reads the resource types", method: get, path: "/ResourceTypes", status: 200,
 			want: `{"totalResults":2,"Resources":[{"id":"User","endpoint":"/Users"},{"id":"Group","endpoint":"/Groups"}]}`},

@@ -116,7 +116,10 @@ func TestHotQueriesUseIndexesOnTablesThatWereNeverAnalysed(t *testing.T) {
 				if err != nil {
 					return err
 				}
-				query, args := k.list(q, userColumns, where)
+				query, args, err := k.list(q, userColumns, where)
+				if err != nil {
+					t.Fatal(err)
+				}
 				check(tt.field+" eq", tt.index, query, args...)
 			}
 			scope := store.Scope{

@@ -34,7 +34,10 @@ func page[T any](ctx context.Context, s *session, of *recordFields, q store.Quer
 		where += " AND " + of.alias + ".id > ?"
 		c.args = append(c.args, q.After)
 	}
-	query, args := c.list(q, columns, where)
+	query, args, err := c.list(q, columns, where)
+	if err != nil {
+		return out, err
+	}
 	list, err := collect(ctx, s, scan, query, args...)
 	if err != nil {
 		return out, fmt.Errorf("list %s: %w", of.table, err)
@@ -82,13 +85,21 @@ func (c *compiler) where(q store.Query) (string, error) {
 }
 
 // list is the query of a page and one record more.
-func (c *compiler) list(q store.Query, columns, where string) (query string, args []any) {
+func (c *compiler) list(q store.Query, columns, where string) (query string, args []any, err error) {
 	from := c.of.table + " " + c.of.alias + " WHERE " + where
 	if c.s.e.postgres && c.of.selective(q.Filter) != broad {
 		from = "(SELECT * FROM " + from + " OFFSET 0) AS " + c.of.alias
 	}
-	return "SELECT " + columns + " FROM " + from + " ORDER BY " + c.of.alias + ".id LIMIT ? OFFSET ?",
-		append(slices.Clone(c.args), q.Limit+1, max(q.Offset, 0))
+	order := c.of.alias + ".id"
+	if q.Sort != nil {
+		by, err := c.sort(q.Sort)
+		if err != nil {
+			return "", nil, err
+		}
+		order = by + ", " + order
+	}
+	return "SELECT " + columns + " FROM " + from + " ORDER BY " + order + " LIMIT ? OFFSET ?",
+		append(slices.Clone(c.args), q.Limit+1, max(q.Offset, 0)), nil
 }
 
 // selectivity says by which index the few records are found for which a condition can
