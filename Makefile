@@ -24,7 +24,7 @@ run: build ## build and serve the demo on http://127.0.0.1:8080
 	./bin/provost serve --demo
 
 .PHONY: deps
-deps: ## install what tests start: PostgreSQL and OpenLDAP (as root; else say what is missing)
+deps: ## install what tests start: PostgreSQL, OpenLDAP and Samba (as root; else say what is missing)
 	@scripts/deps
 
 .PHONY: test

@@ -23,8 +23,8 @@ const (
 )
 
 // writeCertificates makes a certificate authority and a server certificate for
-// 127.0.0.1 and localhost, valid for a day.
-func writeCertificates(dir string) error {
+// 127.0.0.1, localhost and more addresses, valid for a day.
+func writeCertificates(dir string, more ...net.IP) error {
 	now := time.Now()
 	ca := &x509.Certificate{
 		SerialNumber: big.NewInt(1),
@@ -40,7 +40,7 @@ func writeCertificates(dir string) error {
 		KeyUsage:    x509.KeyUsageDigitalSignature,
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 		DNSNames:    []string{"localhost"},
-		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+		IPAddresses: append([]net.IP{net.IPv4(127, 0, 0, 1)}, more...),
 	}
 	caKey, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {

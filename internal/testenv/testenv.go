@@ -1,7 +1,8 @@
 // Package testenv starts the real servers that tests talk to: PostgreSQL,
-// OpenLDAP, a DNS server, and a proxy that cuts connections. Everything runs
-// privately: on free loopback ports, in temporary directories, as an
-// unprivileged user, and is gone when the test binary ends.
+// OpenLDAP, a Samba Active Directory domain controller, a DNS server, and a proxy
+// that cuts connections. Everything runs privately: on free loopback ports or
+// addresses, in temporary directories, as an unprivileged user unless it is Samba,
+// and is gone when the test binary ends.
 //
 // The usual path has two parts. A package that starts servers hands its tests
 // to Main:
@@ -12,15 +13,17 @@
 //
 //	dsn := testenv.Postgres(t).Database(t, migrate)
 //	dir := testenv.Slapd(t, testenv.SlapdOptions{LDIF: "corp.ldif"})
+//	dc := testenv.Samba(t, testenv.SambaOptions{Write: people})
 //
 // PostgreSQL is started once for each test binary, at the first call, and
-// every test gets a database of its own, cloned from a migrated template.
-// Other servers belong to the test that started them.
+// every test gets a database of its own, cloned from a migrated template; domain
+// controllers are copies of one that was provisioned once. Other servers belong to
+// the test that started them.
 //
 // Where a program is not installed the test is skipped and says which package
 // to install; with CI set in the environment the test fails instead, because
 // in CI nothing may be skipped. The package never uses a system service, never
-// listens on anything but 127.0.0.1, and is never imported by the program.
+// listens on anything but 127.0.0.0/8, and is never imported by the program.
 package testenv
 
 import (
