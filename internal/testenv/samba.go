@@ -199,9 +199,15 @@ func (p sambaTools) load(dir string, write func(io.Writer) error) error {
 		return fmt.Errorf("write the LDIF: %w", err)
 	}
 	cmd := account{}.command(dir, p.ldbadd, "--configfile="+filepath.Join(dir, sambaConfigFile), "-H", filepath.Join(dir, "private", "sam.ldb"))
+	want := bytes.Count(append([]byte("\n"), ldif.Bytes()...), []byte("\ndn:"))
 	cmd.Stdin = &ldif
-	if output, err := cmd.CombinedOutput(); err != nil {
+	output, err := cmd.CombinedOutput()
+	if err != nil {
 		return fmt.Errorf("ldbadd: %w\n%s", err, tail(output))
+	}
+	// It stops at what it cannot parse, and says that it was successful.
+	if !bytes.Contains(output, fmt.Appendf(nil, "Added %d records", want)) {
+		return fmt.Errorf("ldbadd: not all %d entries were added: the DN of the next cannot be parsed\n%s", want, tail(output))
 	}
 	return nil
 }
