@@ -22,6 +22,7 @@ moduleload back_mdb
 moduleload memberof
 moduleload refint
 moduleload syncprov
+moduleload ppolicy
 
 pidfile {{.Dir}}/slapd.pid
 argsfile {{.Dir}}/slapd.args
@@ -78,7 +79,7 @@ func slapdConfig(dir string, options SlapdOptions) ([]byte, error) {
 	}
 	var config bytes.Buffer
 	err = slapdTemplate.Execute(&config, map[string]any{
-		"Schemas":   []string{"core", "cosine", "inetorgperson"},
+		"Schemas":   []string{"core", "cosine", "inetorgperson", "nis"},
 		"SchemaDir": schemaDir, "ModuleDir": moduleDir, "Dir": dir,
 		"Suffix": Suffix, "BindDN": bindDN, "AdminDN": adminDN, "AdminPassword": adminPassword,
 		"SizeLimit": options.SizeLimit, "RequireTLS": options.RequireTLS, "Config": options.Config,

@@ -88,6 +88,36 @@ func TestMembersAreReadRangeByRange(t *testing.T) {
 	}
 }
 
+// Windows sends the beginning of a long list unasked, beside an empty attribute
+// ([MS-ADTS] section 3.1.1.3.1.3.3). Nobody asks for ranges whose preset is not that
+// of Active Directory.
+func TestARangeThatNobodyAskedForIsCompleted(t *testing.T) {
+	const n = 4200
+	answers := windows(n, unchanged)
+	server := fake(t, func(r request) []answer {
+		if !strings.Contains(r.filter, "objectClass=group") {
+			return answers(r)
+		}
+		if !slices.Contains(r.attributes, "member") {
+			t.Errorf("the request asks for %q", r.attributes)
+		}
+		r.filter, r.attributes = "(objectCategory=group)", []string{"member;range=0-*"}
+		group := answers(r)
+		group[0].attributes = append(group[0].attributes, attribute("member"))
+		return group
+	})
+	settings := server.settings("openldap")
+	settings.GroupFilter, settings.UserFilter = "(objectClass=group)", "(objectClass=user)"
+	settings.Attributes = map[string]string{"externalId": "objectGUID"}
+	_, groups := readAll(t, open(t, settings, "secret"))
+	if len(groups) != 1 || len(slices.Compact(slices.Sorted(slices.Values(groups[0].MemberDNs)))) != n {
+		t.Fatalf("got %d groups, the first with %d members, want %d", len(groups), len(groups[0].MemberDNs), n)
+	}
+	if asked := len(server.seen()); asked != 1+2+1 {
+		t.Errorf("%d requests, want one for groups, two for the rest of the members, one for users", asked)
+	}
+}
+
 func TestMembersThatDoNotFitTogetherFailTheRead(t *testing.T) {
 	for name, change := range map[string]func(int, ldap.EntryAttribute) ldap.EntryAttribute{
 		"a later range without values": func(from int, a ldap.EntryAttribute) ldap.EntryAttribute {
