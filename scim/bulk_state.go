@@ -2,6 +2,7 @@ package scim
 
 import (
 	"net/http"
+	"slices"
 
 	"github.com/provost-scim/provost/store"
 	"github.com/provost-scim/provost/sync/reconcile"
@@ -164,15 +165,5 @@ func (a *attempt) members(list []store.MemberRef) ([]store.MemberRef, error) {
 
 // missing returns the names of a that are not in b. Both are short.
 func missing(a, b []string) []string {
-	var out []string
-next:
-	for _, x := range a {
-		for _, y := range b {
-			if x == y {
-				continue next
-			}
-		}
-		out = append(out, x)
-	}
-	return out
+	return slices.DeleteFunc(slices.Clone(a), func(name string) bool { return slices.Contains(b, name) })
 }

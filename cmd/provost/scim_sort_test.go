@@ -117,12 +117,16 @@ func TestListsAreSorted(t *testing.T) {
 		for q, want := range map[string]int{
 			"sortBy=userName&filter=active eq true":           200,
 			`sortBy=meta.lastModified&filter=userName eq "x"`: 200,
-			"sortBy=shoeSize":              400,
-			"sortBy=name":                  400,
-			"sortBy=groups":                400,
-			"sortBy=addresses":             400,
-			"sortBy=userName&sortOrder=up": 400,
-			"sortBy=userName&cursor=":      400,
+			"sortBy=meta.resourceType":                        200,
+			"sortBy=emails.type":                              200,
+			"sortBy=emails.primary":                           200,
+			"sortBy=password":                                 400,
+			"sortBy=shoeSize":                                 400,
+			"sortBy=name":                                     400,
+			"sortBy=groups":                                   400,
+			"sortBy=addresses":                                400,
+			"sortBy=userName&sortOrder=up":                    400,
+			"sortBy=userName&cursor=":                         400,
 		} {
 			if a := w.send(t, scimRequest{method: get, path: "/Users?" + q}); a.status != want || want == 400 && a.text("scimType") != "invalidValue" {
 				t.Errorf("%s: %d %s", q, a.status, a.raw)

@@ -40,3 +40,23 @@ func rate(b *testing.B, d time.Duration, work func(client int) error) float64 {
 	}
 	return float64(sum) / took.Seconds()
 }
+
+// compareRates measures requests in turn with the work of their floor, and reports
+// what per cent of the floor's rate they reach: at least 12 is the target.
+func compareRates(b *testing.B, engine, measurement, requests string, request func(client int) error, floors string, floor func(client int) error) {
+	b.Helper()
+	rate(b, scaledTime(time.Second), floor)
+	rate(b, scaledTime(time.Second), request)
+	var below, rates, ratios []float64
+	for range scaled(5, 2) {
+		f, r := rate(b, scaledTime(2*time.Second), floor), rate(b, scaledTime(2*time.Second), request)
+		below, rates, ratios = append(below, f), append(rates, r), append(ratios, 100*r/f)
+	}
+	results.add(row{
+		measurement: measurement, engine: engine,
+		provost: count(int(median(rates))) + " /s", floor: count(int(median(below))) + " " + floors + "/s",
+		value: median(ratios), unit: percent, target: atLeast(12),
+	})
+	b.ReportMetric(median(ratios), "%-of-"+floors)
+	b.ReportMetric(median(rates), requests+"/s")
+}

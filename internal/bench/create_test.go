@@ -9,7 +9,6 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 	_ "modernc.org/sqlite" // the driver "sqlite"
@@ -32,20 +31,7 @@ func BenchmarkCreate(b *testing.B) {
 				_, err := client.create("/Users", userBody(fmt.Sprintf("u%07d", next.Add(1))))
 				return err
 			}
-			rate(b, scaledTime(time.Second), commit)
-			rate(b, scaledTime(time.Second), post)
-			var commits, posts, ratios []float64
-			for range scaled(5, 2) {
-				floor, provost := rate(b, scaledTime(2*time.Second), commit), rate(b, scaledTime(2*time.Second), post)
-				commits, posts, ratios = append(commits, floor), append(posts, provost), append(ratios, 100*provost/floor)
-			}
-			results.add(row{
-				measurement: fmt.Sprintf("POST /Users, %d clients", clients), engine: e.name,
-				provost: count(int(median(posts))) + " /s", floor: count(int(median(commits))) + " commits/s",
-				value: median(ratios), unit: percent, target: atLeast(12),
-			})
-			b.ReportMetric(median(ratios), "%-of-commits")
-			b.ReportMetric(median(posts), "posts/s")
+			compareRates(b, e.name, fmt.Sprintf("POST /Users, %d clients", clients), "posts", post, "commits", commit)
 		})
 	}
 }

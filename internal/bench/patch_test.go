@@ -32,20 +32,7 @@ func BenchmarkPatch(b *testing.B) {
 		_, err := client.send(http.MethodPatch, "/Users/"+filledID(user), body, http.StatusOK)
 		return err
 	}
-	rate(b, scaledTime(time.Second), update)
-	rate(b, scaledTime(time.Second), patch)
-	var floors, rates, ratios []float64
-	for range scaled(5, 2) {
-		floor, provost := rate(b, scaledTime(2*time.Second), update), rate(b, scaledTime(2*time.Second), patch)
-		floors, rates, ratios = append(floors, floor), append(rates, provost), append(ratios, 100*provost/floor)
-	}
-	results.add(row{
-		measurement: fmt.Sprintf("PATCH displayName, %d clients", clients), engine: e.name,
-		provost: count(int(median(rates))) + " /s", floor: count(int(median(floors))) + " updates/s",
-		value: median(ratios), unit: percent, target: atLeast(12),
-	})
-	b.ReportMetric(median(ratios), "%-of-updates")
-	b.ReportMetric(median(rates), "patches/s")
+	compareRates(b, e.name, fmt.Sprintf("PATCH displayName, %d clients", clients), "patches", patch, "updates", update)
 }
 
 // updatesPostgres returns a function that updates one of so many rows and commits, on a

@@ -101,18 +101,23 @@ func (r *registry) close() error {
 	return first
 }
 
-// missing ends a test whose server is not installed: a failure in CI, a skip
-// that says what to do elsewhere.
+// missing ends a test whose server is not installed.
 func missing(t testing.TB, program, debianPackage string) {
 	t.Helper()
-	message := missingMessage(program, debianPackage)
+	cannot(t, missingMessage(program, debianPackage))
+}
+
+// cannot ends a test that cannot run here: a failure in CI, elsewhere a skip that
+// says why, and by its hint what runs the test.
+func cannot(t testing.TB, why string) {
+	t.Helper()
 	if os.Getenv("CI") != "" {
-		t.Fatal(message)
+		t.Fatal(why)
 	}
-	t.Skip(message)
+	t.Skip(why)
 }
 
 func missingMessage(program, debianPackage string) string {
-	return fmt.Sprintf("%s is not installed (Debian package %s)\nhint: run `make deps`, or `apt-get install --no-install-recommends %s`",
+	return fmt.Sprintf("%s is not installed (Debian package %s)\nhint: `make test` as root installs it and runs the test; or `apt-get install --no-install-recommends %s`, then `make test`",
 		program, debianPackage, debianPackage)
 }

@@ -119,6 +119,15 @@ func distinct(members []patch.Member) []patch.Member {
 // Patch reads the body of a PATCH request. Paths and values stay as they are: patch.User and patch.Group judge them by
 // the schema.
 func Patch(body []byte) ([]patch.Operation, error) {
+	object, err := message(body, PatchOpURN)
+	if err != nil {
+		return nil, err
+	}
+	return operations(lookup(object, "Operations"))
+}
+
+// message reads the body of a message whose schema is urn.
+func message(body []byte, urn string) (map[string]any, error) {
 	value, err := decode(body)
 	if err != nil {
 		return nil, err
@@ -127,10 +136,10 @@ func Patch(body []byte) ([]patch.Operation, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !hasSchema(lookup(object, "schemas"), PatchOpURN) {
-		return nil, fail(errors.ScimTypeInvalidSyntax, "schemas must be a list with %s", PatchOpURN)
+	if !hasSchema(lookup(object, "schemas"), urn) {
+		return nil, fail(errors.ScimTypeInvalidSyntax, "schemas must be a list with %s", urn)
 	}
-	return operations(lookup(object, "Operations"))
+	return object, nil
 }
 
 // PatchData reads the data of a PATCH within a Bulk: a PATCH request, whose schemas may be left out, or the bare list of

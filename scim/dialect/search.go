@@ -14,16 +14,9 @@ const SearchURN = "urn:ietf:params:scim:api:messages:2.0:SearchRequest"
 // Search reads the body of a search by POST and returns what it asks for as the parameters of a query string would say
 // it, so that both mean the same. Numbers may come as strings; what has no value is left out.
 func Search(body []byte) (url.Values, error) {
-	value, err := decode(body)
+	object, err := message(body, SearchURN)
 	if err != nil {
 		return nil, err
-	}
-	object, err := asObject(value)
-	if err != nil {
-		return nil, err
-	}
-	if !hasSchema(lookup(object, "schemas"), SearchURN) {
-		return nil, fail(errors.ScimTypeInvalidSyntax, "schemas must be a list with %s", SearchURN)
 	}
 	out := url.Values{}
 	for name, read := range map[string]func(any) (string, bool){
