@@ -47,6 +47,7 @@ type Settings struct {
 	ReplicateState bool         `json:"replicate_state"` // rule 7; pull only
 	EnableNewUsers bool         `json:"enable_new_users"`
 	Guard          Guard        `json:"guard"`
+	RateLimit      RateLimit    `json:"rate_limit"` // push only
 	LDAP           *LDAP        `json:"ldap,omitempty"`
 }
 
@@ -80,6 +81,12 @@ type External struct {
 type Guard struct {
 	Count   int     `json:"count"`
 	Percent float64 `json:"percent"`
+}
+
+// RateLimit is how many requests clients of a directory may send, in each process.
+type RateLimit struct {
+	PerSecond float64 `json:"per_second"` // 0: as many as they like
+	Burst     int     `json:"burst"`      // at once, after a pause
 }
 
 // LDAP is how a directory of kind ldap is read.

@@ -3,6 +3,7 @@ package store
 import (
 	"errors"
 	"fmt"
+	"time"
 )
 
 // Code says what kind of refusal an [Error] is. Each interface renders it in its
@@ -39,6 +40,8 @@ type Error struct {
 	Resource string // the record at fault, as "User ID" or "directory NAME"
 	Rule     string // the reconciler's rule that refused, as in [Finding]
 	Err      error  // the cause, for logs only
+
+	RetryAfter time.Duration // of CodeTooMany and CodeBusy, when to try again; 0: in a second
 }
 
 func (e *Error) Error() string {
@@ -53,6 +56,16 @@ func (e *Error) Error() string {
 }
 
 func (e *Error) Unwrap() error { return e.Err }
+
+// RetrySeconds is what the header Retry-After says of an error (RFC 9110 section
+// 10.2.3): whole seconds, at least one.
+func RetrySeconds(err error) int {
+	var e *Error
+	if !errors.As(err, &e) {
+		return 1
+	}
+	return max(1, int((e.RetryAfter+time.Second-1)/time.Second))
+}
 
 // Errorf makes an [Error] with a formatted message.
 func Errorf(code Code, format string, args ...any) *Error {

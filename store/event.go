@@ -26,6 +26,8 @@ const (
 	EventOrgCreated       = "organization.created"
 	EventTokenCreated     = "token.created"
 	EventTokenRevoked     = "token.revoked"
+	EventOIDCBound        = "oidc_binding.created"
+	EventOIDCUnbound      = "oidc_binding.deleted"
 	EventDomainAdded      = "domain.added"
 	EventDomainVerified   = "domain.verified"
 	EventDomainFailed     = "domain.failed"

@@ -49,9 +49,13 @@ type DirectoryReader interface {
 	Directories(ctx context.Context, org Key) ([]Directory, error)
 	Directory(ctx context.Context, org Key, ref string) (*Directory, error)
 	DirectoryByKey(ctx context.Context, key Key) (*Directory, error)
-	Tokens(ctx context.Context, org Key, directory *Key) ([]Token, error) // newest first; nil: all
-	TokenByHash(ctx context.Context, hash []byte) (*Token, error)         // revoked and expired ones too
-	Domains(ctx context.Context, org Key) ([]Domain, error)               // by name
+	Tokens(ctx context.Context, org Key, directory *Key) ([]Token, error)        // newest first; nil: all
+	TokenByHash(ctx context.Context, hash []byte) (*Token, error)                // revoked and expired ones too
+	OIDCBindings(ctx context.Context, org, directory Key) ([]OIDCBinding, error) // newest first
+	// OIDCBindingsOf returns the bindings of all organizations that fit a verified
+	// token, the most specific first, and whether any binding names its issuer.
+	OIDCBindingsOf(ctx context.Context, c OIDCClaims) (fit []OIDCBinding, known bool, err error)
+	Domains(ctx context.Context, org Key) ([]Domain, error) // by name
 	Domain(ctx context.Context, org Key, ref string) (*Domain, error)
 	// DomainsToCheck returns at most limit pending-or-verified domains of all
 	// organizations that were verified and last checked before the given time.
@@ -128,13 +132,19 @@ type DirectoryWriter interface {
 	CreateOrganization(ctx context.Context, o *Organization) error
 	CreateDirectory(ctx context.Context, d *Directory) error
 	UpdateDirectory(ctx context.Context, d *Directory) error // [CodeStale] unless Revision is the stored one; raises it
-	// DeleteDirectory removes the directory and revokes its tokens. Its users and
-	// groups must have been dealt with.
+	// DeleteDirectory removes the directory with its bindings and revokes its tokens.
+	// Its users and groups must have been dealt with.
 	DeleteDirectory(ctx context.Context, org, directory Key, now time.Time) error
 	CreateToken(ctx context.Context, t *Token) error
 	RevokeToken(ctx context.Context, org Key, id ID, now time.Time) error
 	TouchToken(ctx context.Context, key Key, now time.Time) error // last use
-	SaveDomain(ctx context.Context, d *Domain) error              // creates with Key 0; a domain verified elsewhere is [CodeUniqueness]
+	// CreateOIDCBinding fails with [CodeConflict] if a token could fit it and a binding
+	// of another directory, or if the same one exists. Whose the other is, it says only
+	// within an organization.
+	CreateOIDCBinding(ctx context.Context, b *OIDCBinding) error
+	DeleteOIDCBinding(ctx context.Context, org, directory Key, id ID) error
+	TouchOIDCBinding(ctx context.Context, key Key, now time.Time) error // last use
+	SaveDomain(ctx context.Context, d *Domain) error                    // creates with Key 0; a domain verified elsewhere is [CodeUniqueness]
 	DeleteDomain(ctx context.Context, org, domain Key) error
 }
 

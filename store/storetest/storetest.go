@@ -23,6 +23,7 @@ func Run(t *testing.T, open func(t *testing.T) store.Store) {
 		{"organizations", organizations},
 		{"directories", directories},
 		{"tokens", tokens},
+		{"oidc", oidc},
 		{"domains", domains},
 		{"transactions", transactions},
 		{"runs", runs},

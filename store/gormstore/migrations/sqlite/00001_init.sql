@@ -50,6 +50,25 @@ CREATE TABLE token (
 );
 CREATE INDEX token_directory ON token (directory_id, org_id);
 
+-- Clients that authenticate with tokens of an OpenID Connect issuer. The unique key is how a token's binding is found.
+CREATE TABLE oidc_binding (
+    id           INTEGER PRIMARY KEY AUTOINCREMENT,
+    public_id    TEXT NOT NULL UNIQUE,
+    org_id       INTEGER NOT NULL,
+    directory_id INTEGER NOT NULL,
+    name         TEXT NOT NULL,
+    issuer       TEXT NOT NULL,
+    audience     TEXT NOT NULL,
+    subject      TEXT NOT NULL DEFAULT '', -- empty: any
+    app_id       TEXT NOT NULL DEFAULT '', -- empty: any
+    created_at   INTEGER NOT NULL,
+    last_used_at INTEGER,
+    UNIQUE (issuer, audience, subject, app_id),
+    FOREIGN KEY (org_id, directory_id) REFERENCES directory (org_id, id) ON DELETE CASCADE,
+    CHECK (subject <> '' OR app_id <> '')
+);
+CREATE INDEX oidc_binding_directory ON oidc_binding (directory_id, org_id);
+
 CREATE TABLE domain (
     id          INTEGER PRIMARY KEY AUTOINCREMENT,
     public_id   TEXT NOT NULL UNIQUE,
@@ -347,6 +366,7 @@ DROP TABLE groups;
 DROP TABLE user_value;
 DROP TABLE users;
 DROP TABLE domain;
+DROP TABLE oidc_binding;
 DROP TABLE token;
 DROP TABLE directory;
 DROP TABLE org_graph;
