@@ -363,10 +363,25 @@ type ClientInterface interface {
 	// Corresponds with GET /runs/{run} (the `GetRun` operationId).
 	GetRun(ctx context.Context, run RunRef, params *GetRunParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// ApproveRun Approve a held run
+	// ApproveRunWithBody Approve a held run
+	//
+	// The run goes on with exactly what it has staged. With a stage_hash it must be that of the run, else it is 409 stale: the person
+	// has looked at something else. The event run.approved names who approved, by which request and from which address.
+	//
+	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with POST /runs/{run}/approve (the `ApproveRun` operationId).
-	ApproveRun(ctx context.Context, run RunRef, params *ApproveRunParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+	ApproveRunWithBody(ctx context.Context, run RunRef, params *ApproveRunParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ApproveRun Approve a held run
+	//
+	// The run goes on with exactly what it has staged. With a stage_hash it must be that of the run, else it is 409 stale: the person
+	// has looked at something else. The event run.approved names who approved, by which request and from which address.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /runs/{run}/approve (the `ApproveRun` operationId).
+	ApproveRun(ctx context.Context, run RunRef, params *ApproveRunParams, body ApproveRunJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// DiscardRun Discard a plan or a held run
 	//
@@ -1152,11 +1167,36 @@ func (c *Client) GetRun(ctx context.Context, run RunRef, params *GetRunParams, r
 	return c.Client.Do(req)
 }
 
-// ApproveRun Approve a held run
+// ApproveRunWithBody Approve a held run
+//
+// The run goes on with exactly what it has staged. With a stage_hash it must be that of the run, else it is 409 stale: the person
+// has looked at something else. The event run.approved names who approved, by which request and from which address.
+//
+// Takes any type of body and a specified content type.
 //
 // Corresponds with POST /runs/{run}/approve (the `ApproveRun` operationId).
-func (c *Client) ApproveRun(ctx context.Context, run RunRef, params *ApproveRunParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewApproveRunRequest(c.Server, run, params)
+func (c *Client) ApproveRunWithBody(ctx context.Context, run RunRef, params *ApproveRunParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewApproveRunRequestWithBody(c.Server, run, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ApproveRun Approve a held run
+//
+// The run goes on with exactly what it has staged. With a stage_hash it must be that of the run, else it is 409 stale: the person
+// has looked at something else. The event run.approved names who approved, by which request and from which address.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /runs/{run}/approve (the `ApproveRun` operationId).
+func (c *Client) ApproveRun(ctx context.Context, run RunRef, params *ApproveRunParams, body ApproveRunJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewApproveRunRequest(c.Server, run, params, body)
 	if err != nil {
 		return nil, err
 	}
@@ -3953,8 +3993,19 @@ func NewGetRunRequest(server string, run RunRef, params *GetRunParams) (*http.Re
 	return req, nil
 }
 
-// NewApproveRunRequest constructs an http.Request for the ApproveRun method
-func NewApproveRunRequest(server string, run RunRef, params *ApproveRunParams) (*http.Request, error) {
+// NewApproveRunRequest calls the generic ApproveRun builder with application/json body
+func NewApproveRunRequest(server string, run RunRef, params *ApproveRunParams, body ApproveRunJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewApproveRunRequestWithBody(server, run, params, "application/json", bodyReader)
+}
+
+// NewApproveRunRequestWithBody constructs an http.Request for the ApproveRun method, with any body, and a specified content type
+func NewApproveRunRequestWithBody(server string, run RunRef, params *ApproveRunParams, contentType string, body io.Reader) (*http.Request, error) {
 	var err error
 
 	var pathParam0 string
@@ -4006,10 +4057,12 @@ func NewApproveRunRequest(server string, run RunRef, params *ApproveRunParams) (
 		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
 	}
 
-	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
 	if err != nil {
 		return nil, err
 	}
+
+	req.Header.Add("Content-Type", contentType)
 
 	if params != nil {
 
@@ -5505,12 +5558,25 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with GET /runs/{run} (the `GetRun` operationId).
 	GetRunWithResponse(ctx context.Context, run RunRef, params *GetRunParams, reqEditors ...RequestEditorFn) (*GetRunResponse, error)
 
-	// ApproveRunWithResponse Approve a held run
+	// ApproveRunWithBodyWithResponse Approve a held run
 	//
-	// Returns a wrapper object for the known response body format(s).
+	// The run goes on with exactly what it has staged. With a stage_hash it must be that of the run, else it is 409 stale: the person
+	// has looked at something else. The event run.approved names who approved, by which request and from which address.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /runs/{run}/approve (the `ApproveRun` operationId).
-	ApproveRunWithResponse(ctx context.Context, run RunRef, params *ApproveRunParams, reqEditors ...RequestEditorFn) (*ApproveRunResponse, error)
+	ApproveRunWithBodyWithResponse(ctx context.Context, run RunRef, params *ApproveRunParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ApproveRunResponse, error)
+
+	// ApproveRunWithResponse Approve a held run
+	//
+	// The run goes on with exactly what it has staged. With a stage_hash it must be that of the run, else it is 409 stale: the person
+	// has looked at something else. The event run.approved names who approved, by which request and from which address.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /runs/{run}/approve (the `ApproveRun` operationId).
+	ApproveRunWithResponse(ctx context.Context, run RunRef, params *ApproveRunParams, body ApproveRunJSONRequestBody, reqEditors ...RequestEditorFn) (*ApproveRunResponse, error)
 
 	// DiscardRunWithResponse Discard a plan or a held run
 	//
@@ -8268,13 +8334,32 @@ func (c *ClientWithResponses) GetRunWithResponse(ctx context.Context, run RunRef
 	return ParseGetRunResponse(rsp)
 }
 
-// ApproveRunWithResponse Approve a held run
+// ApproveRunWithBodyWithResponse Approve a held run
 //
-// Returns a wrapper object for the known response body format(s).
+// The run goes on with exactly what it has staged. With a stage_hash it must be that of the run, else it is 409 stale: the person
+// has looked at something else. The event run.approved names who approved, by which request and from which address.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
 // Corresponds with POST /runs/{run}/approve (the `ApproveRun` operationId).
-func (c *ClientWithResponses) ApproveRunWithResponse(ctx context.Context, run RunRef, params *ApproveRunParams, reqEditors ...RequestEditorFn) (*ApproveRunResponse, error) {
-	rsp, err := c.ApproveRun(ctx, run, params, reqEditors...)
+func (c *ClientWithResponses) ApproveRunWithBodyWithResponse(ctx context.Context, run RunRef, params *ApproveRunParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ApproveRunResponse, error) {
+	rsp, err := c.ApproveRunWithBody(ctx, run, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseApproveRunResponse(rsp)
+}
+
+// ApproveRunWithResponse Approve a held run
+//
+// The run goes on with exactly what it has staged. With a stage_hash it must be that of the run, else it is 409 stale: the person
+// has looked at something else. The event run.approved names who approved, by which request and from which address.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /runs/{run}/approve (the `ApproveRun` operationId).
+func (c *ClientWithResponses) ApproveRunWithResponse(ctx context.Context, run RunRef, params *ApproveRunParams, body ApproveRunJSONRequestBody, reqEditors ...RequestEditorFn) (*ApproveRunResponse, error) {
+	rsp, err := c.ApproveRun(ctx, run, params, body, reqEditors...)
 	if err != nil {
 		return nil, err
 	}

@@ -349,9 +349,18 @@ type Addresses = []Address
 // AdminRole An owner may do everything; an admin everything but manage tokens of administrators, organizations, and vouch for domains; an auditor only reads.
 type AdminRole string
 
+// ApprovalInput defines model for ApprovalInput.
+type ApprovalInput struct {
+	// StageHash The stage_hash of the run that was looked at.
+	StageHash string `json:"stage_hash,omitempty"`
+}
+
 // Cause defines model for Cause.
 type Cause struct {
 	Actor Actor `json:"actor"`
+
+	// Address The IP address that the request came from.
+	Address string `json:"address,omitempty"`
 
 	// Reason In words.
 	Reason string `json:"reason,omitempty"`
@@ -450,7 +459,8 @@ type DirectorySettings struct {
 	// External Who is external, and so let in whatever the domain.
 	External *External `json:"external,omitempty"`
 
-	// Guard A run that takes more than so many AND more than such a part of a class away is held.
+	// Guard A run that takes more of a class away than its threshold is held until a person approves or discards it. What incremental
+	// runs took in the last 24 hours without approval counts with the run.
 	Guard *Guard        `json:"guard,omitempty"`
 	Ldap  *LDAPSettings `json:"ldap,omitempty"`
 
@@ -583,7 +593,7 @@ type Finding struct {
 	// ResolvedAt Absent while it is open.
 	ResolvedAt *time.Time `json:"resolved_at,omitempty"`
 
-	// Rule duplicate, unverified_domain, unknown_member, over_cap, guard, state_kept, invalid_entry, domain_lost, or one that a later version adds.
+	// Rule duplicate, unverified_domain, unknown_member, over_cap, guard, attribute_vanished, state_kept, invalid_entry, domain_lost, or one that a later version adds.
 	Rule string `json:"rule"`
 
 	// Run The id of the run that saw it last.
@@ -659,13 +669,20 @@ type GroupPatch struct {
 	ExternalID  *string `json:"external_id,omitempty"`
 }
 
-// Guard A run that takes more than so many AND more than such a part of a class away is held.
+// Guard A run that takes more of a class away than its threshold is held until a person approves or discards it. What incremental
+// runs took in the last 24 hours without approval counts with the run.
 type Guard struct {
-	// Count Default 20.
-	Count *int `json:"count,omitempty"`
+	// UsersDeactivated More than count AND more than percent of what there is. Of members_removed, of the direct members of one group.
+	UsersDeactivated *Threshold `json:"users_deactivated,omitempty"`
 
-	// Percent Default 10.
-	Percent *float64 `json:"percent,omitempty"`
+	// UsersDeleted More than count AND more than percent of what there is. Of members_removed, of the direct members of one group.
+	UsersDeleted *Threshold `json:"users_deleted,omitempty"`
+
+	// GroupsDeleted More than count AND more than percent of what there is. Of members_removed, of the direct members of one group.
+	GroupsDeleted *Threshold `json:"groups_deleted,omitempty"`
+
+	// MembersRemoved More than count AND more than percent of what there is. Of members_removed, of the direct members of one group.
+	MembersRemoved *Threshold `json:"members_removed,omitempty"`
 }
 
 // LDAPSettings defines model for LDAPSettings.
@@ -831,6 +848,9 @@ type Run struct {
 	// Directory The name of the directory.
 	Directory string `json:"directory"`
 
+	// DiscardedBy Who discarded it, or started the run that replaced it.
+	DiscardedBy string `json:"discarded_by,omitempty"`
+
 	// Error Why it failed.
 	Error string `json:"error,omitempty"`
 
@@ -839,16 +859,22 @@ type Run struct {
 	FinishedAt *time.Time `json:"finished_at,omitempty"`
 
 	// HoldReason Why it is held.
-	HoldReason string      `json:"hold_reason,omitempty"`
-	ID         string      `json:"id"`
-	Phase      RunPhase    `json:"phase"`
-	Phases     []PhaseTime `json:"phases"`
+	HoldReason string `json:"hold_reason,omitempty"`
+	ID         string `json:"id"`
+
+	// Incremental It read only what has changed since an earlier run.
+	Incremental bool        `json:"incremental,omitempty"`
+	Phase       RunPhase    `json:"phase"`
+	Phases      []PhaseTime `json:"phases"`
 
 	// Plan The summary of what is staged, once that is complete.
-	Plan      json.RawMessage `json:"plan,omitempty"`
-	Progress  RunProgress     `json:"progress"`
-	StartedAt *time.Time      `json:"started_at,omitempty"`
-	State     RunState        `json:"state"`
+	Plan     json.RawMessage `json:"plan,omitempty"`
+	Progress RunProgress     `json:"progress"`
+
+	// StageHash Stands for everything that the run would do; what an approval is bound to. Of a plan or a held run.
+	StageHash string     `json:"stage_hash,omitempty"`
+	StartedAt *time.Time `json:"started_at,omitempty"`
+	State     RunState   `json:"state"`
 }
 
 // RunCounts defines model for RunCounts.
@@ -930,6 +956,15 @@ type Schedule struct {
 
 // ScheduleKind Default interval.
 type ScheduleKind string
+
+// Threshold More than count AND more than percent of what there is. Of members_removed, of the direct members of one group.
+type Threshold struct {
+	// Count Default 20.
+	Count *int `json:"count,omitempty"`
+
+	// Percent Default 10.
+	Percent *float64 `json:"percent,omitempty"`
+}
 
 // Token defines model for Token.
 type Token struct {
@@ -1618,6 +1653,9 @@ type ChangeMembersJSONRequestBody = MemberChange
 
 // CreateOrganizationJSONRequestBody defines body for CreateOrganization for application/json ContentType.
 type CreateOrganizationJSONRequestBody = OrganizationInput
+
+// ApproveRunJSONRequestBody defines body for ApproveRun for application/json ContentType.
+type ApproveRunJSONRequestBody = ApprovalInput
 
 // CreateTokenJSONRequestBody defines body for CreateToken for application/json ContentType.
 type CreateTokenJSONRequestBody = TokenInput
@@ -5072,6 +5110,7 @@ func (response GetRundefaultApplicationProblemPlusJSONResponse) VisitGetRunRespo
 type ApproveRunRequestObject struct {
 	Run    RunRef `json:"run"`
 	Params ApproveRunParams
+	Body   *ApproveRunJSONRequestBody
 }
 
 type ApproveRunResponseObject interface {
@@ -6734,6 +6773,32 @@ func (sh *strictHandler) ApproveRun(ctx echo.Context, run RunRef, params Approve
 	request.Run = run
 	request.Params = params
 
+	var body ApproveRunJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		if !errors.Is(err, io.EOF) {
+			return err
+		}
+	} else {
+		request.Body = &body
+	}
+
 	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
 		return sh.ssi.ApproveRun(ctx.Request().Context(), request.(ApproveRunRequestObject))
 	}
@@ -7135,162 +7200,170 @@ func (sh *strictHandler) RestoreUser(ctx echo.Context, user UserRef, params Rest
 // const string: with thousands of chunks the chained `+` fold is several
 // times slower for the Go compiler than parsing a slice literal.
 var swaggerSpec = []string{
-	"7H1rc9s4tuBfQWluVaZrGdt5ebbtT75JOpO93UnWcU/fqk5WhklIwpgC2ABoRZ31f9/COQAJUqAkSrSd",
-	"zM6nxBKE53k/v45SOS+kYMLo0cnXUUEVnTPDFPz1slRaKvu/jOlU8cJwKUYno4sZI5eCfTHjFEZcEjkh",
-	"ZsZIQaeMXLGJVOxglIy4HfxHydRylIwEnbPRyQh/MUpGOp2xObWTz+mXn5mYmtno5OmL42RkloUdqY3i",
-	"Yjq6vU1Gr1jODMt+4rlhHfvJcAiRgmliZtSQlAqiDc9zcsWIYtpIxbKEcKENo1m1ZcU0EwZ+17VnN3dj",
-	"0xmb0DI3o5MJzTWrNn0lZc6owF1zxVIj1fKcTeKb5hmRithV/HYy/5tqLwU1s2Ar/vtRMlLsj5Irlo1O",
-	"jCpZ542+SEZzLvzfT6L3K+eUiz7bhB907RG+HHSDb5Qsiw37y7gucroch/uc2t8dkLPmlwAemt0wRfPq",
-	"xjnTpNSMCMYyDT/mWccBYdZtz/fk6OnzzQd8K7ShImXxAxp5zYT2h1rMZM4Aju0vWhAtdXV4qaZU8D+p",
-	"nagLtP0sfWH7Zz7nJr7ZudSGcMPmsGEKRKFr+Rymia795OgosffI5+Uc/jqCW3R/VpviwrApU7Cp98GB",
-	"/85o1kUrVuE5elUznKLa7Aclb6Q2j8NlRvtAdTjR/4aL2WG7CVnMmGKEEtyvpXtCGkv0NDNdFy8HO8NC",
-	"MLWOMEd2vxBcTGtSd0ou7SsqQfNLMpHKQTFgqZACftBNmwOCuPspzsv11A83rsoukqfKrends+PN27mw",
-	"+L7FhoAudGwJvhuUCP+qmdpAg0vNVIMA2w8s/a2/2Jf42pmGpL23di5dSKEZCD0/UZ7baa1oJAwTQOVo",
-	"UeQ8BWw5LJS8ytn8f/xT28N/DVb+D2VvZ/SXw1qoOsRv9eEH/BUu2Ly+3+yNLKwQslBSTBNCRUYW9kMj",
-	"SSYJvZKlpagH8ApuQrvemb06ENuULJgyHE/AYffNcyajL4+n8rH98LG+5sVjCavT/HEhAfn8PX55LBUQ",
-	"zqe3yeiai2z1uQGyElIwpS35qTAwIXZvWZlbAkX0Uhs2t4+4uhO3xJNb/6r7b/cZPqQHit9x75+r1eXV",
-	"P1lqRrfJ6CzLFNNwUzTLOM77IbhBx/Wal5rKUhik0G282Xfrx7fJaCLVnBqDgBcs8Pzox+P9V7AXncuU",
-	"5twsoyiy/+0no0JqQ/NxKjN2F7f0wi6h+JziI7Rkkv7z/U+AlylHJB78Rp5bVDWKMTOmNcANvozFUpxj",
-	"+Bv/2+1tN/o4UmPFvE2kzyPcLchzb/EnIN65yalSdIlzz7k4l3lEDD4TVgxgiszp0hJFy0CWZsbF9JRQ",
-	"Qaj9ZfAhuSoNmVNhFdJaeoZRXBtFjVQ6achRGunujSzTGUghqMZonL7MuJGKSJEviWI0A3mECSuL/j6C",
-	"jY2SEUxv/8XRAfXx3CYZvaSlZqs0m3pSvvYiYRDALXXMp3lJbwVZSIWb2+n1HQ1l2mwSPf5+cfGBuLF7",
-	"LVeKLcWu3VZocQW85xhbeGkJvF59mTSnfM5ClupVjgaqJKNUMWo2DXwC3J+mht9sHvwMBqPtYe1AS2yy",
-	"EkWUTWMtHZ3LjE/4ppGWtsjSjOVkrFNZsPWjf4SbnpR607THKHGBOWb9SEuiS5HOqJhuvNej9kv75whO",
-	"27z6JLDrBJdXnyKp3j7YcOtKwg3GoKqyAUUAqwK4dThfTeDgswa0MQUkRcnBakLUsMeGz9koQnZmVI81",
-	"SxWLIPYZueIiIwXV2lIPwjXBwx6Qt8b+JSxdJXomFyEiVuaAJCpxBuLjVuf7Lzu4UyC03JQZw8V0+xv7",
-	"6H9gf7wUaXVlbfGbCUItlSE51YboMk0ZyxgoNJQUpZ6RBdX4JU1TVhiWnRJ6BXZDtHYCnZpwhbRwuycp",
-	"i6znM7YgnGdeK3JXHdxR48UbINNYeC3I1hSxeWF/lwvLWi0jTC23aRouQVs/RU7JBXxHhV4wBUzVqvMN",
-	"G+cKG+Q3bGx1PB1B+NsEbW8d33X+rHVxOC5prlZNvfZO3oqiND1VB4tdY49dq9f5fkLs65E8o4XHOCZS",
-	"tbRwRqgB27W9qg1qwb4I18scsBc6tp4jBOG1l/9fUXVUp3wOWMq0VZhLncBV2mssZJ6zjFwtSdkQ2OxP",
-	"RsnIDosKadWKP3OUhFoKtpd6txJ/axZw25Z42wgN0629gg/UpLN94W8zID0ITHSf+mMw79qDr4jD1Muo",
-	"CVpULDeThkz5DRPkmrFCE2507QVSxBmgyQ3NS7ZKoVArGBcy5+kyxkykRquXJlQxkjNDuDgF5SPPyQ1T",
-	"IIp45SLxMq5mOUu9/yoBzpPnB+SV34z7XQjE/jMg+/hrK51MJlGQdgtGyU/jTNVWkpXddlrLPRqs10Db",
-	"+l9EAWSCXuVsLNii5gHN7fobscJ9XBhhX9CWvAkIX/txlquUVG2knG9g0K2jGxsG//zq7EMogEgxnnvc",
-	"jZj/rlgq58x5TLSx/BmgCM2l7I+S5toqot5QbuGkBo9KfA3ho/rQC7JRuFDMjRrDquvZE/gazIypCpky",
-	"ru2Lgaw0tczdgDPCH0dLYv+ud9r1bGvRH8zhu3Be9qXgiulekrInfXGw+4TWz0+jFkOOgXv0TOgbXVUG",
-	"Ziy97inT76IHTCjPS8UiiPXS7sC5zidgA7fiGyVKLoIHC1Wv7RT8Dt3AStNjplQsvuC32RLoDEjccDNu",
-	"R/sYGjr1CpRix/F3v5ixhu/q4r8vnNhrZY2ivMq5nh2Mks5pgY3E54Wv+k9c4alH9IKJDO8iYAl4YVGU",
-	"96N6AQ7YxVhE/PqHZxJXS0ugwBb2SIMdKoLoO5ptQlUHz998t9Z1N3Djcyca7kJSopLRs83OsxWBt3tb",
-	"gwidSGd2lzhf28coFEdjZQ+h6+PLt788shqM/z2xDFloLgX56/lPL8nfjp8/I5qldjx5fvDsh1UhK5Xa",
-	"jFMmnFN5aMP2U7CrFVSZufPv3YWzIuM3XK+6FwaZ/7mVc+ZFLpeMjUU5v7qbi3oCIpugU7bRNv2LG2ZF",
-	"nTC24A529SzKWV/fuLdsgZK3t6/bPBrlLUvtiHh7a3WEnKbMmzTCMz7SBHbWMP1wYY6fr/JNCxfU0G6c",
-	"wrPGHMRUe2MTFRmhE8MUKAp2O2iCDOitu5fgckcno39qKQ7O6eIXpjWdwoGz0D65nvU1zDa7cuEOaUAx",
-	"LUuVsvEevutwGu8Sa57oV22vDGLJElJJl3CdWhIpouwWGOLWbDK+8McynRGqMRrCsaboYjdMeZKxIoWD",
-	"iVGquX0PC0MRqWzFBu6DLYF/wuB6jfZ1JQ5XHIS6k3/uQrUhuBTi7O2qHhgEl8YBE7+zohLV14gMxP7o",
-	"FAVY7zlC3Z/widNLLBIJiR5CwRZbYWyUZTa3GL2kQA3twT5/m0kwALpfJx460ZAAehdY45tRmM1HqIJt",
-	"YrZ+y/bC6BwYWCtof3n93xd/2UK5QWsrQE5EmfiHFcNAm61G1Uu8gTex5/J3tIcRISLgrDzFTxwF5BVo",
-	"vW/ql4lO6uaim16925+YdmsyKCQ/0nCyfQ4iCyZ6KhC49oZ9aUOvckZ4BpyNGx2ED+7n1NYyv+lwAJ2h",
-	"J2cx43ZpMGvY823vyVFlLGKhsr8kpBSVzoU4az+6FnIhxnNmhbeEyBumxiktEgK2qASNQONrVpiEcHFD",
-	"c56NmTBqmXh7XS61gXtCuws1hJKcWkroSDyhWSwWYGuvu4vVowt7K1YZ3+cJNGOiF8DYR2HRkOjfnPFJ",
-	"yzWxclszZysV2FsEuaDy6y1mTDhgwDmFdGA6WCwCMGWAneCwIW7Vl/a5m6oNwYc9gdzMiYc5eKfWCW8Q",
-	"EeJ3sHQ55363y5ejTO3GxR5eyB7u3MYKu4uwPVjSahy1O8JEqoatGLMg9uFbfok95fMwCyPKuthkwtAp",
-	"C9ERHdkQqmQEvrc3Uf2EICnVibeeoVXaPeKqHuZFLHemSEqRP7VV8BaiZk61eLkfPejk4P7lVvf1TrY8",
-	"7U1aF7hBfNRLL6Rph/u0tWCSs4lBh5UdYi/CMumsoUv567cIdCWz5R5mwGTk+WJ0NzOqydxqxCtAYFmX",
-	"gFjBK1bDQ/ymPFvw9lQkQp/XvGqXztZblwjUsgZuBCCwihTBpYTaXCPGI3z9TkK7i/2zReaGCVWOkIZ+",
-	"Ufwr2DxMoK1FI4SnCPhloN9URNb5fEWG5FZ36TTPjjf6RdtKzY5stnGlnUAwhPyAGPNtSA+7REj0A+p7",
-	"h9aoUvvGu6x7GBfOaqne0GvmiCeQSi0xpuvs3avwUzBcVTYDStKcak3ogi6tgDRjeRaz3kdZt1f/nx6B",
-	"ecGn8h3FeHPBVMrWTfLkqCmZyfIK5OgwYTC6iDOWR6+04bPvB0E0z+ViXOTUHuKLiWQo3CYjaoziV6Vh",
-	"a2b/ukGyHL2/YUrxjOlGBrNJCNXk48u3v5BqFasS2SPVn6waiG+T0RXVbJyJJrZvgsiQZB0/j9MrZ9L4",
-	"T6rZq3cQBAGRSFmPhAs/BRfZq3dgoKcRz7W9uwmo2ppwQT68/uWULLiZWbXNzNgcBRbIR3qEYTlGldrZ",
-	"YENz0/HTJ883bOXlWRWFOJ5UaY+bKUZBp2ys+Z9sHUwfHR20YHhj2qsFRPv+oQBjNUiIUalCHGutIuYQ",
-	"9mlbm8j8Rz8OfiMLNq6jMVtiKp3XAIqD0K2d5/AyEAx1xXK5gAc6xTzPOaNCB0kcXSx0I0TGmCh6zpUZ",
-	"m1zH0dMKxVYA1iyVIouHStltequykS50S90wVZs3j5uP+Ox48xOWKo8sZ5/w5PDQKjH2v/rk8DAhRnGM",
-	"zKhcTrvd0PFanP31/Gdd2Xi3B/MYUf2l9h/24cibGOwQPuA1sRm1kuf8n4/Qe3NqyWwz3tlFa3GT1H4G",
-	"MB4g9wSfT5PODHOCJ/HrZt4ZHDN1R7Uorr1XEzDVanQsnyQQKOnDuKn7DnB2L4VuvQ1gb9W5rcz9iunC",
-	"PXW6NR6U91YM8o86nB0QZvrc+aAvwcHbV9zLMi6mZIEuJep0Y9BRFJvLm+BLoL8u80FH4vKz7LvQgOzF",
-	"zuUN69zst6GldTzyEKqYw/8H18VwH3rGi3unRdsYGqPUI4aXLbOM23rsxO/cWj243ITOeX7HTK4rs3wo",
-	"JpSMIJj+7g7x7DYZzaSQysr440KxCf9yJwu9aCyky8ldLXRsaQnPspzd3a09j9KZd2wBwdSrONmVHPib",
-	"861pJjIv+1wxqpiqq4+sMmG/xjpKhRtpI50vW+L2E0O09634sv19RRsc6asKk5ZjxWi2jAVY1JLhjGqC",
-	"iYcYsuUct5bIhQkdkVj4ztjXauGNIa7hLQ0W6PpioEDXcHNDcL0GSOwe9Pq+NKmcs21yNND3cwoKoa/G",
-	"w4R3w6tSoIeqkXb2kCnJNfB+mFHNLlxUW/PSC/vVprs+LwVMgT76DlX5qA6nmEp7ZyJur2tZ5ZyOvmNC",
-	"LG7fz1HvLvbUvh7PqnDCDOV5BwjUVXqImXFN7LaiFHDCWd7hVuQWGQkMIJBrUeZ7BVbMuFhDt9fGRPSu",
-	"CtHpKw2doi7fjlaiHFpIHmmSy+m+UTylStcGNw1ypValL3V8GSh8gQPifmXDTd6xRUikkhPiSkhBQF+8",
-	"XkdntMqZd0Nb2npCLkslTgosTHfipj25BHbjKJOPHQJjRx1KhEadhMxLQ694zs0yIaWgpZlJxf9kWUIm",
-	"Ul3xLGMCpO/xRJYiS8icmZnMxvYTsHnbkakUk5ynxs7A/yiZYFonkAmCcUw5S0ihABk5lqybSsESYqQc",
-	"51RNIUJKl0UhlWVoc5ZxCjGDOGROxTIhV6VeJsTZ6JJK6zzYSBWcfxWfpXrbxCN6jDiclxHBghZFvowq",
-	"LQsKkWsK8rU1kn9UWeCvIqdiL5MJLewLs2x8tdzHYtIzFH6r8hTnpdivMMUwIZi3yWhNLhk3A+SPTTBG",
-	"SseTA6D2A1jwiR/ozYFLsoD6jPqaZRapGiaHHaOyJlxAQEO/GiAyz8ZdpYPcPQVOvYENc71lC/jB9iJg",
-	"LdZE7suiYL+cCwt8upzPqVpa+PP5rtrQqaVqUqQu5pJrYndjxba++Rfb32mh5NTXENt0f36oF6Z6QkmV",
-	"XrhhnY8wrsNmEtTkdNl6XjZzZCU4UvXSG1WamtisEOfaEbWWuFWkqsou32Z4R/mQNfVCzsuddC4Ppuvk",
-	"KzsG8h4sO2o5Fp4d72GSjh7CREXkAcPYW/aXXkF5HQF5VRykVdQEgaBpxNUZRUv3zuStZZbaRhq2OwJW",
-	"wA1hX7g2eojVn66N82+UYUVvReJYaLNGNl0XGxrkGspaMV6rhrthK9W+1vKchSzzDIu0g5aLdZeC8PmO",
-	"GO9TwnLN8BsfoRJOB7GKsjRD3PffhnEttd13ETnVWXr8jX/uRswhDCcexx/cX3BeioHO802c5YOXdjyw",
-	"/FGy0pltqP/H8kfUKpKRi1G13FMKFjXchMw9qp3wbeoE2oXHnVW0WiQGBneV1Wq5AVA02lTRsHWJwQLN",
-	"rVXzJdXROq7640o9hJwKgXddCoEvbIVaO6ev7VZXSAAXT0pV1mEu+xgEx/QJCDPxUjuU58sTNBdypMEZ",
-	"xUJo1FjWNzoZ/Z+//n705PPvR49//Px/n/5+9PjZ5x9Ofj96/AI/+o+o8nPD1HKc0aXuXrWOUHnSClA5",
-	"3hSfAlhwQ/PxnAsfvtYR3Pe8Gf3y4umLLeJf4nWm/Zx+9UbJ1clkVO8LclZ5Ho9u+tPi05q3oIK8PXt3",
-	"hu/xZ6Ouzq8XL1sS1vF2wZkdTpZdFORdath0phV0NZlAz+tUStBQMQRrpczTzvYLqPViOXs0GedCQkgY",
-	"OHYRvrZPuun00NRuwtXahWiSTBUz5IpNuehIkWM3sm9FHiU3B9FhbX87cJ2jB2aqjrFRM7rXCkndYPSm",
-	"G4AabUqaInh/gNqxPN02z1OXoO4oUwiTdL7BEDKMc4zu7MWqISxgiqFO3qdeNQi5sXLV/KbLTxY0S9BE",
-	"M3ZCcLh3BwQNA7DeW4YiPheYVRQP6aBh3fEtyo2z3U2S9505eAcpf/sFqN1Xxt/287B51Cl3AfHv0BSA",
-	"OADZ59SwykYAw+IGdbnCDiNAo9i8TyFccJPOOuoWNiourS2bUY/E33GTsznbwlwfbP0byH7sih6/qIPG",
-	"wfTK05lPxQ5yOzGacW2lYY8FPSLnIGItokF2iVTzHnc+RFontPHYC5V2Sgz1+LvuoBAAZ8fy9HpvhN83",
-	"E3Uv+aKYSeHravV432ImjewzXrEJU4pl45yKaUmne91YoeSE52xcqnyvGkoyZz3OYAHGa1i7Lll5zHee",
-	"IGaZ2y3Yu7vMzT4b7JMjnIy+vDj6cZwGWU3bPsea9OL6kD4paFTzr0a68Y4ZxfbOt9NA2gENUOeW6qqN",
-	"i+eZZKE4pHSZA3IhCe4G6Dq2CaNB/aJYxPoO4mLPtJP/r0WGzXfTiznWjG1jAaidmdHmLT8o5d948BaJ",
-	"35x1uAcx37iZimpvvtUGhe2bK90gwBt3tQ/tjNK0ITR64EcP7pb4h09365+Hd2fZCUN2dHt+h73QnoXp",
-	"gqE9+MWLZ8d3lcvnQHNbKMP33aJAnmZpqbhZfrQ/dEnn3mDdZs7whfOkN9hTgom8oAnKnGHh58Q1YpOq",
-	"apn2V2iXBloaVPqF3cJDQxZBzddmxhTYHpOLiVzdy+u6uZvPsQTRHypPQ7BjYG48adSBdB0r7abBUFKf",
-	"KtZP2czYJ8iHsxQLZrejXHfdy1gX4EtfhxWa05Kqizq5DPd0maDD+tK1mLg8+CQ+id/sYW4YtBqiZgaL",
-	"6irAPAmK4Nn/gTFowfOcZPKAYJo1VQxCkKhiWZX3rtiUYi3xlGoGK1lKhqMLOmX6xIVoNzu586oZRgId",
-	"oaziTTW59N8bCf3viBQHBPvD45SyoH+UuM5rpfynl12NUy+xFvSPz1/87YcDcjFjXJFLCwiXLsrqKmen",
-	"9kq5IoZ9AeXfPl3BZJHbZc5A00e4AnMzmVIuMKxaH3yy9CPnKRMoGvHMijwTbnFtdFbQdMYePz04qrvK",
-	"Bp9ZBMHAL19r1NIjknPtI0paxX/bOYVozZxJKJuXQs9bSa7QrIk807eSDqTtk9GTkSusSAs+Ohk9O3gC",
-	"G7RAASh6GDTLhZAnTNex1BqTPLLRyci+8atgXKu57dOjozWdbft1tG02yYn0tT3Lc4di88RiEQrqMMz1",
-	"+I4vUO340PXivW08iV2uYUfGcxo61aGh2376GQovOGS038YXrIccRlqI3ya9foWNvG8/Y0PUSC1gCnm3",
-	"EJpXFaMFFAja504IDQ1CQQsO57KqiS9GnlZ1Xajry+sWOMCCggGEvAQ16lXgDnAR+/8pMZ9pWOBAlfC2",
-	"KaXU8fwhaD4ZfvUYWIJNnS1CU9HeMImXGj5aJ0TeJg1MPvxa/eQWgSVnhsWDjF0jU0tYnXfygNjP2wTI",
-	"ZSpV3gDsJ6SY91gg8KCFsQkcr2BACBwt9FmfFsUjm+lq3F4HfXQ18vbWnGvGiio1KuKksrjWAqXnXS5u",
-	"dwMDPDle1VZPnsRp9Rtmmmh414S6CxuGxIQ3zDRolwM1TarA32EIdXWoczbpS6L3JuzxRk6+dJQjxIoF",
-	"rca0oUuXPru0X50S6iQKK/jNaVEFk+N4xaDdAObbyjzDfk9B/S4I17CMxKUCBBzBd2Gz4scVm1IBX60i",
-	"+6/QB/LeOAEWZtuKEzwE7EO+mnPeLoZgCZCCGeKCq7ud1A8kFaladPbmFodhRspGYXD5kx/dF9NQyt8G",
-	"W37mc25GEXI83HuGRY9jIieoNpYV+csZUuC0wnk1cUtIC15QleL7omjrgKzIKZaG+47Ic1TuRnwMJO5z",
-	"q8b6SuelMDzHVpAzqsG4cAkhupeghQpUww2bu/pxLhGjS7z+kFOxytKfDoYGEOYcJ2h2W4lzms+gZ8y0",
-	"FANgQXVdrWK/OcWuFC7rHaPvMf98FSfWQRoMWUfKzu2A75p6+SD3tZTL3sOQVMvO1yJWiVWAmDaoPH7P",
-	"pKsL23+DIoMOGUBgAkDlmrhoco8iKJYi84cvlbyh+an7bZ02BM0tIZfZTuIzVf76/OhH/PSHg0/iN2d7",
-	"c30wA0yBn9CszmTJ+GRi9aRwQ6XImUaJD3pAEDqlXGDTcTBg0Rz1Fy4Fmcncdd5WpUB7VxNjPlr939KJ",
-	"uxHrqgy3WyfR3T+lgyzr4QkdXBxSs34EDNXz7aSxCxx7h7SmDkfdZJoLaYGz6jvzAnQjHpIWOQtGp+j0",
-	"HeuEjgytNbZduOJGd6pnBbHg92x2q6pLdSAsel0qiwCqPh6FreIFdnw9kwuBtG9Iy1ywOC5IsVxymnMm",
-	"DNEFo9foY2iQ7p00MwTzw6/wb8us1wSQc0C0CIBsZ87yZsAhxDs7U+ga+xYwFEPZH0Qfqvuld1NzN+Yu",
-	"7Rd1R9gH8LC4YlO+/3sIBu6Tb8PD0nyasyxz7W/viNIGzYPv27Hh2vp2qH7YCNqXmasMgh29pfenrRY8",
-	"qrJ2UegIUOnwK/5nrZvjV/Ae+IIveA5t6PKUCAleGyuRgAruGiJeLdc5Mmow2I6eovG1LIYwhPMbVpf8",
-	"K4sO5On0DHRs/eieYMn3lhzKIdANIr15CPzyIZlCBcmHUMZxuYN57GHO0EUxoYf78tsAuUAerIpkkjOS",
-	"zlh6jer4hPJcu2wQV0jNNSpc6qpOhKNyLrNMk2tWYCALJKNCsajLIVillNdtGlsWRMjF1uTwEFrrf4cw",
-	"1EphwZhsgYFgj7QPunL3v1DcGCZ8og67sUK3qwfYAkZ7HQ8Nix70hqODcCwXfubrwNYZsYXCcuzcWI72",
-	"6t3HTvCBmwvl0pX+waBFXTNWoH2oGd8lJ4TRdIbWRqhKq53aA5iDrnzsp8wNmXOta5s59iJmwQdmwVPm",
-	"LF/k8ixNWWFOIGAL9/lYG8Xo/DJMzsokTkCYyE5cpjCCA7c6oTDOEwdbSQIHMrZ8RifqJ3HJs0svKGCB",
-	"ycfwY5gKw+bMsmC+ZvElfH6J8Ai/oXNG/tfH9++AKmTU0MuYGc3Kwq/xyjcEQwRtqd22LKlxRzO+hbtm",
-	"TJySI3tW1829CuLpipSA1xiFkREVJB5F+lev66xkcb7ttBYActQrwnKyep3OpZ1KIVhqNCrnp5AHy4WG",
-	"3rXkErZ5WR0C4yXrU/xMtXkMN/n47avGafY8wXsXAWi3KSfEFwl1UiRHMEhcKytNgibwRKq6DXzX7beb",
-	"pNf73lQWYsNGMYcSJ/eyOteEZxt3Ank90X08O47u4+E9H3XLeIh0bhOI5kTtE3SEcH3x0InxTQSn8grx",
-	"kC4v92hIFimp2up7Cu1o8kMqw5Y11Pm0UdbwE5R8DcJTUNsxcsrMjCkyL7WBxkwziRUgVynhG1+cp3XM",
-	"GLi2OidE4XWLBBB7H7Hpw2yk/WbfdNtWnsG72+ZxUPPMtv/BN+WhrFtCrvVR+tC+YUxNVcknj0++suI3",
-	"aFxCezLWfLsb81LQmvWerUuujWd3yKwrFjiYUb7dozoGAjVhO/wK/24Mk/UtgLXByloxy1D9gA8VN7rN",
-	"2bvNQx37P7ofWBgKDtA2tOb4/bAf9vyQ8aCx+Mo7JxUPEle5GTzuKJ7SVBVxFAlWdpk5u5CTw6DFc6er",
-	"xxUH2UYHrCuU1F3JIdi9UQLLuDKtjbj9SjJDLxvWNeGdimE1f1w5dAmdq+1lvi+RJOiNtlYmqdr/47U6",
-	"7XpYSQUaQjr2UpfP/RekXYhtNdTfBfVqdDb8l6dfZ1lWd170GN4Aph3Jl+sD1N+A/GAgF7UfgwfA5SfB",
-	"yZI6/xZzYBOw+UOaJ5bjB4taUqW8urs88U0XhKkSnYgPlwjC9upeJT98EpgKS4UETRgBYOaCAsGrTsLG",
-	"Xj4Doyjz3DX30gaTcp1tc0ZvWNDGEA+GybQQ2BKxNJ7jO34Dkt3QoO9ORmjzgbvgO0yvXc+V3zdG3uGd",
-	"rfQre4BgjMa1uCb+VVDVnC6JZmHEdfMWgSH18NvEc+O7wt0b7dfuhlmstrO7Z+W42WKuW0duVs0dUFWW",
-	"zUvueucVDDr8Gv5524lQb5hpveNaUfdtVZfAF2ACEbWgZlZLqHIVMOK5nv26DH6+J1TveueB3xjU4F4P",
-	"rEr7rqpc/5wY/b32Fc9yLYHJRRoYdakdkzqTrIfWccd5FWuCxAczVEB+i3dH+v41TqjTdvK9EynOy4cJ",
-	"bKnh6dA1G+svTj7E3jtDAPEQPv3hQXMTqv6X+6sQeCpCoUdXd4JC8Jqut8H3/Zqv8BDR17wvIuJkYiay",
-	"YazAeCSfZgT+y60fdavE3/NS/Dvld+CU30rotgCh6eJfguBXtcWiTuPXNJ25rnc+vs3lUNC61RJUG8Hu",
-	"S3xSXRC2PcTsNqtJJj74C4qeQfNTX9q56tnkhh98EuewWHDntfoNPeV0WE6BYCvkqugCbtgq7QAcVjsC",
-	"jXzCFhDYxOYwsSCXuQXgywRc/NAbLPHGgGbcFAQX+r1g9bG5VOyAQFRHmC3ocv2Wrue3x2rcACx9gnXA",
-	"UMV+fvRj1UC1KwDJdWnaaH6GvaD5Eypg58sNRVhWYlq2623VFdyi3JtVVbshoiWEkq6NyKpz2JZSuhv/",
-	"3Vmzw95d69OA8S6HImYuRXuV27jnmdNrVgUH4trfL3VbycTcxuQRj3ipEjX7nfyt75Fyp8D0red4hvUi",
-	"w/gO9z7fYnm2OGycVi0FOmpG7mc/u8u80H+ng65JB43UNY2BaU1T4jmdu5EXTLn0bz8cfbn3bNEhMPvh",
-	"Mj2r9oYDBE2SC1erdEM91oSwLykrDAmiGOP851cdDTvoqqg3RLRli42IZRiv8EgTKHlPqgL7ndEJ0LLn",
-	"Xyjws1PWrmADGysklfBtZlKzRjm4zhj/1TiOHeI2vu/Y06ra+lq5GK58KHnFF6H05Av//nbjTp1adhdy",
-	"Qt2/457FBCyO3+1QwyZOdxFzWuJtth+/YgqHX+0/a+s3IMZVz/INBJN2HKo7lDS++aN7ed+B3hbdM9BH",
-	"phInV4LKd8Vtu/9vp8joT1DgvHeJUUGwrcAWZUZPoWn+vDBLrLye5owqTSjWVj/4JN77nvK+4nSrdRmw",
-	"vkvX6OaSpFSQK+ZKwmVQu98u4Ur5oyWsFZpjBefsh5g1DGNqvx0yeH9ocmf1SbekgrvHmT0UAm0MMysh",
-	"FXDLKDNnuw4jdV0fUC42xZdhp4VPwseXwXv68DL4w4c0OxMD1KKrBOxdY89g5h6hZw/NCe4+7qwL1oOm",
-	"KADRrh3K758tIGE6LII6dF4aHdKCH948ATBzc63AGRNUGH1A3gvmYcydxip/0IpjouQcc5ENVaAaRMJm",
-	"dET3cHU+LeFGDQQcMHa6Kr+Zq7rMMHwEivlBmJ5XF3KKrNBhxAsmcKr+6m9fvfvouphUvpvwQFhVqLEV",
-	"l+C+OhX0fMFyinSl6QP6garmwYH8E06Ob7w6NaYyVkVyuPIhufUF1vH7LrQ0mNaJF6vzfsipcEEhrvBm",
-	"uOWKbyP6hs8Vht34jN+y8/lzOQVzPaTPI28NTGc019JybMayYDqXpnr7+fb/BQAA//8=",
+	"7H1rc9s4luhfQWm2qqfrMrbz8ty2P3mTdCZ3u5Os40xvVSdXhklIwpgC2ABoRZ3r/34L5wAkKIGiKNF2",
+	"MrufEksQnuf9/DpK5byQggmjRydfRwVVdM4MU/DXi1Jpqez/MqZTxQvDpRidjC5mjFwK9sWMUxhxSeSE",
+	"mBkjBZ0ycsUmUrGDUTLidvAfJVPLUTISdM5GJyP8xSgZ6XTG5tROPqdffmFiamajkyfPj5ORWRZ2pDaK",
+	"i+no9jYZvWQ5Myz7meeGtewnwyFECqaJmVFDUiqINjzPyRUjimkjFcsSwoU2jGbVlhXTTBj4Xdue3dyN",
+	"TWdsQsvcjE4mNNes2vSVlDmjAnfNFUuNVMtzNolvmmdEKmJX8dvJ/G+qvRTUzIKt+O9HyUixP0quWDY6",
+	"MapkrTf6PBnNufB/P47er5xTLvpsE37Qtkf4ctANvlayLDr2l3Fd5HQ5Dvc5tb87IGfNLwE8NLthiubV",
+	"jXOmSakZEYxlGn7Ms5YDwqzbnu/x0ZNn3Qd8I7ShImXxAxp5zYT2h1rMZM4Aju0vViBa6urwUk2p4H9S",
+	"O1EbaPtZ+sL2L3zOTXyzc6kN4YbNYcMUiELb8jlME1378dFRYu+Rz8s5/HUEt+j+rDbFhWFTpmBT74ID",
+	"/53RrI1WrMNz9KpmOEW12fdK3khtHoXLjPaB6nCi/4SL2WG7CVnMmGKEEtyvpXtCGkv0NDNtFy8HO8NC",
+	"MLWJMEd2vxBcTGtSd0ou7SsqQfNLMpHKQTFgqZACftBOmwOCuPspzsvN1A83rso2kqfKrend0+Pu7VxY",
+	"fN9iQ0AXWrYE3w1KhD9qpjpocKmZahBg+4Glv/UX+xJfO9OQtPfWzqULKTQDoednynM7rRWNhGECqBwt",
+	"ipyngC2HhZJXOZv/r39qe/ivwcr/puztjP5yWAtVh/itPnyPv8IFm9f3m72RhRVCFkqKaUKoyMjCfmgk",
+	"ySShV7K0FPUAXsFNaNc7s1cHYpuSBVOG4wk47L55zmT05dFUPrIfPtLXvHgkYXWaPyokIJ+/xy+PpALC",
+	"+eQ2GV1zka0/N0BWQgqmtCU/FQYmxO4tK3NLoIheasPm9hHXd+KWeHzrX3X/7T7Fh/RA8Tvu/XO1urz6",
+	"J0vN6DYZnWWZYhpuimYZx3nfBzfouF7zUlNZCoMUehVv9t368W0ymkg1p8Yg4AULPDv66Xj/FexF5zKl",
+	"OTfLKIrsf/vJqJDa0HycyozdxS09t0soPqf4CCsySf/5/jfAy5QjEg9+I88sqhrFmBnTGuAGX8ZiKc4x",
+	"/I3/7fa2HX0cqbFiXhfp8wh3C/LcG/wJiHducqoUXeLccy7OZR4Rg8+EFQOYInO6tETRMpClmXExPSVU",
+	"EGp/GXxIrkpD5lRYhbSWnmEU10ZRI5VOGnKURrp7I8t0BlIIqjEapy8zbqQiUuRLohjNQB5hwsqiv49g",
+	"Y6NkBNPbf3F0QH08t0lGZ0Wh5A3N34iiND1pkDZ0ysYzqmdxHlx/H0gsyHAXVJNcymuWEQpCYQAsx7vC",
+	"YRQ+XtBSs3WmRD2v2ggpMOjW3mSFMuvHfPOeuO/xbHBQ9kfJtFX654xMlGxhPNscypIF6nh7c/E3giyk",
+	"wrfffW7YaJdk9/eLi/f+UHstV4otpdqdISBkuvjKMa77wvJPvQ4XaU75nIUSi9foGpQoGaWKUdM18DEI",
+	"VzQ1/KZ78FMYjKadjQMtLc9KlAC7xlo2NZcZn/CukZZ0y9KM5WSsU1mwzaN/gpuelLpr2mMUaMHatXmk",
+	"5YClSGdUTDvv9Wj1pf1zBKdtXn0SmM2Cy6tPkVRvH2x45UrCDcagqjKxRQCrArhNFKeawMFnDWhjCkiK",
+	"gplVNKlhjwyfs1GEqs+oHmuWKhZB7DNyxUVGCqq1pR6Ea4KHPSBvjP1LWLZF9EwuQkSsrC1JVKAPpPOt",
+	"zvcfdnCrvG2FFWYMF9Ptb+yD/4H98VKk1ZWtajdMEAqcKKfaEF2mKWMZA32RkqLUM+RO9kuapqwwLDsl",
+	"9ArMsmhMBjo14Qpp4XZPUhZZz2dcgXCeeaXTXXVwR40Xb4BMY+GNIFtTxOaF/V0urORi5YzUcpumXRiM",
+	"IacoiHAB31GhF0yBzCLFigl5jQnzGza2KrSOIPxtgqbNlu9af7ZycTguaa5WTb3xTnaRiix2jT12rV/n",
+	"uwmxr0fyjBYe45hI1dLCGaEGXAMrElFM69oX4XpZW/ZCx5XnCEF44+X/R1Tb1ymfA5YyTYwkpU7gKu01",
+	"FjLPWUaulqRsyMP2J6NkZIdFZeBqxV84SkIr9guvVGylXdQs4HZVoVhFaJhu4xW8pyad7Qt/3YD0IDDR",
+	"fuoPwbwbD74mDlMvoyZosLLcTBoy5TdMkGvGCk240bWTTRFn3yc3NC/ZOoVCpWtcyJynyxgzkRqNippQ",
+	"xUjODOHiFHS7PCc3TIEo4nW3xMu4muUs9e7BBDhPnh+Ql34z7nchEPvPgOzjr610MplEQdotGCU/jTNV",
+	"W0nWdtvqjPBosFnBX1WvI/o1E/QqZ2PBFjUPaG7X34gV7uPCCPuCpvouIHzlx1muUlLVSTlfw6BbRzc6",
+	"Bv/y8ux9KIBIMZ573I1YV69YKufMOaS0sfwZoAgVSPZHSXNt9Xzvh7BwUoNHJb6G8FF96AXZKFwo5kaN",
+	"YdXN7AlcOWbGVIVMGdf2xUBWmlrmbsDX44+jJbF/1ztte7aN6A/ehl04L/tScMV0L0nZk7442H1C4/Kn",
+	"0QpDjoF79Ezoel5XBmYsve4p0++iB0woz0vFIoj1wu7AGSwm4GKw4hslSi6CBwtVr+0U/BbdwErTY6ZU",
+	"LHzjt9kS6AxI3HAzbkf7GBpa9QqUYsfxd7+YsYZr8OK/LpzYa2WNorzKuZ4djJLWaYGNxOeFr/pPXOGp",
+	"R/SCiQzvImAJeGFRlPejegEOmB1ZRPz6h2cSV0tLoMDU+IMGO1QE0Xc024SqDp6/+W4r193Ajc+taLgL",
+	"SYlKRk+7fZNrAm/7tgYROpHO7C5xvrKPUSiOptIeQteHF29+/cFqMP73xDJkobkU5K/nP78gfzt+9pRo",
+	"ltrx5NnB0x/XhaxUajNOmXA++6H9Bk/ArlZQZebOfXoXvqCM33C97r0ZZP5nVs6ZF7lcMjYW5fzqbi7q",
+	"MYhsgk5Zp2X8VzfMijph6MYd7OpplLO+unFvuQJK3tq/afPoErAstSWg8I3VEXKaMm/SCM/4gyaws4bp",
+	"hwtz/Gydb1q4oIa24xSeNeZ/p9obm6jICJ0YpkBRsNtBE2RAb929BJc7Ohn9U0txcE4XvzKt6RQOnIX2",
+	"yc2sr2G22ZULt0gDimlZqpSN9wgNCKfxHsfmiT5qe2UQqpeQSrqE69SSSBFlt8AQt2aT8YU/lOmMUI3B",
+	"Jo41RRe7YcqTjDUpHEyMUs3te1gYikhlazZwH8sK/BMG12usXlficMVBqDv55zZUG4JLIc7eruuBQexu",
+	"HDDxOysqUX2NyEDsj05RgPWeI+d04xOnl1gkEhIdsIIttsLYKMtsbjF6SYEa2oN9/jaTYAB0v048dKIh",
+	"AfQusMY3g1ybj1DFMsVs/ZbthcFPMLBW0P7y6r8u/rKFcoPWVoCciDLxDyuGgTZbjaqXeA1vYs/l72gP",
+	"I0JEwFl7ip85Cshr0Hrf1C8TrdTNBY+9fLs/MW3XZFBI/kHDyfY5iCyY6KlA4Nod+9KGXuWM8Aw4Gzc6",
+	"iM7cz6mtZX7T4gA6Q0/OYsbt0mDWsOfb3pOjylhASGV/SUgpKp0LcdZ+dC3kQoznzApvCZE3TI1TWiQE",
+	"bFEJocYoflUaNr6hgusZyxI0DI2vWWESwsUNzXk2ZsKoZeJteLnUBu4ObTHUEEpyaqmjI/uEZrH4gK09",
+	"8S48ki7sTVkFfZ9n0YyJXkBkH4pFo9B/cwYpLTeEJ27NsK2kYG8RZIXK17eYMeEABOcU0oHuYPEJwKgB",
+	"noLDhvhWX9rndko3BG/2RLObOw9z8FZNFN4gItjvYP1yDv92NzBHOduNiz28kD1cvI0Vdhdre7Cp9dB1",
+	"d4SJVA37MSae7MPL/BJ7yuxh4kuUnbHJhKGjFiImWhJQVMkIfG9vovoJQfKqE29RQ0u1e8R13cyLXe5M",
+	"kSwuf2qr9C1EzbBqkXM/etDK1f3Lre/rrVzxvjdpXeAa8ZEwvZBmNQRoVTMmOZtgjBsMsRdhGXfW0K/8",
+	"9VsEupLZcg/TYDLyvDK6mxnVZG615DUgsKxLQHjmFavhIX5Tni14GysSoc8bXrVNj+utXwSqWgM3AhBY",
+	"R4rgUkINrxH3Eb5+K6HdxSa6QuaGiQ6PkIZ+iRNr2DxMbLNFI4SnCPhloPNURNb5gUWG5Fa36TlPjzt9",
+	"pauKzo5stnGlrUAwhPyAGPNtSA+7RE30A+p7h9aoovvau7F7GBzOaqne0GvmiCf4odOcak3ogi6RdFqy",
+	"bmaK6ZnMIUxwxvKMlMLwnFCXbkMoxI9b5R8yXlOqMmBIBCV0kSo2Z8LQ/JNQpdDESHntrarg8HvyjMxk",
+	"qTRZcDOzUjZ1EenI3/HzKjD4k1gzfyCujYPI2U1weuEPtBp567B8rNhc3uw4zzMflTZeCfrtPdPjYKbd",
+	"z/UkCjaNWIV+WELzXC7GRU4tcn4xkcSX22RUqbIbZv/aIT2P3t0wpXjGdCMx3iSEavLhxZtfa4XZqn32",
+	"SPUn64bx22R0RTUbZ6JJ0bqwLiTLQVpCgyY7U86/U81evoXgD4jAynrk8fgpuMhevgXHBI147O3dTcDE",
+	"oC0GvX/162mFNGbG5iiUQZrbDxiOZFSpne05NLMdP3n8rGMrL86q6MvxpMqm7aaKBZ2yseZ/boipsOzN",
+	"7ajOpe7KpraAaN8/FNKslgyxOVVoZ605xRzhPhuwC5U++HHwG1mwcR2FuiKK03kNoDgI3fl5jmSLQrWH",
+	"XC7ggU4xfXjOqNBBblCbmNAJkTFBASMGlBmbXMfR0wr+VsjXLJUii4eI2W16a7qRLmRN3TBVm3WPm4/4",
+	"9Lj7CUuVR5azT3hyeGgZiP2vPjk8TIhRHCNSKlfbbjd0vBFnP57/oivb9vZgHiOqv9Z+0z5SR5cQMYTv",
+	"e0NMSq3IOr/vD+i1OrVkthnn7aLUuElq/woYSIgu0xn6upp0ZpgTPI5fN/NO8JiJP6opcu3lDsBUK96w",
+	"fJJAgKgPX6fuO8DZvZTWzXaOvc0DqwrrR8xC76m3bvAcvbMSoX/U4WydMNPn1gd9AY7tviJtlnExJQt0",
+	"pVGn/4MeBsJc8CXQX5fxoSP5CFn2XWh59mKtlNq62W9DE2155CHUTYf/D65v4j70jBf3Tou2MaZGqUcM",
+	"L1dMT27rsRO/dWv14HITOuf5HTO5toIFQzGhZARJBHd3CKuDzqSQysr440KxCf9yJws9byyky8ldLXRs",
+	"aQnPspzd3a09i9KZt2wBQeTrONmWFPmb8x9qJjIv+1wxqpiqi9qsM2G/xkbFHAatIp2vhuP2E0O0dytx",
+	"dfv7wzoCCNYVJi3HitFsGQssqSXDGdUEEy4xVM05py2RCxNZIjkArTG/1cKdob3hLQ0W4Pt8oADfcHND",
+	"cL0GSOwe7PuuNKmcs21yU9C/dQoKoS/yxIQPNVClcFa6MBPlIVOxa+B9P6OaXbhovualF/arrrs+LwVM",
+	"gXEILaryUR1GMpX2zlbCSGR5lQeo6EJ3vY6+YyIwbt/PUe8u9tS+zNO6cMIM5XkLCNTFn4iZcU3stqIU",
+	"cMJZ3uI65RYZCQwgkGNS5nsFj8y42EC3N8Z99K6G0eoPDh2/Ls+QVqIcWkh+0CSX032jl0qVbgzqGuRK",
+	"rUpfthQ1gYIfOCDuOzfc5C1bhAQyOSGuMhkEMsbrlLRG5Jx5V7ulrSfkslTipMB6hydu2pNLYDeOMvn4",
+	"KDB21OFSaNRJyLw09Irn3CwTUgpamplU/E+WJWQi1RXPMiZA+h5PZCmyhMyZmclsbD8Bm7cdmUoxyXlq",
+	"7Az8j5IJpnUCGTAYq5WzhBQKkJFjJcSpFCwhRspxTtUUIsN0WRRSWYY2ZxmnECuJQ+ZULBNyVeplQpyN",
+	"Lqm0zoNOquB8yPgs1dsmHtFjxOG8jAgWtCjyZVRpWVCI2FOQp66R/KPKAn8VORV7mUycKykbXy33sZj0",
+	"TAHYqizHeSn2K8gxTOgpqnwpVVl1S+vhxNUIsNVJVb1ZI6RPMUhwyPYkmBtS+rgZII1vgmFpOp6jASU4",
+	"wKFA/EBvnVySBVQh1dcsszjesIDsGAg34RiZ2a8Ui8yzcVsFJ3dPzrd6J2FElQM2itMKCvWKfIkRlFaU",
+	"d0IV0VykjFBBGFU5Z2qlMFN//O4tdsEPtpeOa4kv8naWOvVLw4EKZuV8TtXSoqZPgYaiZllCpL0d4z60",
+	"u7ESbd+UnB6Xp+TUlyDruj8/FFl8a4m2D4aKTEOoYFCori5hVlq2XeYZyeQpHp+K2jvPNbmyvJIYeUDA",
+	"WmyvGIvoQKDAXnW8nHTbE9eqXNmOG/oA41oMYUH9Xpd66gVuxyuCx6hgtFNPrTnIGsetvYsbOVbFf6pS",
+	"CdsMb6mFs6H4zXm5kyLtEWyT0AwQYiQBGWPFW/T0eMiqf/YQJqr3DJiTsWJU6xVN2hJJWgXwWu1bEIj2",
+	"R5ScUXRf7IxTK7bGbVQcuyNgqNwQ9oVro4dY/cnGpJVGyWZ0QSVOLmrW06ebgpqDgBxZWzs22lbcsLXS",
+	"dRs5NxJIaOgApgukf0EuSEtywilhuWb4jU/RCqeDIFtZmiHu+2/D+AtXfbIR5cOZ7/yNf25HzCGsYR7H",
+	"H9wJdF6Kgc7zTZzlvZfTPLD8UbLS2eKo/8fyR1QVk5ELrrbcUwoWtcaFYklU5eTbFL20C49bS8KtkBgY",
+	"3FYjbsW3g0JdV3nOlUsMFmhurZovqY7WctUf1op75FQIvOtSCHxhK03ZOX2hwrrcR6AORm/9QxDx1CfK",
+	"z8TrRlGeL0/QBsyRBmcUq/pRY1nf6GT0f//6+9Hjz78fPfrp8/978vvRo6effzz5/ejRc/zo32JCG8ie",
+	"44wudfuqddjR45Woo+OuoCPAghuaj+dc+JjEeGDak2fNkKbnT55vEdQUr0nv5/SrN8ozTyajel+QgM3z",
+	"eMjanxafNrwFFeTN2dszfI8/G0WiPl686KyrHBWd6kjSfmEYv2JhTOpcAuTs7UsMLobPCqZSJ9csnIYB",
+	"AUSgO6zE3iZNU0iV0CExMK1i+5ECqxteFx/Xv+VR0kES3IY3xTHGbf1hXGN0QecF6IzTbXFh7mJ+2qUy",
+	"VqtFoa0zEMY1TKXMap1yrXjcztYDqCBlRaxoOt+FhIBLCJtARN8+ba/V/1k74dcroqLBP1XMkCs25aIl",
+	"yZbdyL51vpTsDlHFhix24CY3KsxUHaNTRb3XumvtYPS6HYAavaWaulB/gNqx6OU2z1P3DWgpfgqTtL7B",
+	"EMKkCzvY2UdcQ1ggnYTGkT5NBkDbiJXg5zdtXuigw40mmrETgsO9sy3o8oJVJDPUtbjAvMR4wBQNm0Vs",
+	"0SOC7W7wv+/c4ztIGt4v/PO+coZ7OCvmUZf3BWSXQCcX38hhL5eIXaUTwLBkSl0EtcUa0+gQ4pOQF9yk",
+	"s5ZqqI06bhuL8dQj8Xfc5OAp6LP1byB/ui0346JOyQCZk6czX8whyA5H0XJj/XKPBT3iUiEeNKLKt4lU",
+	"8x53PkRiOPRe2guVdkot9/i76aAQXmrH8vR6b4TfN5d9T3eXFL5aX4/3LWbSyD7jFZswpVg2zqmYlnS6",
+	"140VSk54zsalyveqzCZz1uMMFmC8qrvrklU8ys4TxEyku6VStBfP2meDfaoMJKMvz49+GqdBzuC2z7Gh",
+	"QEF9SJ9yN6r5V6NgwY41Ceydb6eBrIYLQfVsqqveW55nkoXikDBpDsiFJLgboOvY25EGVdFi+SA7iIs9",
+	"k7r+W4sM3XfTiznWjK2zrNzOzKh7yw9K+TsPvkLiu3N69yDmnZupqHb3rTYobN9qCw0C3LmrfWhnlKYN",
+	"odEDP3pw/9A/fDJp/yzXO8v9GbIN57M7bGD5NEzGDQ3zz58/Pb6rTFkHmttCGb7vFmU3NUtLxc3yg/2h",
+	"K+ngDdarzBm+cCENDfaUBNU9ZM6wnHziumdKVfW5/Cv0uAQtDeqHw27hoSFHp+ZrM2MK7GnMxUSu7+VV",
+	"HejkM5hB9Id69hBKHJgbTxrVZV2bYbtpMJTUp4o1wTcz9gmyTS3FgtntKNcS/TLWuv3SV3eGjuKkoIrO",
+	"mbGjwz1dJhg5cOka11wefBKfxG/2MDcMGphRM4NFdZW+kQSlNe3/wBi04HlOMnlAsIgBVQyi2KhiWVVV",
+	"QrEpxQ4FKdUMVrKUDEcXdMr0iUuAuAyo0CX0YsIWOwn0mbOKN9Xk0n9vpA88PCAv4DOcUhb0jxLXeaWU",
+	"//Syrdv1JVaY/+nZ87/9eEAuZowrcmkB4dIF6l3l7NReKVfEsC+g/NunK5gscrvMGWj6CFdgbiZTygUm",
+	"LWisNZPzlAkUjXhmRZ4Jt7g2OitoOmOPnhwc1a3Ag88sgmDsoK9gbOkRybn2oT0rJcVXM3bRmjmTUHgT",
+	"uogaSa7QrIk80/f/D6Ttk9HjkSvXSgs+Ohk9PXgMG7RAASh6GHQ4h9gzTIaz1BpTqLLRyci+8ctg3EpH",
+	"8idHRxvakfdrQ95svRVpRn6W5w7F5onFIhTUYRjAf9sC1Y4PXQP128aT2OUadmQ8p6FTHRq67aefoayJ",
+	"Q0b7bXzBekgjTevvgPGj26TXr/7TkoDR7WfsYh0J3aSQ1Q4xklWJa0CBoOf5hNDQIBQ09nEuq5r4YiB1",
+	"FRxeVXfCBQ6wJGkAIS9AjXoZuANcPsy/S8wWHBY4UCW8bUopdbZMCJqPh189BpZgU2eL0FS0N0zipYaP",
+	"1gqRt0kDkw+/Vj+5RWDJmWHxmHnXfdoSVuedPCD281UC5PIAK28AdilTzHssEHjQwtgEjpcwIASOFfTZ",
+	"nHTII5sB+6sdDLyxprh19E0IFUnwwt6ac81YUSUeRpxUFtdWQOlZm4vb3cAAT45XtdWTJ3Fa/ZqZJhre",
+	"NaFuw4YhMeE1Mw3a5UBNkyoCexhCXR3qnE36kui9CXu8PZwvzOYIsWJBA0Nt6NIlpy/tV6eEOonCCn5z",
+	"WlT5CDje5fhgNrvMM+wiF1QAhHANy0hcZkvAEXxvRyt+XLEpFfDVOrJ/hO6y98YJsLTjVpzgIWAfskGd",
+	"83YxBEuAXJwQF1w1/6R+IKlI1fi3N7c4DBOsOoXB5c9+dF9MQyl/G2z5hc+5GUXI8XDvGZZNj4mcoNpY",
+	"VuQvZ0iB0wrn1cQrQlrwgqoU3xdF2wRkRU6x8OJ3RJ6jcjfiYyBxn1s11mdLYWlUaDA7oxqMC5cQK30J",
+	"WihWVAUrDFZndBkxbeL1+5yKdZb+ZDA0gHjzOEGz20qc03wGnaimpRgAC6rrWikXnlPhMsyCtDNMRFzH",
+	"iU2QBkM2kbJzO+C7pl4+22Aj5bL3MCTVgtq9TWKVWAWIaYPK4/dMutqw/Tco4emQAQQmAFSuiQvr9yji",
+	"KhVT7C7tUyRPfU5klb8FLXOhUoCdxKcM/fXZ0U/46Y8Hn8RvzvbmuusGmAI/oVmdUpTxycTqSeGGSpEz",
+	"jRIfdJYhdEq50IbQNAUDFs1Rf+FSkJnMXT//qrZyE2M+WP3f0om7EeuqVMNbJ9HdP6WDGgbDEzq4OKRm",
+	"/QgYqufbSWMXOPYOaU0djtplmgtpgbPqO/MC9DgfkhY5C0ar6PQd64SODG00tl240mF3qmcFseD3bHar",
+	"are1ICx6XSqLAKo+HoWt4gV2fD2TC4G0b0jLXLA4LkixGHmacyYM0QWj1+hjaJDunTQzBPPDr/Dvilmv",
+	"CSDngGgRANnOnOXNgEOId3am0DX2LWAohrI/iD4EhfA6qLkbc5f2i7rP9AN4WFwpN5JVB63AwH3ybXhY",
+	"mk9zlmWuqfYdUdqgJfl9OzZcs/AW1Q/by/sijpVBsKVj/f601YJHVTQyCh0BKh1+xf9sdHN81C5bsO6a",
+	"CrbTUyIkeG2sRAIquGuzerXc5MiowWA7eorG17IYwhDOb1hdULMsWpCn1TPQsvWje4Il37F2KIdAO4j0",
+	"5iHwy4dkChUkH0KR1OUO5rGHOUMbxfwHHOPbALlAHqxK0JIzks5Yeo3q+ITyXLtsEFem0LU6XeqqYIej",
+	"ci6zTJNrVmAgCySjQu2zyyFYpZTXqzS2LIiQi63J4eGNLNGd9J3B0EoKC8ZkCwwE+0H7oCt3/wvFjWHC",
+	"J+qwGyt0u2qbK8Bor+OhYdGD3nB0EI7lws98leU6I7ZQ2OyAG8vRXr790Ao+cHOhXLpWRhC0qGvGCrQP",
+	"NeO75IQwms7Q2gg1n7VTewBz0JWPXdq5IXOudW0zxw7nLPjALHjKnOWLXJ6lKSvMCQRs4T4faaMYnV+G",
+	"yVmZxAkIE9mJyxRGcOBWJxTGeeJgK0ngQMZG8uhE/SQueXbpBQUs3/oIfgxTYdicWRbMVwS/hM8vER7h",
+	"N3TOyP/58O4tUIWMGnoZM6NZWfgVXnlHMETQ7N5tC5qk4dGAQEEVTsbEKTmCGmxsIp0vAWwvbZES8Bqj",
+	"MDKigsSjSFf8DXUSbi3OrzqtBYAc9YqwnKxfp3Npp1IIlhqNyvkp5MFyoaEjNrmEbV5Wh8B4yfoUv1Bt",
+	"HsFNPnrzsnGaPU/wzkUA2m3KCfEleJ0UyREMEmx1QzX5CFWpoHoSkYq8DBPGYrfv5xu7RJp63131OTo2",
+	"ijmUOLmX1bkmPOvcCeT1RPfx9Di6j4f3fMDDOzU2Ga0RiOZEqydoCeH64qET45sITuUV4iFdXu7RkCxS",
+	"h+UBhXY0+SGVYcsa6nzaKGv4GQoqB+EpqO0YOWVmxhSZl9pA27OZxIKm65Twta+StHLMGLiu9CWJwusW",
+	"CSD2PmLTh9lI+83eddtWnsG72+ZxUPPMtv/BN+WhrJvKbvRR+tC+YUxNVe0tj0++xOU3aFxCezIW37sb",
+	"81LQ3PmerUuuEXB7yKwr3zSYUX61y30MBGrCdvgV/u0Mk/U1p7TBEmcxy1D9gA8VN7rN2dvNQy37P7of",
+	"WBgKDtA2tOH4/bAf9vyQ8aCx+Mo7JxUPElfZDR53FE9pqoo4igQru8ycXcjJYdAkvtXV44qDbKMD1hVK",
+	"qtb/GBTfKIFlXL3cRtx+JZmhlw3rmvBWxbCaP64cuoTO9eZN35dIEnQe3CiTuGdM3LU67XpYSQXardYl",
+	"Df91aRdiWw31d0G9Gn1D/+Xp11mW1X1NY/UxdyVfrstWfwPyg4Fc1H4MHgCXnwQnS+r8W8yBTcDmD2me",
+	"2NEBLGpJlfLq7vLE9xARpkp0Ij5cIgjbqzsB/fhJYCosFRI0YQSAmQsKBK86Cdvm+QyMosxz1zpPG0zK",
+	"dbbNGb1hQZNQPBgm00JgS8TSeI7v+A1IdkODvjsZoc0HboPvML12M1d+1xh5h3e21g3wAYIxGtdS9/rA",
+	"eJ05XRLNwojr5i0CQ+rht4nnxreFuzeaG94Ns1hvFnnPynGzgWO7jtysmjugqiybl9z2zmsYdPg1/PO2",
+	"FaFeM7PyjhtF3TdVXQJfgAlE1IKaWS2hynXAiOd69uvh+fmeUL3tnQd+Y1CDez2wKu27qnLzc2L098ZX",
+	"PMu1BCYX6cfVpnZM6kyyHlrHHedVbAgSH8xQAfkt3h3pGwk5oU7byfdOpDgvHyawpYanQ9fKr784+RB7",
+	"3yRM2tdynV3x1dgXCjq1Fx5n1LcEOyAuX6TuuQXe71IbcsUapWQg6QDKuKCEVCWAYHcFLL7wSdi5cwkx",
+	"9NQQLecMHeb2l1jsAf3CFjx980RX+mUxk8R/BIIExsM4pgrgNlFy7qOYXdXbiEB5hpPcXQ7ImcuW+YYS",
+	"QapWvvvra3h7QUu0eDZIgDquo8f3hjor9nE8hIeaB6HYTgFhIhvG5I5Hiva563zUrbKsz0vxP/nVA+dX",
+	"N7oZarr4l+CuVSG3qIf+FU1njiX5YEKXsELrBmNQ2gV7jvFJ3e4RWqZiKqFV2xMfaQcV5qCPs6+jXXUq",
+	"c8MPPolzWCy489rWAZ0UdVi7gmBX96rCheehDjisKgrmjwlbQBQZm2tsJHOZWwC+TID3QUe8xFtemkFq",
+	"EMlpwl4z0I7mgEAITZia6RIrMRe5xmrcACx9ssqtfS/otmgv15us09YPe0FbM5Qbz5cdFW/WAoi26+jW",
+	"Fkmk3JtVJdIhfCiEkraNyKpf3pYqkRv/3bkOwo51m3Ou8S6HImYuH36d27jnmdNrVkVi4trfL3VbS3vd",
+	"xr4UDy+qsmL7nfyNb0hzp8D0rSfUhsU5w2Aa9z7fYi28OGycVv0bWgp07mesvMsk3P/Jvd2QexspIhsD",
+	"05qmxBNodyMvmN/q3344+nLvqblDYPbDpdVWTT0HiFAlF64wbEfx24SwLykrDAlCRuP856OOxni0lS8c",
+	"IrR1hY2IZRgc8oMm0F+AVN0MWkNBoD/Sv1CUbausXcEGdrFIKuHbzKRmjdp7rQkV60EzOwTJfN+BvlVp",
+	"+41yMVz5UPKKr/jpyRf+/e0G+Tq17C7khLpZyj2LCdiJoN17iR2z7iLAt8TbXH38iikcfrX/bCyWgRhX",
+	"Pcs3ELnbcqj2uN345o/u5X0Helv0hUHTnkqcXIvg3xW37f6/nYquP0M1+d71XAXBHg5b1HQ9taPZvDBL",
+	"LHOf5owqTSgWsj/4JN5N/GW78t4rfeKA9V26rkKXJKWCXDFXfy+DRgl2iWXtfVqLg7KCc/ZjzBqGAczf",
+	"Dhm8PzS5s2KwW1LB3YP6HgqBOmP6Ssi73DKkz9muw7Bo13SVi65gPmxr8Un4YD54Tx/LB3/4+HFnYoDC",
+	"f5WAvWugH8zcI87voTnB3Qf5tcF60IEGINr1nvn9swUkzD1GUIc2V6NDWvDDm8cAZm6uNThjggqjD8g7",
+	"wTyMudNY5Q/6noDPHBK/DVWgGkRilHRE93BFVS3hRg0EHDB2uiqZnKu6pjN8BIr5QZgLWVfNiqzQYsQL",
+	"JnCq/vpvX7794OIGKt9NeCAs4dTYiqsmsD4VNNjB2pV0rcMG+oGqTs2B/BNOjm+8PjXmjVYVibjy8c/1",
+	"BdbJEi6ON5jWiRfr877PqXAROK7Kabjlim8j+obPFcY4+fTqsvX5czkFcz3UKkDeGpjOaK6l5diMZcF0",
+	"Lif49vPt/w8AAP//",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,

@@ -76,13 +76,6 @@ type External struct {
 	UserName  string   `json:"user_name,omitempty"` // a substring of userName, case-insensitive
 }
 
-// Guard is rule 6: a run that takes away more than Count records of a class AND
-// more than Percent of that class is held.
-type Guard struct {
-	Count   int     `json:"count"`
-	Percent float64 `json:"percent"`
-}
-
 // RateLimit is how many requests clients of a directory may send, in each process.
 type RateLimit struct {
 	PerSecond float64 `json:"per_second"` // 0: as many as they like
@@ -124,7 +117,7 @@ func DefaultSettings(kind DirectoryKind) Settings {
 		External:       External{UserTypes: []string{"Guest", "External"}, UserName: "#EXT#"},
 		ReplicateState: true,
 		EnableNewUsers: true,
-		Guard:          Guard{Count: 20, Percent: 10},
+		Guard:          SameGuard(DefaultThreshold),
 	}
 	if kind == DirectoryLDAP {
 		s.LDAP = &LDAP{

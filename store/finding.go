@@ -4,14 +4,15 @@ import "time"
 
 // Rules that findings name.
 const (
-	RuleDuplicate        = "duplicate"         // rule 2
-	RuleUnverifiedDomain = "unverified_domain" // rule 3
-	RuleUnknownMember    = "unknown_member"    // rule 4
-	RuleOverCap          = "over_cap"          // rule 5
-	RuleGuard            = "guard"             // rule 6
-	RuleStateKept        = "state_kept"        // rule 7 with replicate_state off
-	RuleInvalidEntry     = "invalid_entry"     // an entry that cannot become a record
-	RuleDomainLost       = "domain_lost"       // a verified domain that failed its checks
+	RuleDuplicate        = "duplicate"          // rule 2
+	RuleUnverifiedDomain = "unverified_domain"  // rule 3
+	RuleUnknownMember    = "unknown_member"     // rule 4
+	RuleOverCap          = "over_cap"           // rule 5
+	RuleGuard            = "guard"              // rule 6: too much would be taken away
+	RuleVanished         = "attribute_vanished" // rule 6: an attribute is gone from every entry
+	RuleStateKept        = "state_kept"         // rule 7 with replicate_state off
+	RuleInvalidEntry     = "invalid_entry"      // an entry that cannot become a record
+	RuleDomainLost       = "domain_lost"        // a verified domain that failed its checks
 )
 
 // FindingKey identifies a finding: it is open once per directory, rule and record.

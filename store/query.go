@@ -109,7 +109,9 @@ type FindingQuery struct {
 type RunQuery struct {
 	Org       Key
 	Directory *Key
-	Before    Key // only older than this
+	Before    Key      // only older than this
+	State     RunState // only in this state; "": in any
+	Complete  bool     // only runs that read the directory whole, not what has changed
 	Limit     int
 }
 

@@ -49,6 +49,8 @@ type Run struct {
 	Apply         bool // apply without asking once staged (a run, not a plan)
 	Approved      bool // a person approved it: the guard does not hold it again
 	ApprovedBy    string
+	DiscardedBy   string // who discarded it, or the run that replaced it
+	Incremental   bool   // it read only what has changed since an earlier run
 	Cause         Cause
 	Revision      int64           // of the directory's settings that it read with
 	PolicyHash    string          // of the domains and the cap that it planned with

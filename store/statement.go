@@ -114,6 +114,7 @@ type Cause struct {
 	Reason  string `json:"reason,omitempty"`  // in words: "SCIM PATCH", "sync run", a rule
 	Run     ID     `json:"run,omitempty"`     // the sync run
 	Request string `json:"request,omitempty"` // the HTTP request's id
+	Address string `json:"address,omitempty"` // the IP address that it came from
 }
 
 // Actor is who caused a change.

@@ -159,6 +159,13 @@ type RunReader interface {
 	// Due lists the directories of kind ldap of all organizations with the start
 	// of their last run.
 	Due(ctx context.Context) ([]Due, error)
+	// MemberLosses finds the groups from which a sealed stage removes direct members
+	// (rule 6): those over the threshold first, then by how many they lose. A member
+	// who is itself deleted or leaves the scope by the stage is counted there.
+	MemberLosses(ctx context.Context, q LossQuery) ([]Loss, error)
+	// EarlierLosses sums by class, members left out, what incremental runs of a
+	// directory that nobody approved have taken away since a time.
+	EarlierLosses(ctx context.Context, directory Key, since time.Time) (map[LossClass]int, error)
 	// StagedWindow returns the rows of one window in order.
 	StagedWindow(ctx context.Context, run Key, window int) ([]Staged, error)
 }
@@ -187,6 +194,9 @@ type RunWriter interface {
 	// references, such that records of one kind that trade a name share a window,
 	// and returns how many there are and a hash of the whole stage.
 	SealStage(ctx context.Context, run Key, records, refs int) (windows int, hash string, err error)
+	// NoteLosses keeps what an incremental run takes away, for those that follow. It
+	// counts once the run has applied something.
+	NoteLosses(ctx context.Context, run Key, losses []Loss, now time.Time) error
 	// ResolveFindings closes the directory's open findings of the given rules that
 	// the run has not seen.
 	ResolveFindings(ctx context.Context, directory, run Key, rules []string, now time.Time) error

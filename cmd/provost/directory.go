@@ -219,10 +219,7 @@ func ldapDetails(d *openapi.Directory, l *openapi.LDAPSettings) [][2]string {
 		{"schedule", scheduleOf(d)},
 		{"replicate state", yesNo(value(d.Settings.ReplicateState))},
 	}
-	if g := d.Settings.Guard; g != nil {
-		pairs = append(pairs, [2]string{"held if taken away", fmt.Sprintf("more than %d and more than %g %%", value(g.Count), value(g.Percent))})
-	}
-	return pairs
+	return append(pairs, guardPairs(d.Settings.Guard)...)
 }
 
 // value is what p points to, or the zero value.

@@ -21,8 +21,7 @@ type directoryFlags struct {
 	ExternalUserType []string `placeholder:"TYPE" group:"rules" help:"A userType whose users are external and so exempt from the domain policy; by default Guest and External."`
 	EnableNewUsers   *bool    `negatable:"" group:"rules" help:"Whether new users are enabled; yes by default."`
 	ReplicateState   *bool    `negatable:"" group:"rules" help:"Whether what is gone or disabled in LDAP becomes so here; yes by default."`
-	GuardCount       *int     `placeholder:"N" group:"rules" help:"A run that takes more than so many away, and more than --guard-percent, is held; by default 20."`
-	GuardPercent     *float64 `placeholder:"PERCENT" group:"rules" help:"See --guard-count; by default 10."`
+	Guard            []string `sep:"none" placeholder:"CLASS=COUNT/PERCENT%" group:"rules" help:"A run that takes more than so many AND more than such a part of a class away is held: users-deactivated, users-deleted, groups-deleted, members-removed (of one group), or all. By default all=20/10%."`
 
 	URL              []string          `name:"url" variable:"DIRECTORY_URL" sep:"none" placeholder:"URL" group:"ldap" help:"An LDAP server, ldaps://HOST:PORT or ldap://HOST:PORT; several are tried in order."`
 	Preset           string            `placeholder:"NAME" group:"ldap" help:"What kind of server it is: openldap or active_directory."`
@@ -65,8 +64,12 @@ func (f *directoryFlags) settings(s *session) (*openapi.DirectorySettings, *stri
 	if f.ExternalUserType != nil {
 		d.External, given = chosen(openapi.External{UserTypes: &f.ExternalUserType})
 	}
-	if f.GuardCount != nil || f.GuardPercent != nil {
-		d.Guard, given = chosen(openapi.Guard{Count: f.GuardCount, Percent: f.GuardPercent})
+	if f.Guard != nil {
+		guard, err := parseGuard(f.Guard)
+		if err != nil {
+			return nil, nil, err
+		}
+		d.Guard, given = guard, true
 	}
 	d.EnableNewUsers, d.ReplicateState = f.EnableNewUsers, f.ReplicateState
 	given = given || f.EnableNewUsers != nil || f.ReplicateState != nil

@@ -126,7 +126,12 @@ func (c *syncApprove) Run(s *session) error {
 	if err != nil {
 		return err
 	}
-	run, err := answer((*openapi.ApproveRunResponse).GetJSON202)(api.ApproveRunWithResponse(s.ctx, id, nil))
+	held, err := getRun(s.ctx, api, id)
+	if err != nil {
+		return err
+	}
+	run, err := answer((*openapi.ApproveRunResponse).GetJSON202)(
+		api.ApproveRunWithResponse(s.ctx, id, nil, openapi.ApprovalInput{StageHash: held.StageHash}))
 	if err != nil {
 		return err
 	}
@@ -272,7 +277,9 @@ func showRun(s *session, api *openapi.ClientWithResponses, run *openapi.Run) err
 		{"phase", string(run.Phase)},
 		{"users", tally(counts.Users) + unsure},
 		{"groups", tally(counts.Groups) + unsure},
+		{"held because", run.HoldReason},
 		{"approved by", run.ApprovedBy},
+		{"discarded by", run.DiscardedBy},
 		{"started", when(run.StartedAt)},
 		{"finished", when(run.FinishedAt)},
 	}

@@ -97,11 +97,24 @@ type planSummary struct {
 	Groups int                `json:"groups"`
 	Counts *openapi.RunCounts `json:"counts"`
 	Guard  []struct {
-		Class string `json:"class"`
-		Taken int    `json:"taken"`
-		Of    int    `json:"of"`
-		Over  bool   `json:"over"`
+		Class   string `json:"class"`
+		Taken   int    `json:"taken"`
+		Of      int    `json:"of"`
+		Earlier int    `json:"earlier"`
+		Over    bool   `json:"over"`
+		Limit   struct {
+			Count   int     `json:"count"`
+			Percent float64 `json:"percent"`
+		} `json:"limit"`
+		Groups []struct {
+			Name string `json:"name"`
+		} `json:"groups"`
 	} `json:"guard"`
+	Vanished []struct {
+		Attribute string `json:"attribute"`
+		Had       int    `json:"had"`
+		Of        int    `json:"of"`
+	} `json:"vanished"`
 	Domains []struct {
 		Name  string `json:"name"`
 		Users int    `json:"users"`
@@ -241,15 +254,34 @@ func (p *planSummary) pairs(run *openapi.Run) [][2]string {
 		}
 		pairs = append(pairs, [2]string{"over the cap", fmt.Sprintf("%s: %d effective users", g.Name, g.EffectiveUsers)})
 	}
+	return append(pairs, p.guardPairs()...)
+}
+
+// guardPairs say what would be taken away, and what makes a run wait for a person.
+func (p *planSummary) guardPairs() [][2]string {
+	var pairs [][2]string
 	for _, g := range p.Guard {
 		if g.Taken == 0 {
 			continue
 		}
 		text := fmt.Sprintf("%s: %d of %d", strings.ReplaceAll(g.Class, "_", " "), g.Taken, g.Of)
+		if len(g.Groups) > 0 {
+			text += " of the group " + g.Groups[0].Name
+		}
+		if len(g.Groups) > 1 {
+			text += fmt.Sprintf(", and of %d more groups", len(g.Groups)-1)
+		}
+		if g.Earlier > 0 {
+			text += fmt.Sprintf(", %d of them by runs of the last 24 hours", g.Earlier)
+		}
 		if g.Over {
-			text += ", too many: a run without review would be held"
+			text += fmt.Sprintf(", more than %d and %g %%: a run without review would be held", g.Limit.Count, g.Limit.Percent)
 		}
 		pairs = append(pairs, [2]string{"takes away", text})
+	}
+	for _, v := range p.Vanished {
+		pairs = append(pairs, [2]string{"vanished", fmt.Sprintf(
+			"%s, which %d of %d had: a run without review would be held; may the bind DN still read it?", v.Attribute, v.Had, v.Of)})
 	}
 	return pairs
 }

@@ -88,10 +88,11 @@ func TestChangedSettingsLeaveTheOthersAlone(t *testing.T) {
 	ask[openapi.Directory](w, w.admin, "PATCH", "/directories/corp", `{"settings":{"ldap":{"attributes":{"title":"description"},"scope_groups":["a","b"]}}}`, 200)
 	got := ask[openapi.Directory](w, w.admin, "PATCH", "/directories/CORP", `{
 		"name": "Corp", "settings": {
-			"guard": {"count": 5}, "external": {"user_types": ["Partner"]},
+			"guard": {"users_deleted": {"count": 5}, "members_removed": {"count": 7, "percent": 2.5}}, "external": {"user_types": ["Partner"]},
 			"ldap": {"attributes": {"department": "ou"}, "scope_groups": [], "schedule": {"kind": "daily", "at": "02:30"}}}}`, 200)
 	want := store.DefaultSettings(store.DirectoryLDAP)
-	want.Guard.Count = 5
+	want.Guard.UsersDeleted.Count = 5
+	want.Guard.MembersRemoved = store.Threshold{Count: 7, Percent: 2.5}
 	want.External.UserTypes = []string{"Partner"}
 	want.LDAP.URLs, want.LDAP.Preset = []string{"ldaps://ldap.example.com"}, "openldap"
 	want.LDAP.BaseDNs, want.LDAP.BindDN = []string{"dc=example,dc=com"}, "cn=reader,dc=example,dc=com"
@@ -112,7 +113,7 @@ func TestChangedSettingsLeaveTheOthersAlone(t *testing.T) {
 		t.Errorf("%s, settings (-want +got):\n%s", got.Name, diff)
 	}
 	before := w.lastEvent("directory.updated").Cursor
-	ask[openapi.Directory](w, w.admin, "PATCH", "/directories/corp", `{"settings":{"guard":{"count":5}}}`, 200)
+	ask[openapi.Directory](w, w.admin, "PATCH", "/directories/corp", `{"settings":{"guard":{"users_deleted":{"count":5}}}}`, 200)
 	if e := w.lastEvent("directory.updated"); e.Cursor != before {
 		t.Errorf("changing nothing wrote the event %s", e.Data)
 	}
@@ -140,7 +141,7 @@ func TestBadSettingsAreRefusedByName(t *testing.T) {
 		{"a daily schedule without a time", "corp", `{"settings":{"ldap":{"schedule":{"kind":"daily"}}}}`, "settings.ldap.schedule.at"},
 		{"a time that is none", "corp", `{"settings":{"ldap":{"schedule":{"kind":"daily","at":"25:00"}}}}`, "settings.ldap.schedule.at"},
 		{"a time zone that is none", "corp", `{"settings":{"ldap":{"schedule":{"kind":"daily","at":"02:00","zone":"Mars"}}}}`, "settings.ldap.schedule.zone"},
-		{"a per cent beyond 100", "corp", `{"settings":{"guard":{"percent":101}}}`, "settings.guard.percent"},
+		{"a per cent beyond 100", "corp", `{"settings":{"guard":{"groups_deleted":{"percent":101}}}}`, "settings.guard.groups_deleted.percent"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -26,9 +26,10 @@ type requestKey struct{}
 
 // request is what the middleware found out about a request.
 type request struct {
-	id     string
-	org    store.Key // of an operation that is scoped by one
-	stream bool      // the client wants server-sent events
+	id      string
+	address string    // the IP address of the client
+	org     store.Key // of an operation that is scoped by one
+	stream  bool      // the client wants server-sent events
 
 	authorization string // the header, to ask again while a stream goes on
 }
@@ -47,7 +48,7 @@ func orgOf(ctx context.Context) store.Key { return requestOf(ctx).org }
 
 // causeOf says who makes the change and by which request.
 func causeOf(ctx context.Context, reason string) store.Cause {
-	c := store.Cause{Reason: reason, Request: requestID(ctx)}
+	c := store.Cause{Reason: reason, Request: requestID(ctx), Address: requestOf(ctx).address}
 	if p := auth.PrincipalOf(ctx); p != nil {
 		c.Actor = p.Actor()
 	}
@@ -69,7 +70,7 @@ func routeEscaped(next echo.HandlerFunc) echo.HandlerFunc {
 func (s *Server) identify(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		r := c.Request()
-		q := &request{id: r.Header.Get(echo.HeaderXRequestID), authorization: r.Header.Get(echo.HeaderAuthorization)}
+		q := &request{id: r.Header.Get(echo.HeaderXRequestID), address: c.RealIP(), authorization: r.Header.Get(echo.HeaderAuthorization)}
 		if !plain(q.id) {
 			q.id = string(store.NewID(s.Clock()))
 		}

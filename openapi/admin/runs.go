@@ -35,7 +35,11 @@ func (s *Server) StartRun(ctx context.Context, req openapi.StartRunRequestObject
 
 // ApproveRun lets a held run go on.
 func (s *Server) ApproveRun(ctx context.Context, req openapi.ApproveRunRequestObject) (openapi.ApproveRunResponseObject, error) {
-	run, err := s.Runs.Approve(ctx, orgOf(ctx), store.ID(req.Run), "", causeOf(ctx, "approved"))
+	seen := ""
+	if req.Body != nil {
+		seen = req.Body.StageHash
+	}
+	run, err := s.Runs.Approve(ctx, orgOf(ctx), store.ID(req.Run), seen, causeOf(ctx, "approved"))
 	if err != nil {
 		return nil, err
 	}
@@ -117,7 +121,7 @@ func (s *Server) GetRun(ctx context.Context, req openapi.GetRunRequestObject) (o
 func holdReason(found []store.Finding) string {
 	var said []string
 	for i := range found {
-		if found[i].Rule == store.RuleGuard {
+		if r := found[i].Rule; r == store.RuleGuard || r == store.RuleVanished {
 			said = append(said, found[i].Sentence)
 		}
 	}
@@ -198,11 +202,14 @@ func renderRun(run *store.Run) openapi.Run {
 	out := openapi.Run{
 		ID: string(run.ID), Directory: run.DirectoryName,
 		State: openapi.RunState(run.State), Phase: openapi.RunPhase(run.Phase), Apply: run.Apply,
-		ApprovedBy: run.ApprovedBy, Error: run.Error,
+		Incremental: run.Incremental, ApprovedBy: run.ApprovedBy, DiscardedBy: run.DiscardedBy, Error: run.Error,
 		Counts:   openapi.RunCounts{Users: openapi.Counts(run.Counts.Users), Groups: openapi.Counts(run.Counts.Groups)},
 		Progress: openapi.RunProgress(run.Progress), Phases: []openapi.PhaseTime{}, Plan: run.Plan,
 		Cause:     renderCause(run.Cause),
 		CreatedAt: run.CreatedAt, StartedAt: optional(run.StartedAt), FinishedAt: optional(run.FinishedAt),
+	}
+	if run.Phase == store.PhaseReady {
+		out.StageHash = run.StageHash
 	}
 	for _, p := range run.Phases {
 		out.Phases = append(out.Phases, openapi.PhaseTime{Phase: openapi.RunPhase(p.Phase), Start: p.Start, Seconds: p.Seconds})
@@ -211,5 +218,5 @@ func renderRun(run *store.Run) openapi.Run {
 }
 
 func renderCause(c store.Cause) *openapi.Cause {
-	return &openapi.Cause{Actor: openapi.Actor(c.Actor), Reason: c.Reason, Run: string(c.Run), Request: c.Request}
+	return &openapi.Cause{Actor: openapi.Actor(c.Actor), Reason: c.Reason, Run: string(c.Run), Request: c.Request, Address: c.Address}
 }

@@ -72,6 +72,12 @@ func (r *reader) Runs(ctx context.Context, q store.RunQuery) ([]store.Run, error
 	if q.Before != 0 {
 		list = list.Where("run.id < ?", q.Before)
 	}
+	if q.State != "" {
+		list = list.Where("run.state = ?", q.State)
+	}
+	if q.Complete {
+		list = list.Where("NOT run.incremental")
+	}
 	var rows []runRow
 	if err := list.Find(&rows).Error; err != nil {
 		return nil, fmt.Errorf("list runs: %w", err)

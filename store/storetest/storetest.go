@@ -28,6 +28,7 @@ func Run(t *testing.T, open func(t *testing.T) store.Store) {
 		{"transactions", transactions},
 		{"runs", runs},
 		{"stage", stage},
+		{"losses", losses},
 		{"events", events},
 		{"findings", findings},
 		{"users", users},

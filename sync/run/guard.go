@@ -1,23 +1,49 @@
 package run
 
 import (
+	"context"
+	"encoding/json"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/provost-scim/provost/store"
 )
 
-// GuardClass is one class of rule 6: how many of its records a run would take away.
+// GuardClass is one class of rule 6: how much of it a run would take away.
 type GuardClass struct {
-	Class string `json:"class"` // users_deactivated, users_deleted or groups_deleted
-	Taken int    `json:"taken"`
-	Of    int    `json:"of"`
-	Over  bool   `json:"over"` // beyond the threshold
-
-	phrase string
+	Class store.LossClass `json:"class"`
+	// Taken and Of are counts of records; of members_removed, of the direct members
+	// of the group that loses most.
+	Taken int `json:"taken"`
+	Of    int `json:"of"`
+	// Earlier is what of Taken incremental runs of the last 24 hours took, which are
+	// judged together. Of is what there was before them.
+	Earlier int             `json:"earlier,omitempty"`
+	Over    bool            `json:"over"` // beyond the threshold
+	Limit   store.Threshold `json:"limit"`
+	// Groups are, of members_removed, those over the threshold, at most 100, or else the one that loses most.
+	Groups []GuardGroup `json:"groups,omitempty"`
 }
 
-// losses counts what a stage would take away.
+// GuardGroup is a group that loses members.
+type GuardGroup struct {
+	Name       string `json:"name"`
+	ExternalID string `json:"external_id"`
+	Taken      int    `json:"taken"`
+	Of         int    `json:"of"`
+	Earlier    int    `json:"earlier,omitempty"`
+}
+
+// guardWindow is how far back incremental runs count, and guardGroups how many groups
+// over the threshold are named.
+const (
+	guardWindow = 24 * time.Hour
+	guardGroups = 100
+)
+
+// losses counts what a stage would take away, but for members, which the store
+// compares.
 type losses struct {
 	activeUsers, users, groups                    int // stored
 	usersDeactivated, usersDeleted, groupsRemoved int
@@ -44,20 +70,37 @@ func (l *losses) deactivates(n *node) {
 	}
 }
 
-// classes judges the losses by the directory's guard. The classes share one
-// threshold. A group that leaves the scope publishes nobody, so it counts with the
-// deleted ones. With replicate_state off nothing is deleted.
-func (l *losses) classes(g store.Guard) []GuardClass {
-	list := []GuardClass{
-		{Class: "users_deactivated", Taken: l.usersDeactivated, Of: l.activeUsers, phrase: "deactivate %d of %d active users"},
-		{Class: "users_deleted", Taken: l.usersDeleted, Of: l.users, phrase: "delete %d of %d users"},
-		{Class: "groups_deleted", Taken: l.groupsRemoved, Of: l.groups, phrase: "delete or put out of scope %d of %d groups"},
+// classes judges the losses by the directory's guard, together with what earlier runs
+// took. A group that leaves the scope publishes nobody, so it counts with the deleted
+// ones. With replicate_state off nothing is deleted.
+func (l *losses) classes(g store.Guard, earlier map[store.LossClass]int, members []store.Loss) []GuardClass {
+	class := func(c store.LossClass, limit store.Threshold, taken, of int) GuardClass {
+		past := earlier[c]
+		out := GuardClass{Class: c, Taken: taken + past, Of: of + past, Earlier: past, Limit: limit}
+		out.Over = taken > 0 && limit.Exceeded(out.Taken, out.Of)
+		return out
 	}
-	for i := range list {
-		c := &list[i]
-		c.Over = c.Taken > g.Count && c.Of > 0 && float64(c.Taken)*100/float64(c.Of) > g.Percent
+	return []GuardClass{
+		class(store.LossUsersDeactivated, g.UsersDeactivated, l.usersDeactivated, l.activeUsers),
+		class(store.LossUsersDeleted, g.UsersDeleted, l.usersDeleted, l.users),
+		class(store.LossGroupsDeleted, g.GroupsDeleted, l.groupsRemoved, l.groups),
+		memberClass(g.MembersRemoved, members),
 	}
-	return list
+}
+
+// memberClass is the class of the group that loses most, which comes first.
+func memberClass(limit store.Threshold, groups []store.Loss) GuardClass {
+	c := GuardClass{Class: store.LossMembersRemoved, Limit: limit}
+	for i, l := range groups {
+		over := limit.Exceeded(l.Taken, l.Of)
+		if i == 0 {
+			c.Taken, c.Of, c.Earlier, c.Over = l.Taken, l.Of, l.Earlier, over
+		}
+		if i == 0 || over && len(c.Groups) < guardGroups {
+			c.Groups = append(c.Groups, GuardGroup{Name: l.Name, ExternalID: l.Record, Taken: l.Taken, Of: l.Of, Earlier: l.Earlier})
+		}
+	}
+	return c
 }
 
 func exceeded(classes []GuardClass) []GuardClass {
@@ -70,12 +113,114 @@ func exceeded(classes []GuardClass) []GuardClass {
 	return over
 }
 
-// guardSentence tells a person what is held and what to do.
-func guardSentence(g store.Guard, over []GuardClass) string {
-	parts := make([]string, len(over))
-	for i, c := range over {
-		parts[i] = fmt.Sprintf(c.phrase, c.Taken, c.Of)
+// judge finds out what applying the sealed stage would take away, and notes it if the
+// run is incremental.
+func (r *reading) judge(ctx context.Context, run *store.Run) (classes []GuardClass, err error) {
+	guard, now := r.directory.Settings.Guard, r.w.e.now()
+	q := store.LossQuery{
+		Run: run.Key, Directory: r.directory.Key, Replicates: r.directory.Settings.ReplicateState,
+		Threshold: guard.MembersRemoved, Since: now.Add(-guardWindow), Limit: guardGroups,
 	}
-	return fmt.Sprintf("the run would %s, more than %d and %g %%: nothing has been changed; approve or discard it",
-		strings.Join(parts, " and "), g.Count, g.Percent)
+	if run.Incremental {
+		q.Limit = 0 // all that the store hands out
+	}
+	var earlier map[store.LossClass]int
+	var members []store.Loss
+	err = r.w.e.store.View(ctx, func(v store.Reader) (err error) {
+		if earlier, err = v.EarlierLosses(ctx, q.Directory, q.Since); err != nil {
+			return err
+		}
+		members, err = v.MemberLosses(ctx, q)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	classes = r.losses.classes(guard, earlier, members)
+	if !run.Incremental {
+		return classes, nil
+	}
+	noted := members
+	for _, c := range classes {
+		if c.Class != store.LossMembersRemoved {
+			noted = append(noted, store.Loss{Class: c.Class, Taken: c.Taken, Of: c.Of, Earlier: c.Earlier})
+		}
+	}
+	return classes, r.w.update(ctx, func(tx store.Tx, run *store.Run) error { return tx.NoteLosses(ctx, run.Key, noted, now) })
+}
+
+// verdict is why a run is held: what is over a threshold, and what has vanished.
+type verdict struct {
+	over     []GuardClass
+	vanished []Vanished
+}
+
+func (v *verdict) holds() bool { return len(v.over)+len(v.vanished) > 0 }
+
+// findings tell a person what is held and what to do.
+func (r *reading) guardFindings(run *store.Run, v *verdict) []store.Finding {
+	now := r.w.e.now()
+	finding := func(rule, record, sentence string) store.Finding {
+		return store.Finding{
+			FindingKey: store.FindingKey{Directory: run.Directory, Rule: rule, Record: record},
+			Org:        run.Org, Run: run.Key, RunID: run.ID, Name: run.DirectoryName, Sentence: sentence, OpenedAt: now, SeenAt: now,
+		}
+	}
+	var list []store.Finding
+	if len(v.over) > 0 {
+		list = append(list, finding(store.RuleGuard, string(r.directory.ID), guardSentence(v.over)))
+	}
+	for _, a := range v.vanished {
+		list = append(list, finding(store.RuleVanished, a.Attribute, a.sentence()))
+	}
+	return list
+}
+
+// untouched ends the sentences of the guard.
+const untouched = "nothing has been changed; approve or discard the run"
+
+func guardSentence(over []GuardClass) string {
+	parts := make([]string, len(over))
+	for i := range over {
+		parts[i] = over[i].phrase()
+	}
+	return "the run would " + strings.Join(parts, ", and ") + ": " + untouched
+}
+
+// phrase says what would be taken away, and how much more than allowed that is.
+func (c *GuardClass) phrase() string {
+	what := fmt.Sprintf("%d of %d", c.Taken, c.Of)
+	switch c.Class {
+	case store.LossUsersDeactivated:
+		what = "deactivate " + what + " active users"
+	case store.LossUsersDeleted:
+		what = "delete " + what + " users"
+	case store.LossGroupsDeleted:
+		what = "delete or put out of scope " + what + " groups"
+	case store.LossMembersRemoved:
+		what = "remove " + what + " members of the group " + c.Groups[0].Name
+		if n := len(c.Groups) - 1; n > 0 {
+			what += fmt.Sprintf(", and too many of %d more groups", n)
+		}
+	}
+	if c.Earlier > 0 {
+		what += fmt.Sprintf(" (%d of them by runs of the last 24 hours)", c.Earlier)
+	}
+	return what + fmt.Sprintf(", which is %.3g %% where %d and %g %% are allowed", float64(c.Taken)*100/float64(max(c.Of, 1)), c.Limit.Count, c.Limit.Percent)
+}
+
+// lastComplete is the summary of the last complete read that was applied, nil if there
+// is none.
+func (r *reading) lastComplete(ctx context.Context) (last *PlanSummary, err error) {
+	err = r.w.e.store.View(ctx, func(v store.Reader) error {
+		runs, err := v.Runs(ctx, store.RunQuery{
+			Org: r.directory.Org, Directory: &r.directory.Key, State: store.RunSucceeded, Complete: true, Limit: 1,
+		})
+		if err != nil || len(runs) == 0 || len(runs[0].Plan) == 0 {
+			return err
+		}
+		last = &PlanSummary{}
+		return json.Unmarshal(runs[0].Plan, last)
+	})
+	return last, err
 }

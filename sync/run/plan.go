@@ -22,6 +22,10 @@ type PlanSummary struct {
 	Counts *store.RunCounts `json:"counts,omitempty"`
 	// Guard is what would be taken away, by class (rule 6).
 	Guard []GuardClass `json:"guard"`
+	// Vanished are attributes that no entry has any more (rule 6).
+	Vanished []Vanished `json:"vanished,omitempty"`
+	// Attributes counts the entries in scope that have which attribute, of a complete read.
+	Attributes map[string]int `json:"attributes,omitempty"`
 	// Domains are those of the users' deciding addresses, most used first, at most
 	// 1,000; UsersElsewhere counts the users of all others, UsersWithoutAddress those
 	// whom no domain can let in.

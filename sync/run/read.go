@@ -86,6 +86,7 @@ type reading struct {
 	stager    *stager
 	losses    losses
 	domains   *domainCount
+	presence  presence
 	counts    store.RunCounts
 	deferred  []deferred
 	unread    int    // members stated that were not read
@@ -241,6 +242,7 @@ func (r *reading) user(e *store.Entry, node int32) error {
 	}
 	n := &r.index.nodes[node]
 	r.domains.add(e.Attributes.DecidingAddress())
+	r.presence.user(e)
 	manager, wait := "", none
 	if e.ManagerDN != "" {
 		wait = r.graph.intern(e.ManagerDN)

@@ -183,7 +183,7 @@ func (e *Engine) replace(ctx context.Context, tx store.Tx, recent []store.Run, r
 
 func (e *Engine) discard(ctx context.Context, tx store.Tx, run *store.Run, cause store.Cause) (store.Event, error) {
 	held := run.State == store.RunHeld
-	run.State, run.FinishedAt = store.RunDiscarded, e.now()
+	run.State, run.FinishedAt, run.DiscardedBy = store.RunDiscarded, e.now(), actorName(cause.Actor)
 	enter(run, store.PhaseDone, run.FinishedAt)
 	if err := tx.ClearStage(ctx, run.Key); err != nil {
 		return store.Event{}, err
@@ -247,10 +247,10 @@ func (e *Engine) approve(ctx context.Context, tx store.Tx, run *store.Run, cause
 	return tx.Append(ctx, append(events, e.event(run, store.EventRunApproved, cause)))
 }
 
-// resolveGuard closes the finding that the guard opened, which the run itself saw
+// resolveGuard closes the findings that the guard opened, which the run itself saw
 // last.
 func (e *Engine) resolveGuard(ctx context.Context, tx store.Tx, run *store.Run) error {
-	return tx.ResolveFindings(ctx, run.Directory, 0, []string{store.RuleGuard}, e.now())
+	return tx.ResolveFindings(ctx, run.Directory, 0, []string{store.RuleGuard, store.RuleVanished}, e.now())
 }
 
 func actorName(a store.Actor) string {
@@ -291,13 +291,19 @@ type runState struct {
 	Directory string          `json:"directory"`
 	State     store.RunState  `json:"state"`
 	Counts    store.RunCounts `json:"counts"`
-	Guard     []GuardClass    `json:"guard,omitempty"` // of run.held: what is over the threshold
+	Guard     []GuardClass    `json:"guard,omitempty"`      // of run.held: what is over the threshold
+	Vanished  []Vanished      `json:"vanished,omitempty"`   // of run.held: what no entry has any more
+	Stage     string          `json:"stage_hash,omitempty"` // what a person approves or discards
 	Error     string          `json:"error,omitempty"`
 }
 
-func (e *Engine) event(run *store.Run, typ string, cause store.Cause, guard ...GuardClass) store.Event {
+func (e *Engine) event(run *store.Run, typ string, cause store.Cause, why ...verdict) store.Event {
 	cause.Run = run.ID
-	data, err := json.Marshal(runState{run.DirectoryName, run.State, run.Counts, guard, run.Error})
+	state := runState{Directory: run.DirectoryName, State: run.State, Counts: run.Counts, Stage: run.StageHash, Error: run.Error}
+	for _, v := range why {
+		state.Guard, state.Vanished = v.over, v.vanished
+	}
+	data, err := json.Marshal(state)
 	if err != nil {
 		panic(err) // runState is made of plain values
 	}

@@ -122,7 +122,7 @@ func TestTheGuardHoldsARunUntilAPersonDecides(t *testing.T) {
 		e, _ := w.engine(w.store)
 		w.fake.users = people(10)
 		w.pulled(e, group("g-1", "staff", "u001", "u002"))
-		w.settings(func(s *store.Settings) { s.Guard = store.Guard{Count: 2, Percent: 10} })
+		w.settings(func(s *store.Settings) { s.Guard = store.SameGuard(store.Threshold{Count: 2, Percent: 10}) })
 		before, events := w.state(), w.events()
 		w.fake.drop("id-001", "id-002", "id-003")
 		hold := func() *store.Run {
@@ -181,7 +181,7 @@ func TestRunningAReviewedPlanIsApproval(t *testing.T) {
 		e, _ := w.engine(w.store)
 		w.fake.users = people(10)
 		w.pull(e)
-		w.settings(func(s *store.Settings) { s.Guard = store.Guard{Count: 2, Percent: 10} })
+		w.settings(func(s *store.Settings) { s.Guard = store.SameGuard(store.Threshold{Count: 2, Percent: 10}) })
 		w.fake.drop("id-001", "id-002", "id-003")
 		plan := w.rest(e.Plan(t.Context(), w.org, "corp", person))
 		done := w.rest(e.Start(t.Context(), w.org, "corp", plan.ID, person))
@@ -246,7 +246,7 @@ func TestAScheduleBeginsWithTheFirstRunThatAPersonStartsAndReplacesAHeldOne(t *t
 		w.fake.users = people(5)
 		w.settings(func(s *store.Settings) {
 			s.LDAP.Schedule = store.Schedule{Kind: "interval", IntervalMins: 60}
-			s.Guard = store.Guard{Count: 0, Percent: 0}
+			s.Guard = store.SameGuard(store.Threshold{Count: 0, Percent: 0})
 		})
 		runs := func() (list []store.Run) {
 			w.view(func(v store.Reader) (err error) {

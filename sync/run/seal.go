@@ -25,10 +25,22 @@ func (r *reading) seal(ctx context.Context) (store.RunPhase, error) {
 	if err != nil {
 		return "", fmt.Errorf("seal the stage: %w", err)
 	}
-	classes := r.losses.classes(r.directory.Settings.Guard)
-	over := exceeded(classes)
-	waits := !run.Apply || len(over) > 0 && !run.Approved
+	classes, err := r.judge(ctx, &run)
+	if err != nil {
+		return "", fmt.Errorf("judge the stage: %w", err)
+	}
 	summary := r.summary(classes)
+	against := verdict{over: exceeded(classes)}
+	if !run.Incremental { // which has not seen every entry
+		last, err := r.lastComplete(ctx)
+		if err != nil {
+			return "", fmt.Errorf("compare with the last run: %w", err)
+		}
+		summary.Attributes = r.attributes()
+		summary.Vanished = vanished(last, summary)
+		against.vanished = summary.Vanished
+	}
+	waits := !run.Apply || against.holds() && !run.Approved
 	if waits {
 		// A run that goes on tells its counts soon enough.
 		counts, err := w.preview(ctx, &run)
@@ -50,10 +62,10 @@ func (r *reading) seal(ctx context.Context) (store.RunPhase, error) {
 		case run.Apply:
 			run.State = store.RunHeld
 			enter(run, store.PhaseReady, now)
-			if err := r.openGuard(ctx, tx, run, over); err != nil {
+			if err := tx.Open(ctx, r.guardFindings(run, &against)); err != nil {
 				return err
 			}
-			events = append(events, w.e.event(run, store.EventRunHeld, w.cause, over...))
+			events = append(events, w.e.event(run, store.EventRunHeld, w.cause, against))
 		default:
 			enter(run, store.PhaseReady, now)
 		}
@@ -67,14 +79,4 @@ func (r *reading) seal(ctx context.Context) (store.RunPhase, error) {
 		return tx.Append(ctx, events)
 	})
 	return phase, err
-}
-
-func (r *reading) openGuard(ctx context.Context, tx store.Tx, run *store.Run, over []GuardClass) error {
-	now := r.w.e.now()
-	return tx.Open(ctx, []store.Finding{{
-		FindingKey: store.FindingKey{Directory: run.Directory, Rule: store.RuleGuard, Record: string(r.directory.ID)},
-		Org:        run.Org, Run: run.Key, RunID: run.ID, Name: run.DirectoryName,
-		Sentence: guardSentence(r.directory.Settings.Guard, over),
-		OpenedAt: now, SeenAt: now,
-	}})
 }

@@ -189,7 +189,7 @@ func newWorld(t *testing.T, dsn string) *world {
 	w.store = w.open()
 	settings := store.DefaultSettings(store.DirectoryLDAP)
 	settings.DomainPolicy = store.DomainsOff
-	settings.Guard = store.Guard{Count: 1000, Percent: 100}
+	settings.Guard = store.SameGuard(store.Threshold{Count: 1000, Percent: 100})
 	settings.LDAP.Schedule = store.Schedule{Kind: "off"}
 	w.update(func(tx store.Tx) error {
 		org, err := tx.Organization(t.Context(), store.DefaultOrganization)

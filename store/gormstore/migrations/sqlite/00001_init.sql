@@ -256,6 +256,8 @@ CREATE TABLE run (
     apply         boolean NOT NULL,
     approved      boolean NOT NULL DEFAULT false,
     approved_by   TEXT NOT NULL DEFAULT '',
+    discarded_by  TEXT NOT NULL DEFAULT '',
+    incremental   boolean NOT NULL DEFAULT false,
     cause         TEXT NOT NULL, -- JSON
     revision      INTEGER NOT NULL DEFAULT 0,
     policy_hash   TEXT NOT NULL DEFAULT '',
@@ -309,6 +311,18 @@ CREATE TABLE stage_window (
     PRIMARY KEY (run_id, window_no, first)
 );
 
+-- What incremental runs take away, by class (rule 6): they are judged together.
+CREATE TABLE run_loss (
+    run_id       INTEGER NOT NULL REFERENCES run (id) ON DELETE CASCADE,
+    class        TEXT NOT NULL,
+    record       TEXT NOT NULL, -- of members_removed the group's stable id
+    directory_id INTEGER NOT NULL,
+    taken        INTEGER NOT NULL,
+    noted_at     INTEGER NOT NULL,
+    PRIMARY KEY (run_id, class, record)
+);
+CREATE INDEX run_loss_directory ON run_loss (directory_id, noted_at);
+
 CREATE TABLE finding (
     id           INTEGER PRIMARY KEY AUTOINCREMENT,
     public_id    TEXT NOT NULL UNIQUE,
@@ -352,6 +366,7 @@ INSERT INTO sqlite_stat1 (tbl, idx, stat) VALUES
 
 -- +goose Down
 DROP TABLE finding;
+DROP TABLE run_loss;
 DROP TABLE stage_window;
 DROP TABLE stage;
 DROP TABLE run;
