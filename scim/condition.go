@@ -14,14 +14,15 @@ import (
 // condition turns a filter into the store's conditions: names become canonical
 // paths, values the type of their attribute. What a filter cannot mean is
 // invalidFilter (RFC 7644 section 3.4.2.2).
-func condition(of *schema.ResourceType, e filter.Expr) (store.Condition, error) {
-	return translator{of: of}.translate(e)
+// On several resource types an attribute is that of the first that has it.
+func condition(types []*schema.ResourceType, e filter.Expr) (store.Condition, error) {
+	return translator{of: types}.translate(e)
 }
 
 // translator translates one filter. Inside a valuePath names are sub-attributes of
 // the attribute before the brackets.
 type translator struct {
-	of     *schema.ResourceType
+	of     []*schema.ResourceType
 	within *schema.Attribute
 }
 
@@ -78,9 +79,9 @@ func (t translator) path(a filter.AttrPath) (schema.Path, error) {
 		}
 		return schema.Path{Schema: t.within.Schema, Attribute: t.within, Sub: sub}, nil
 	}
-	path, ok := t.of.Lookup(a.URN, a.Name, a.Sub)
+	path, ok := lookup(t.of, a.URN, a.Name, a.Sub)
 	if !ok || path.Attribute == nil {
-		return schema.Path{}, store.Errorf(store.CodeFilter, "a %s has no attribute %s", t.of.Name, a)
+		return schema.Path{}, store.Errorf(store.CodeFilter, "a %s has no attribute %s", names(t.of), a)
 	}
 	return path, nil
 }

@@ -10,8 +10,9 @@ import (
 	"github.com/provost-scim/provost/sync/reconcile"
 )
 
-// patchMembers is the most members that the answer to a PATCH of a group holds; of
-// a larger group it is 204, so that adding one member costs the same in any group.
+// patchMembers is the most members that the answer to a PATCH of a group holds unasked;
+// of a larger group it is 204, so that adding one member costs the same in any group.
+// Who sends attributes gets them (RFC 7644 section 3.5.2).
 const patchMembers = 1000
 
 // createGroup is POST /Groups.
@@ -126,7 +127,7 @@ func (s *Server) patchGroup(c *call) error {
 		return err
 	}
 	return s.changeGroup(c, statement, func(p *projection, g *store.Group) error {
-		if p.wants("members") && g.EffectiveCount > patchMembers {
+		if p.wants("members") && !p.chosen && g.EffectiveCount > patchMembers {
 			large := false
 			err := s.Store.View(c.ctx(), func(r store.Reader) error {
 				n, err := r.MemberCount(c.ctx(), c.caller.Org, g.Key, patchMembers+1)

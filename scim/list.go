@@ -19,53 +19,206 @@ const defaultCount = 100
 // pageMembers bounds the members of all groups of one page together.
 const pageMembers = 100_000
 
-// listResponse is RFC 7644 section 3.4.2; a page has an index or, by RFC 9865, a
-// cursor to the next. Resources is a list even when it is empty.
+// listResponse is RFC 7644 section 3.4.2; a page has an index or, by RFC 9865, cursors
+// to its neighbours. Resources is a list even when it is empty.
 type listResponse struct {
-	Schemas      []string `json:"schemas"`
-	TotalResults int      `json:"totalResults"`
-	StartIndex   int      `json:"startIndex,omitempty"`
-	ItemsPerPage int      `json:"itemsPerPage"`
-	NextCursor   string   `json:"nextCursor,omitempty"`
-	Resources    []any    `json:"Resources"`
+	Schemas        []string `json:"schemas"`
+	TotalResults   int      `json:"totalResults"`
+	StartIndex     int      `json:"startIndex,omitempty"`
+	ItemsPerPage   int      `json:"itemsPerPage"`
+	PreviousCursor string   `json:"previousCursor,omitempty"`
+	NextCursor     string   `json:"nextCursor,omitempty"`
+	Resources      []any    `json:"Resources"`
 }
 
-// query reads filter, startIndex and count (RFC 7644 sections 3.4.2.2 and 3.4.2.4), or
-// cursor and count.
-func (c *call) query(of *schema.ResourceType) (store.Query, error) {
-	q := store.Query{Org: c.caller.Org, Directory: &c.caller.Directory, Count: true}
+// list serves the list of one resource type, or of several as one (RFC 7644 section
+// 3.4.2.1).
+func (s *Server) list(types ...*schema.ResourceType) handler {
+	return func(c *call) error {
+		p, err := c.projections(types)
+		if err != nil {
+			return err
+		}
+		q, at, err := c.query(types)
+		if err != nil {
+			return err
+		}
+		var read listed
+		err = s.Store.View(c.ctx(), func(r store.Reader) error {
+			read, err = c.read(r, q, types, p)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		out := listResponse{
+			Schemas: []string{listSchema}, TotalResults: read.Total, StartIndex: q.Offset + 1,
+			ItemsPerPage: len(read.Items), Resources: make([]any, 0, len(read.Items)),
+		}
+		if at != nil {
+			if !q.Count {
+				out.TotalResults = at.total
+			}
+			out.StartIndex = 0
+			out.NextCursor, out.PreviousCursor = at.neighbours(c.listName(types), read.Positions, read.More, out.TotalResults)
+		}
+		for _, item := range read.Items {
+			resource, err := c.render(item, read, p)
+			if err != nil {
+				return err
+			}
+			out.Resources = append(out.Resources, resource)
+		}
+		return respond(c, http.StatusOK, out)
+	}
+}
+
+// listed is a page with what its resources refer to.
+type listed struct {
+	store.Page[store.Resource]
+	groups  map[store.Key][]store.Membership // of users
+	members map[store.Key][]store.Member     // of groups
+}
+
+// read reads a page, and of its resources what their projections want.
+func (c *call) read(r store.Reader, q store.Query, types []*schema.ResourceType, p projections) (out listed, err error) {
+	switch {
+	case len(types) > 1:
+		out.Page, err = r.Resources(c.ctx(), q)
+	case types[0] == schema.Users:
+		var page store.Page[store.User]
+		page, err = r.Users(c.ctx(), q)
+		out.Page = resources(page, func(u *store.User) store.Resource { return store.Resource{User: u} })
+	default:
+		var page store.Page[store.Group]
+		page, err = r.Groups(c.ctx(), q)
+		out.Page = resources(page, func(g *store.Group) store.Resource { return store.Resource{Group: g} })
+	}
+	if err != nil {
+		return out, err
+	}
+	if p.wants(schema.Groups, "members") {
+		affordable(&out.Page, q.Before != (store.Position{}))
+	}
+	var users, groups []store.Key
+	for _, item := range out.Items {
+		if item.User != nil {
+			users = append(users, item.User.Key)
+		} else {
+			groups = append(groups, item.Group.Key)
+		}
+	}
+	if len(users) > 0 && p.wants(schema.Users, "groups") {
+		out.groups = map[store.Key][]store.Membership{}
+		memberships, err := r.Memberships(c.ctx(), c.caller.Org, users)
+		if err != nil {
+			return out, err
+		}
+		for _, m := range memberships {
+			out.groups[m.User] = append(out.groups[m.User], m)
+		}
+	}
+	if len(groups) > 0 && p.wants(schema.Groups, "members") {
+		out.members, err = r.MembersOf(c.ctx(), c.caller.Org, groups)
+	}
+	return out, err
+}
+
+func resources[T any](page store.Page[T], of func(*T) store.Resource) store.Page[store.Resource] {
+	out := store.Page[store.Resource]{Positions: page.Positions, Total: page.Total, More: page.More}
+	for i := range page.Items {
+		out.Items = append(out.Items, of(&page.Items[i]))
+	}
+	return out
+}
+
+// affordable shortens a page to about [pageMembers] members of its groups together, but
+// to no less than one resource; a page that was read backwards keeps its end. A server
+// may return fewer than count (RFC 7644 section 3.4.2.4).
+func affordable(page *store.Page[store.Resource], back bool) {
+	members, n := 0, len(page.Items)
+	for i := range n {
+		at := i
+		if back {
+			at = n - 1 - i
+		}
+		if g := page.Items[at].Group; g != nil {
+			members += g.EffectiveCount
+		}
+		if members > pageMembers && i > 0 {
+			first, last := 0, i
+			if back {
+				first, last = n-i, n
+			}
+			page.Items, page.Positions, page.More = page.Items[first:last], page.Positions[first:last], true
+			return
+		}
+	}
+}
+
+// render is what is sent of one resource of a list.
+func (c *call) render(item store.Resource, of listed, p projections) (any, error) {
+	if item.User != nil {
+		return p[schema.Users].apply(c.renderUser(item.User, of.groups[item.User.Key]))
+	}
+	return p[schema.Groups].apply(c.renderGroup(item.Group, of.members[item.Group.Key]))
+}
+
+// projections say of each resource type of a list which attributes are sent.
+type projections map[*schema.ResourceType]*projection
+
+func (c *call) projections(types []*schema.ResourceType) (projections, error) {
+	out := projections{}
+	for _, t := range types {
+		p, err := c.project(t)
+		if err != nil {
+			return nil, err
+		}
+		out[t] = p
+	}
+	return out, nil
+}
+
+func (p projections) wants(of *schema.ResourceType, attribute string) bool {
+	return p[of] != nil && p[of].wants(attribute)
+}
+
+// query reads filter, sortBy, startIndex and count (RFC 7644 section 3.4.2), or cursor
+// and count (RFC 9865), of which it returns the cursor.
+func (c *call) query(types []*schema.ResourceType) (q store.Query, at *cursor, err error) {
+	q = store.Query{Org: c.caller.Org, Directory: &c.caller.Directory, Count: true}
+	if c.params.Has("cursor") {
+		if at, err = c.turnPage(types, &q); err != nil {
+			return q, nil, err
+		}
+	}
 	start, err := c.number("startIndex", 1)
 	if err != nil {
-		return q, err
+		return q, nil, err
 	}
 	count, err := c.number("count", defaultCount)
 	if err != nil {
-		return q, err
+		return q, nil, err
 	}
 	q.Offset = max(start, 1) - 1
 	q.Limit = min(max(count, 0), MaxResults)
-	if q.Sort, err = c.sort(of); err != nil {
-		return q, err
-	}
-	if c.params.Has("cursor") {
-		if err := c.turnPage(of, &q, count); err != nil {
-			return q, err
-		}
+	if q.Sort, err = c.sort(types); err != nil {
+		return q, nil, err
 	}
 	if f := c.param("filter"); f != "" {
 		tree, err := filter.Parse(f)
 		if err != nil {
-			return q, err
+			return q, nil, err
 		}
-		if q.Filter, err = condition(of, tree); err != nil {
-			return q, err
+		if q.Filter, err = condition(types, tree); err != nil {
+			return q, nil, err
 		}
 	}
-	return q, nil
+	return q, at, nil
 }
 
 // sort reads sortBy and sortOrder (RFC 7644 section 3.4.2.3).
-func (c *call) sort(of *schema.ResourceType) (*store.Sort, error) {
+func (c *call) sort(types []*schema.ResourceType) (*store.Sort, error) {
 	by, order := c.param("sortBy"), c.param("sortOrder")
 	if by == "" {
 		return nil, nil //nolint:nilnil // no order was asked for
@@ -74,9 +227,9 @@ func (c *call) sort(of *schema.ResourceType) (*store.Sort, error) {
 	if order != "" && !descending && !strings.EqualFold(order, "ascending") {
 		return nil, store.Errorf(store.CodeInvalid, "sortOrder must be ascending or descending")
 	}
-	path, ok := of.Resolve(strings.TrimSpace(by))
+	path, ok := resolve(types, strings.TrimSpace(by))
 	if !ok || path.Attribute == nil {
-		return nil, store.Errorf(store.CodeInvalid, "sortBy names no attribute of a %s", of.Name)
+		return nil, store.Errorf(store.CodeInvalid, "sortBy names no attribute of a %s", names(types))
 	}
 	path = path.Value()
 	if path.Leaf().Type == schema.Complex {
@@ -97,99 +250,26 @@ func (c *call) number(name string, absent int) (int, error) {
 	return n, nil
 }
 
-// listUsers is GET /Users.
-func (s *Server) listUsers(c *call) error {
-	p, err := c.project(schema.Users)
-	if err != nil {
-		return err
-	}
-	q, err := c.query(schema.Users)
-	if err != nil {
-		return err
-	}
-	var page store.Page[store.User]
-	groups := map[store.Key][]store.Membership{}
-	err = s.Store.View(c.ctx(), func(r store.Reader) error {
-		if page, err = r.Users(c.ctx(), q); err != nil || !p.wants("groups") || len(page.Items) == 0 {
-			return err
-		}
-		keys := make([]store.Key, len(page.Items))
-		for i := range page.Items {
-			keys[i] = page.Items[i].Key
-		}
-		memberships, err := r.Memberships(c.ctx(), c.caller.Org, keys)
-		for _, m := range memberships {
-			groups[m.User] = append(groups[m.User], m)
-		}
-		return err
-	})
-	if err != nil {
-		return err
-	}
-	return answerList(c, p, q, page, func(u *store.User) store.Key { return u.Key }, func(u *store.User) any { return c.renderUser(u, groups[u.Key]) })
+// resolve finds an attribute of the first of the types that has it. Attributes of one
+// path mean the same in all of them.
+func resolve(types []*schema.ResourceType, path string) (schema.Path, bool) {
+	urn, name, sub := schema.Split(path)
+	return lookup(types, urn, name, sub)
 }
 
-// listGroups is GET /Groups.
-func (s *Server) listGroups(c *call) error {
-	p, err := c.project(schema.Groups)
-	if err != nil {
-		return err
-	}
-	q, err := c.query(schema.Groups)
-	if err != nil {
-		return err
-	}
-	var page store.Page[store.Group]
-	var members map[store.Key][]store.Member
-	err = s.Store.View(c.ctx(), func(r store.Reader) error {
-		if page, err = r.Groups(c.ctx(), q); err != nil || !p.wants("members") || len(page.Items) == 0 {
-			return err
+func lookup(types []*schema.ResourceType, urn, name, sub string) (path schema.Path, ok bool) {
+	for _, t := range types {
+		if path, ok = t.Lookup(urn, name, sub); ok {
+			break
 		}
-		if few := affordable(page.Items); len(few) < len(page.Items) {
-			page.Items, page.More = few, true
-		}
-		keys := make([]store.Key, len(page.Items))
-		for i := range page.Items {
-			keys[i] = page.Items[i].Key
-		}
-		members, err = r.MembersOf(c.ctx(), c.caller.Org, keys)
-		return err
-	})
-	if err != nil {
-		return err
 	}
-	return answerList(c, p, q, page, func(g *store.Group) store.Key { return g.Key }, func(g *store.Group) any { return c.renderGroup(g, members[g.Key]) })
+	return path, ok
 }
 
-// affordable shortens a page of groups to about [pageMembers] members, but to no less
-// than one group. A server may return fewer than count (RFC 7644 section 3.4.2.4).
-func affordable(groups []store.Group) []store.Group {
-	total := 0
-	for i := range groups {
-		if total += groups[i].EffectiveCount; total > pageMembers && i > 0 {
-			return groups[:i]
-		}
+func names(types []*schema.ResourceType) string {
+	var list []string
+	for _, t := range types {
+		list = append(list, t.Name)
 	}
-	return groups
-}
-
-func answerList[T any](c *call, p *projection, q store.Query, page store.Page[T], key func(*T) store.Key, render func(*T) any) error {
-	out := listResponse{
-		Schemas: []string{listSchema}, TotalResults: page.Total, StartIndex: q.Offset + 1,
-		ItemsPerPage: len(page.Items), Resources: make([]any, 0, len(page.Items)),
-	}
-	if c.params.Has("cursor") {
-		out.StartIndex = 0
-		if n := len(page.Items); n > 0 {
-			out.NextCursor = c.next(p.of, key(&page.Items[n-1]), page.More)
-		}
-	}
-	for i := range page.Items {
-		r, err := p.apply(render(&page.Items[i]))
-		if err != nil {
-			return err
-		}
-		out.Resources = append(out.Resources, r)
-	}
-	return respond(c, http.StatusOK, out)
+	return strings.Join(list, " or ")
 }

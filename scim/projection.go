@@ -22,7 +22,7 @@ const maxAttributes = 200
 
 // project reads attributes and excludedAttributes. Unknown names select nothing.
 func (c *call) project(of *schema.ResourceType) (*projection, error) {
-	attributes, excluded := c.param("attributes"), c.param("excludedAttributes")
+	attributes, excluded := strings.Join(c.params["attributes"], ","), strings.Join(c.params["excludedAttributes"], ",")
 	if attributes == "" && excluded == "" {
 		return &projection{of: of}, nil
 	}

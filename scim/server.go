@@ -15,6 +15,7 @@ import (
 	scimerrors "github.com/elimity-com/scim/errors"
 	"github.com/labstack/echo/v4"
 
+	"github.com/provost-scim/provost/scim/schema"
 	"github.com/provost-scim/provost/store"
 	"github.com/provost-scim/provost/sync/reconcile"
 )
@@ -63,15 +64,18 @@ func New(o Options) *Server {
 
 // Register mounts the endpoint at [BasePath].
 func (s *Server) Register(e *echo.Echo) {
+	users, groups, all := s.list(schema.Users), s.list(schema.Groups), s.list(schema.Users, schema.Groups)
 	for _, r := range []struct {
 		path    string
 		methods map[string]handler
 	}{
-		{"/Users", map[string]handler{http.MethodGet: s.listUsers, http.MethodPost: s.createUser}},
-		{"/Users/.search", map[string]handler{http.MethodPost: search(s.listUsers)}},
+		{"", map[string]handler{http.MethodGet: all}},
+		{"/.search", map[string]handler{http.MethodPost: search(all)}},
+		{"/Users", map[string]handler{http.MethodGet: users, http.MethodPost: s.createUser}},
+		{"/Users/.search", map[string]handler{http.MethodPost: search(users)}},
 		{"/Users/:id", map[string]handler{http.MethodGet: s.getUser, http.MethodPut: s.replaceUser, http.MethodPatch: s.patchUser, http.MethodDelete: s.deleteUser}},
-		{"/Groups", map[string]handler{http.MethodGet: s.listGroups, http.MethodPost: s.createGroup}},
-		{"/Groups/.search", map[string]handler{http.MethodPost: search(s.listGroups)}},
+		{"/Groups", map[string]handler{http.MethodGet: groups, http.MethodPost: s.createGroup}},
+		{"/Groups/.search", map[string]handler{http.MethodPost: search(groups)}},
 		{"/Groups/:id", map[string]handler{http.MethodGet: s.getGroup, http.MethodPut: s.replaceGroup, http.MethodPatch: s.patchGroup, http.MethodDelete: s.deleteGroup}},
 		{"/Bulk", map[string]handler{http.MethodPost: s.bulk}},
 		{"/ServiceProviderConfig", map[string]handler{http.MethodGet: s.serviceProviderConfig}},
@@ -81,13 +85,18 @@ func (s *Server) Register(e *echo.Echo) {
 		{"/Schemas/:id", map[string]handler{http.MethodGet: s.schema}},
 		{"/Me", nil},
 	} {
-		e.Any(BasePath+r.path, s.dispatch(r.methods))
+		route(e, BasePath+r.path, s.dispatch(r.methods))
 		if !strings.HasSuffix(r.path, ":id") {
-			e.Any(BasePath+r.path+"/", s.dispatch(r.methods)) // some clients end a base path so
+			route(e, BasePath+r.path+"/", s.dispatch(r.methods)) // some clients end a base path so
 		}
 	}
-	e.Any(BasePath, s.dispatch(nil))
 	e.Any(BasePath+"/*", s.dispatch(nil))
+}
+
+// route serves a path for every method, also for those that the router does not know.
+func route(e *echo.Echo, path string, h echo.HandlerFunc) {
+	e.Any(path, h)
+	e.RouteNotFound(path, h)
 }
 
 // handler serves one authenticated request.

@@ -58,32 +58,53 @@ const (
 )
 
 // Query selects users or groups of one organization, ordered by Sort and then by
-// internal key.
+// internal key. A list of both has the users before the groups where Sort does not tell.
 type Query struct {
 	Org       Key
 	Directory *Key // only those owned by this directory; nil: all of the organization
 	Filter    Condition
-	Sort      *Sort // nil: by internal key alone, which After needs
-	Offset    int   // skip so many (SCIM's startIndex - 1)
-	Limit     int   // at most so many; 0: only count
-	After     Key   // only keys greater than this (a cursor)
-	Count     bool
-	Deleted   bool // the soft-deleted ones, which nothing else returns, instead of the live ones
+	Sort      *Sort    // nil: by internal key alone
+	Offset    int      // skip so many (SCIM's startIndex - 1)
+	Limit     int      // at most so many; 0: only count
+	After     Position // only what comes after this place (a cursor)
+	Before    Position // only the last records before this place; without After and Offset
+	Count     bool     // of the whole list, wherever After and Before are
+	Deleted   bool     // the soft-deleted ones, which nothing else returns, instead of the live ones
 }
 
 // Sort orders records by one field: texts by their fold unless their case matters, of
 // a multi-valued attribute the primary element or else the first. Records without a
-// value come last, or first if descending (RFC 7644 section 3.4.2.3).
+// value come last, or first if descending (RFC 7644 section 3.4.2.3). Of a text the
+// first [SortedText] characters count.
 type Sort struct {
 	Field      Field
 	Descending bool
 }
 
+// SortedText is how many characters of a text an order looks at, so that a [Position]
+// stays small. Names are short enough to count as a whole.
+const SortedText = 256
+
+// Position is the place of a record in the order of a query. It stays what it is when
+// the record changes or goes.
+type Position struct {
+	Key   Key
+	Kind  Kind // only in a list of users and groups
+	Value any  // of Query.Sort: a string or an int64; nil: the record has no value
+}
+
 // Page is a part of a list.
 type Page[T any] struct {
-	Items []T
-	Total int // of the whole list, if Query.Count asked for it
-	More  bool
+	Items     []T
+	Positions []Position // of each of Items
+	Total     int        // of the whole list, if Query.Count asked for it
+	More      bool       // there are further ones, or with Query.Before earlier ones
+}
+
+// Resource is a user or a group; the other is nil.
+type Resource struct {
+	User  *User
+	Group *Group
 }
 
 // EventQuery selects events of one organization in the order of their cursor.

@@ -68,6 +68,9 @@ type RecordReader interface {
 	Users(ctx context.Context, q Query) (Page[User], error)
 	Group(ctx context.Context, org Key, ref string) (*Group, error) // by ID, else by displayName if only one has it
 	Groups(ctx context.Context, q Query) (Page[Group], error)
+	// Resources lists users and groups as one list. A field that only one kind has is
+	// without a value in the other; one that neither has is [CodeFilter].
+	Resources(ctx context.Context, q Query) (Page[Resource], error)
 	// Members lists a group's members after the given one, users before groups,
 	// each by key: the stated ones, or the published effective users.
 	Members(ctx context.Context, q MemberQuery) (Page[Member], error)

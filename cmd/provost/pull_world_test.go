@@ -177,7 +177,7 @@ func (p *peer) records() (users []store.User, groups []store.Group) {
 			if users = append(users, page.Items...); !page.More {
 				break
 			}
-			q.After = users[len(users)-1].Key
+			q.After.Key = users[len(users)-1].Key
 		}
 		for q := (store.Query{Org: p.org, Limit: 5_000}); ; {
 			page, err := r.Groups(ctx, q)
@@ -187,7 +187,7 @@ func (p *peer) records() (users []store.User, groups []store.Group) {
 			if groups = append(groups, page.Items...); !page.More {
 				return nil
 			}
-			q.After = groups[len(groups)-1].Key
+			q.After.Key = groups[len(groups)-1].Key
 		}
 	})
 	return users, groups

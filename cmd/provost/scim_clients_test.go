@@ -144,7 +144,7 @@ func TestSCIMProtocol(t *testing.T) {
 		{name: "a token is no person", method: get, path: "/Me", status: 501},
 		{name: "whatever is asked of it", method: patch, path: "/Me", body: `{}`, status: 501},
 		{name: "an unknown path is not found", method: get, path: "/Devices", status: 404},
-		{name: "the root is not found", method: get, path: "", status: 404},
+		{name: "an unknown path is not found", method: get, path: "/Devices", status: 404},
 		{name: "a collection cannot be deleted", method: remove, path: "/Users", status: 405},
 		{name: "a resource cannot be posted to", method: post, path: "/Users/<amy>", body: `{}`, status: 405},
 		{name: "discovery cannot be changed", method: put, path: "/ServiceProviderConfig", body: `{}`, status: 405},

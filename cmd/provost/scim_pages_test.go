@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -79,14 +80,68 @@ func TestCursorPagesHaveEveryResourceOnce(t *testing.T) {
 			"a cursor of another filter":       {`/Users?filter=userName sw "page"&cursor=` + first, "invalidCursor"},
 			"a cursor of another resource":     {"/Groups?cursor=" + first, "invalidCursor"},
 			"a cursor beside an index":         {"/Users?startIndex=1&cursor=" + first, "invalidValue"},
+			"a cursor of another order":        {"/Users?sortBy=title&cursor=" + first, "invalidCursor"},
+			"a cursor of the list of both":     {"/?cursor=" + first, "invalidCursor"},
+			"a cursor that was changed":        {"/Users?cursor=" + first[:6] + "A" + first[7:], "invalidCursor"},
 			"a negative count with a cursor":   {"/Users?count=-1&cursor=" + first, "invalidCount"},
-			"a count that is no number either": {"/Users?count=x&cursor=" + first, "invalidValue"},
+			"a count of nothing with a cursor": {"/Users?count=0&cursor=", "invalidCount"},
+			"a count that is no number either": {"/Users?count=x&cursor=" + first, "invalidCount"},
 		} {
 			if a := w.send(t, scimRequest{method: get, path: x.path}); a.status != 400 || a.text("scimType") != x.scimType {
 				t.Errorf("%s: %d %s, want %s", what, a.status, a.raw, x.scimType)
 			}
 		}
 	})
+}
+
+// Who leaves, comes or changes between two pages must not move anybody else: not past
+// the place of the cursor, nor when the record at the place itself goes.
+func TestPagesByCursorHoldWhileRecordsComeAndGo(t *testing.T) {
+	onBothEngines(t, func(t *testing.T, w *scimWorld) {
+		ids := w.newUsers(t, "stay", 12) // stay0, stay10, stay11, stay1, stay2, …
+		turn := func(cursor string) *scimAnswer {
+			return w.send(t, scimRequest{method: get, path: "/Users?sortBy=userName&count=4&attributes=userName&cursor=" + cursor})
+		}
+		first := turn("")
+		if got, want := namesOf(first), []string{"stay0", "stay10", "stay11", "stay1"}; !slices.Equal(got, want) {
+			t.Fatalf("first page %v", got)
+		}
+		w.send(t, scimRequest{method: remove, path: "/Users/" + string(ids[1])}) // the record at the place
+		w.newUsers(t, "aaa", 1)                                                  // before it
+		w.newUsers(t, "stay1a", 1)                                               // right after it
+		second := turn(first.text("nextCursor"))
+		if got, want := namesOf(second), []string{"stay1a0", "stay2", "stay3", "stay4"}; !slices.Equal(got, want) {
+			t.Errorf("second page %v, want %v", got, want)
+		}
+		if a, b := fmt.Sprint(first.get("totalResults")), fmt.Sprint(second.get("totalResults")); a != "12" || b != "12" {
+			t.Errorf("totalResults %s and %s, want those of when the list began", a, b)
+		}
+		before := turn(second.text("previousCursor"))
+		if got, want := namesOf(before), []string{"aaa0", "stay0", "stay10", "stay11"}; !slices.Equal(got, want) {
+			t.Errorf("the page before it %v, want %v", got, want)
+		}
+		for _, name := range []string{"aaa0", "stay0", "stay10", "stay11"} {
+			found := w.send(t, scimRequest{method: get, path: `/Users?filter=userName eq "` + name + `@example.com"`})
+			w.send(t, scimRequest{method: remove, path: "/Users/" + string(idsOf(found)[0])})
+		}
+		empty := turn(second.text("previousCursor"))
+		if len(idsOf(empty)) != 0 || empty.text("previousCursor") != "" {
+			t.Errorf("before everybody: %s", empty.raw)
+		}
+		if got := namesOf(turn(empty.text("nextCursor"))); !slices.Equal(got, namesOf(second)) {
+			t.Errorf("after nobody %v", got)
+		}
+	})
+}
+
+// namesOf are the userNames, without domains, of a page.
+func namesOf(a *scimAnswer) (names []string) {
+	list, _ := a.get("Resources").([]any)
+	for _, r := range list {
+		name, _, _ := strings.Cut(r.(map[string]any)["userName"].(string), "@")
+		names = append(names, name)
+	}
+	return names
 }
 
 func TestASearchByPOSTIsTheListOfItsQuery(t *testing.T) {

@@ -49,6 +49,47 @@ func primaryEmail(u map[string]any) string {
 	return best
 }
 
+// turnPages turns through a list by nextCursor, and then back by previousCursor.
+func (w *scimWorld) turnPages(t *testing.T, path, query string) (forth, back []string) {
+	t.Helper()
+	texts := func(page *scimAnswer) (ids []string) {
+		for _, id := range idsOf(page) {
+			ids = append(ids, string(id))
+		}
+		return ids
+	}
+	turn := func(cursor string) *scimAnswer {
+		page := w.send(t, scimRequest{method: get, path: path + "?" + query + "&cursor=" + cursor})
+		if page.status != 200 {
+			t.Fatalf("%s %s: %d %s", path, query, page.status, page.raw)
+		}
+		return page
+	}
+	page := turn("")
+	if page.get("previousCursor") != nil {
+		t.Errorf("%s: something is before the first page: %s", query, page.raw)
+	}
+	for {
+		forth = append(forth, texts(page)...)
+		next := page.text("nextCursor")
+		if next == "" {
+			break
+		}
+		page = turn(next)
+	}
+	for {
+		back = append(texts(page), back...)
+		previous := page.text("previousCursor")
+		if previous == "" {
+			return forth, back
+		}
+		page = turn(previous)
+		if page.text("nextCursor") == "" {
+			t.Errorf("%s: nothing is after the page before one", query)
+		}
+	}
+}
+
 func TestListsAreSorted(t *testing.T) {
 	onBothEngines(t, func(t *testing.T, w *scimWorld) {
 		r := rand.New(rand.NewPCG(1, 2))
@@ -112,6 +153,17 @@ func TestListsAreSorted(t *testing.T) {
 				if diff := cmp.Diff(ids, got); diff != "" {
 					t.Errorf("by %s %s (-want +got):\n%s", path, order, diff)
 				}
+				q := "sortBy=" + path + "&count=15"
+				if order != "" {
+					q += "&sortOrder=" + order
+				}
+				forth, back := w.turnPages(t, "/Users", q)
+				if diff := cmp.Diff(ids, forth); diff != "" {
+					t.Errorf("by %s %s by cursor (-want +got):\n%s", path, order, diff)
+				}
+				if diff := cmp.Diff(ids, back); diff != "" {
+					t.Errorf("by %s %s by cursor and back (-want +got):\n%s", path, order, diff)
+				}
 			}
 		}
 		for q, want := range map[string]int{
@@ -126,7 +178,8 @@ func TestListsAreSorted(t *testing.T) {
 			"sortBy=groups":                                   400,
 			"sortBy=addresses":                                400,
 			"sortBy=userName&sortOrder=up":                    400,
-			"sortBy=userName&cursor=":                         400,
+			"sortBy=userName&cursor=":                         200,
+			"sortBy=shoeSize&cursor=":                         400,
 		} {
 			if a := w.send(t, scimRequest{method: get, path: "/Users?" + q}); a.status != want || want == 400 && a.text("scimType") != "invalidValue" {
 				t.Errorf("%s: %d %s", q, a.status, a.raw)

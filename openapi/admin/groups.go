@@ -26,7 +26,7 @@ func (s *Server) ListGroups(ctx context.Context, req openapi.ListGroupsRequestOb
 	}
 	var out openapi.GroupList
 	err = s.Store.View(ctx, func(r store.Reader) error {
-		q := store.Query{Org: orgOf(ctx), After: store.Key(after), Limit: limitOf(p.Limit), Deleted: deref(p.Deleted)}
+		q := store.Query{Org: orgOf(ctx), After: store.Position{Key: store.Key(after)}, Limit: limitOf(p.Limit), Deleted: deref(p.Deleted)}
 		if len(filter) > 0 {
 			q.Filter = filter
 		}

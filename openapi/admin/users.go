@@ -29,7 +29,7 @@ func (s *Server) ListUsers(ctx context.Context, req openapi.ListUsersRequestObje
 	}
 	var out openapi.UserList
 	err = s.Store.View(ctx, func(r store.Reader) error {
-		q := store.Query{Org: orgOf(ctx), After: store.Key(after), Limit: limitOf(p.Limit), Deleted: deref(p.Deleted)}
+		q := store.Query{Org: orgOf(ctx), After: store.Position{Key: store.Key(after)}, Limit: limitOf(p.Limit), Deleted: deref(p.Deleted)}
 		if len(filter) > 0 {
 			q.Filter = filter
 		}

@@ -12,6 +12,7 @@ const provostGroup = "urn:provost:params:scim:schemas:extension:1.0:Group:"
 
 // recordFields is what a filter may look at in one kind of record: the allow-list.
 type recordFields struct {
+	kind         store.Kind
 	table, alias string
 	fields       map[store.Field]field
 	elements     map[store.Field]bool // attributes with elements in user_value
@@ -31,7 +32,7 @@ var (
 
 func userFields() *recordFields {
 	r := &recordFields{
-		table: "users", alias: "u",
+		kind: store.KindUser, table: "users", alias: "u",
 		fields: map[store.Field]field{
 			"id":                          identifier{"u.public_id"},
 			"externalId":                  sparse{exact{"u.external_id"}},
@@ -82,7 +83,7 @@ func userFields() *recordFields {
 
 func groupFields() *recordFields {
 	return &recordFields{
-		table: "groups", alias: "g",
+		kind: store.KindGroup, table: "groups", alias: "g",
 		fields: map[store.Field]field{
 			"id":                            identifier{"g.public_id"},
 			"externalId":                    sparse{exact{"g.external_id"}},

@@ -111,12 +111,11 @@ func TestHotQueriesUseIndexesOnTablesThatWereNeverAnalysed(t *testing.T) {
 				{"emails.value", "U17@corp.test", "user_value_fold", &c.Directory}, {"externalId", "e17", "users_external", &c.Directory},
 			} {
 				q := store.Query{Org: c.Org, Directory: tt.directory, Limit: 100, Filter: store.Compare{Field: store.Field(tt.field), Op: store.Eq, Value: tt.value}}
-				k := compiler{s: x.session, of: userRecords, org: c.Org}
-				where, err := k.where(q)
+				l, err := newLister(compiler{s: x.session, of: userRecords, org: c.Org}, q)
 				if err != nil {
 					return err
 				}
-				query, args, err := k.list(q, userColumns, where)
+				query, args, err := l.list(userColumns, -1)
 				if err != nil {
 					t.Fatal(err)
 				}

@@ -1,53 +1,13 @@
 package gormstore
 
 import (
-	"context"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
 
 	"github.com/provost-scim/provost/store"
 )
-
-// page lists the records of a query. What an index finds by one name is found
-// first and ordered after, however small the limit: on tables that were never
-// analysed the planner would else walk a whole directory in the order of keys.
-func page[T any](ctx context.Context, s *session, of *recordFields, q store.Query, columns string, scan func(scanner) (T, error)) (store.Page[T], error) {
-	var out store.Page[T]
-	c := compiler{s: s, of: of, org: q.Org}
-	where, err := c.where(q)
-	if err != nil {
-		return out, err
-	}
-	if q.Count {
-		err := s.row(ctx, "SELECT count(*) FROM "+of.table+" "+of.alias+" WHERE "+where, c.args...).Scan(&out.Total)
-		if err != nil {
-			return out, fmt.Errorf("count %s: %w", of.table, err)
-		}
-	}
-	if q.Limit <= 0 {
-		return out, nil
-	}
-	if q.After > 0 {
-		where += " AND " + of.alias + ".id > ?"
-		c.args = append(c.args, q.After)
-	}
-	query, args, err := c.list(q, columns, where)
-	if err != nil {
-		return out, err
-	}
-	list, err := collect(ctx, s, scan, query, args...)
-	if err != nil {
-		return out, fmt.Errorf("list %s: %w", of.table, err)
-	}
-	if len(list) > q.Limit {
-		list, out.More = list[:q.Limit], true
-	}
-	out.Items = list
-	return out, nil
-}
 
 // where is the condition of all records of a query.
 func (c *compiler) where(q store.Query) (string, error) {
@@ -82,24 +42,6 @@ func (c *compiler) where(q store.Query) (string, error) {
 	}
 	condition, err := c.condition(q.Filter)
 	return where + " AND " + condition, err
-}
-
-// list is the query of a page and one record more.
-func (c *compiler) list(q store.Query, columns, where string) (query string, args []any, err error) {
-	from := c.of.table + " " + c.of.alias + " WHERE " + where
-	if c.s.e.postgres && c.of.selective(q.Filter) != broad {
-		from = "(SELECT * FROM " + from + " OFFSET 0) AS " + c.of.alias
-	}
-	order := c.of.alias + ".id"
-	if q.Sort != nil {
-		by, err := c.sort(q.Sort)
-		if err != nil {
-			return "", nil, err
-		}
-		order = by + ", " + order
-	}
-	return "SELECT " + columns + " FROM " + from + " ORDER BY " + order + " LIMIT ? OFFSET ?",
-		append(slices.Clone(c.args), q.Limit+1, max(q.Offset, 0)), nil
 }
 
 // selectivity says by which index the few records are found for which a condition can
@@ -154,6 +96,7 @@ func (r *recordFields) selective(c store.Condition) selectivity {
 type compiler struct {
 	s       *session
 	of      *recordFields
+	beside  *recordFields // of the other records of a list of both; a field that only they have is without a value here
 	org     store.Key
 	args    []any
 	element store.Field // the attribute whose element is looked at, in a valuePath
@@ -209,6 +152,9 @@ func (c *compiler) field(name store.Field) (field, error) {
 		}
 		return nil, store.Errorf(store.CodeFilter, "a condition in %s[…] is about %s", c.element, name)
 	}
+	if c.foreign(name) {
+		return absent{}, nil
+	}
 	return nil, &store.Error{Code: store.CodeFilter, Message: fmt.Sprintf("%s cannot be used in a filter of %s", name, c.of.table), Field: string(name)}
 }
 
@@ -216,6 +162,9 @@ func (c *compiler) field(name store.Field) (field, error) {
 func (c *compiler) elements(e store.Element) (string, error) {
 	if c.element != "" {
 		return "", store.Errorf(store.CodeFilter, "%s[…] cannot stand within %s[…]", e.Attr, c.element)
+	}
+	if c.foreign(e.Attr) {
+		return "false", nil
 	}
 	if c.of.linked[e.Attr] {
 		if one, ok := e.Of.(store.Compare); ok {

@@ -7,62 +7,91 @@ import (
 )
 
 // sortable is a field by which records can be ordered.
-type sortable interface {
-	// order is an expression that is null where there is no value.
-	order(*compiler) string
+type sortable interface{ rank(c *compiler) *rank }
+
+// rank is what a field orders records by.
+type rank struct {
+	expr     string // a text or an integer; null where there is no value
+	args     []any
+	number   bool // it is an integer
+	required bool // it is never null
+	foreign  bool // only the other records of the list have the field
 }
 
-// sort is the SQL of an order.
-func (c *compiler) sort(by *store.Sort) (string, error) {
-	f, ok := c.of.fields[by.Field].(sortable)
-	if !ok {
-		return "", &store.Error{
-			Code: store.CodeInvalid, Field: "sortBy",
-			Message: fmt.Sprintf("%s cannot be sorted by %s; name an attribute with one value, or a sub-attribute", c.of.table, by.Field),
-		}
+// rank is the SQL of an order.
+func (c *compiler) rank(by *store.Sort) (*rank, error) {
+	if f, ok := c.of.fields[by.Field].(sortable); ok {
+		return f.rank(c), nil
 	}
-	if by.Descending {
-		return f.order(c) + " DESC NULLS FIRST", nil
+	if _, ok := c.of.fields[by.Field]; !ok && c.foreign(by.Field) {
+		return absent{}.rank(c), nil
 	}
-	return f.order(c) + " ASC NULLS LAST", nil
+	return nil, &store.Error{
+		Code: store.CodeInvalid, Field: "sortBy",
+		Message: fmt.Sprintf("%s cannot be sorted by %s; name an attribute with one value, or a sub-attribute", c.of.table, by.Field),
+	}
 }
 
-func (f folded) order(*compiler) string { return "nullif(" + f.column + ", '')" }
+// textRank orders by a text, or none where it is empty.
+func textRank(column string) *rank {
+	return &rank{expr: fmt.Sprintf("nullif(substr(%s, 1, %d), '')", column, store.SortedText)}
+}
 
-func (f exact) order(*compiler) string { return "nullif(" + f.column + ", '')" }
+func (f folded) rank(*compiler) *rank {
+	if f.column == "u.user_name_folded" || f.column == "g.display_name_folded" { // indexes serve their order
+		return &rank{expr: f.column, required: true}
+	}
+	return textRank(f.column)
+}
 
-func (f identifier) order(*compiler) string { return f.column }
+func (f exact) rank(*compiler) *rank { return textRank(f.column) }
 
-func (f flag) order(*compiler) string { return "(" + f.expr + ")" }
-
-func (f moments) order(*compiler) string { return f.column }
-
-func (f number) order(*compiler) string { return f.column }
-
-func (description) order(c *compiler) string {
+func (f identifier) rank(c *compiler) *rank {
 	if c.s.e.postgres {
-		return `nullif(g.description, '') COLLATE "C"`
+		return &rank{expr: "CAST(" + f.column + ` AS text) COLLATE "C"`, required: true}
 	}
-	return "nullif(g.description, '')"
+	return &rank{expr: f.column, required: true}
 }
 
-func (f valueOf) order(c *compiler) string {
+func (f flag) rank(*compiler) *rank {
+	return &rank{expr: "CASE WHEN " + f.expr + " THEN 1 ELSE 0 END", number: true, required: true}
+}
+
+func (f moments) rank(c *compiler) *rank {
+	if c.s.e.postgres {
+		return &rank{expr: "CAST(extract(epoch FROM " + f.column + ") * 1000000 AS bigint)", number: true, required: true}
+	}
+	return &rank{expr: f.column, number: true, required: true}
+}
+
+func (f number) rank(*compiler) *rank { return &rank{expr: f.column, number: true, required: true} }
+
+func (description) rank(c *compiler) *rank {
+	if c.s.e.postgres {
+		return textRank(`g.description COLLATE "C"`)
+	}
+	return textRank("g.description")
+}
+
+func (f valueOf) rank(c *compiler) *rank {
 	column := "v.folded"
 	if !f.fold {
 		column = "v.text"
 	}
-	return c.first("nullif("+column+", '')", f.attr, " AND v.sub = ?", f.sub)
+	return c.first(textRank(column), f.attr, " AND v.sub = ?", f.sub)
 }
 
-func (f typeOf) order(c *compiler) string { return c.first("nullif(v.type_folded, '')", f.attr, "") }
+func (f typeOf) rank(c *compiler) *rank { return c.first(textRank("v.type_folded"), f.attr, "") }
 
-func (f primaryOf) order(c *compiler) string { return c.first("v.is_primary", f.attr, "") }
+func (f primaryOf) rank(c *compiler) *rank {
+	return c.first(&rank{expr: "CASE WHEN v.is_primary THEN 1 ELSE 0 END", number: true}, f.attr, "")
+}
 
-// first is an expression of the primary element of a multi-valued attribute, or else
-// of the first.
-func (c *compiler) first(expr, attr, condition string, args ...any) string {
-	c.arg(attr, c.org)
-	c.arg(args...)
-	return "(SELECT " + expr + " FROM user_value v WHERE v.user_id = u.id AND v.attr = ? AND v.org_id = ?" + condition +
+// first is the rank of the primary element of a multi-valued attribute, or else of the
+// first.
+func (c *compiler) first(of *rank, attr, condition string, args ...any) *rank {
+	of.args = append([]any{attr, c.org}, args...)
+	of.expr = "(SELECT " + of.expr + " FROM user_value v WHERE v.user_id = u.id AND v.attr = ? AND v.org_id = ?" + condition +
 		" ORDER BY v.is_primary DESC, v.ord, v.sub LIMIT 1)"
+	return of
 }

@@ -37,6 +37,7 @@ func Run(t *testing.T, open func(t *testing.T) store.Store) {
 		{"cap", capped},
 		{"concurrency", concurrency},
 		{"query", query},
+		{"pages", pages},
 		{"isolation", isolation},
 		{"purge", purge},
 	} {

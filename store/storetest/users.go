@@ -58,7 +58,7 @@ var users = map[string]func(*env){
 		for _, u := range c.Users {
 			want = append(want, u.After)
 		}
-		if diff := cmp.Diff(store.Page[store.User]{Items: want, Total: 60}, page); diff != "" {
+		if diff := cmp.Diff(want, page.Items); diff != "" || page.Total != 60 || page.More {
 			e.Errorf("users (-want +got):\n%s", diff)
 		}
 		owner := p.load(store.Scope{UserKeys: []string{"shared@corp.test"}}).Owners["shared@corp.test"]
@@ -277,7 +277,7 @@ var users = map[string]func(*env){
 			"first":  {store.Query{Limit: 2, Count: true}, list[:2], true, 5},
 			"place":  {store.Query{Limit: 2, Offset: 3, Count: true}, list[3:], false, 5},
 			"beyond": {store.Query{Limit: 2, Offset: 9, Count: true}, nil, false, 5},
-			"cursor": {store.Query{Limit: 3, After: list[1].Key}, list[2:], false, 0},
+			"cursor": {store.Query{Limit: 3, After: store.Position{Key: list[1].Key}}, list[2:], false, 0},
 			"count":  {store.Query{Count: true}, nil, false, 5},
 		} {
 			tt.q.Org = e.org

@@ -166,6 +166,63 @@ CREATE INDEX groups_external ON groups (external_id, directory_id) WHERE externa
 CREATE INDEX groups_directory ON groups (directory_id, id) WHERE deleted_at IS NULL;
 CREATE INDEX groups_stale ON groups (org_id, id) WHERE stale;
 
+-- How many live users and groups a directory has (0: the internal ones) is the sum of these. With one
+-- writer there is one row for each.
+CREATE TABLE tally (
+    id           INTEGER PRIMARY KEY,
+    org_id       INTEGER NOT NULL,
+    directory_id INTEGER NOT NULL,
+    kind         TEXT NOT NULL,
+    n            INTEGER NOT NULL
+);
+CREATE INDEX tally_directory ON tally (directory_id, kind, org_id);
+-- +goose StatementBegin
+CREATE TRIGGER users_tally_added AFTER INSERT ON users WHEN NEW.deleted_at IS NULL
+BEGIN
+    INSERT INTO tally (org_id, directory_id, kind, n) SELECT NEW.org_id, coalesce(NEW.directory_id, 0), 'User', 0
+        WHERE NEW.deleted_at IS NULL AND NOT EXISTS (SELECT 1 FROM tally WHERE org_id = NEW.org_id AND directory_id = coalesce(NEW.directory_id, 0) AND kind = 'User');
+    UPDATE tally SET n = n + 1 WHERE org_id = NEW.org_id AND directory_id = coalesce(NEW.directory_id, 0) AND kind = 'User' AND NEW.deleted_at IS NULL;
+END;
+-- +goose StatementEnd
+-- +goose StatementBegin
+CREATE TRIGGER users_tally_moved AFTER UPDATE OF directory_id, deleted_at ON users WHEN OLD.directory_id IS NOT NEW.directory_id OR (OLD.deleted_at IS NULL) <> (NEW.deleted_at IS NULL)
+BEGIN
+    UPDATE tally SET n = n - 1 WHERE org_id = OLD.org_id AND directory_id = coalesce(OLD.directory_id, 0) AND kind = 'User' AND OLD.deleted_at IS NULL;
+    INSERT INTO tally (org_id, directory_id, kind, n) SELECT NEW.org_id, coalesce(NEW.directory_id, 0), 'User', 0
+        WHERE NEW.deleted_at IS NULL AND NOT EXISTS (SELECT 1 FROM tally WHERE org_id = NEW.org_id AND directory_id = coalesce(NEW.directory_id, 0) AND kind = 'User');
+    UPDATE tally SET n = n + 1 WHERE org_id = NEW.org_id AND directory_id = coalesce(NEW.directory_id, 0) AND kind = 'User' AND NEW.deleted_at IS NULL;
+END;
+-- +goose StatementEnd
+-- +goose StatementBegin
+CREATE TRIGGER users_tally_gone AFTER DELETE ON users WHEN OLD.deleted_at IS NULL
+BEGIN
+    UPDATE tally SET n = n - 1 WHERE org_id = OLD.org_id AND directory_id = coalesce(OLD.directory_id, 0) AND kind = 'User' AND OLD.deleted_at IS NULL;
+END;
+-- +goose StatementEnd
+-- +goose StatementBegin
+CREATE TRIGGER groups_tally_added AFTER INSERT ON groups WHEN NEW.deleted_at IS NULL
+BEGIN
+    INSERT INTO tally (org_id, directory_id, kind, n) SELECT NEW.org_id, coalesce(NEW.directory_id, 0), 'Group', 0
+        WHERE NEW.deleted_at IS NULL AND NOT EXISTS (SELECT 1 FROM tally WHERE org_id = NEW.org_id AND directory_id = coalesce(NEW.directory_id, 0) AND kind = 'Group');
+    UPDATE tally SET n = n + 1 WHERE org_id = NEW.org_id AND directory_id = coalesce(NEW.directory_id, 0) AND kind = 'Group' AND NEW.deleted_at IS NULL;
+END;
+-- +goose StatementEnd
+-- +goose StatementBegin
+CREATE TRIGGER groups_tally_moved AFTER UPDATE OF directory_id, deleted_at ON groups WHEN OLD.directory_id IS NOT NEW.directory_id OR (OLD.deleted_at IS NULL) <> (NEW.deleted_at IS NULL)
+BEGIN
+    UPDATE tally SET n = n - 1 WHERE org_id = OLD.org_id AND directory_id = coalesce(OLD.directory_id, 0) AND kind = 'Group' AND OLD.deleted_at IS NULL;
+    INSERT INTO tally (org_id, directory_id, kind, n) SELECT NEW.org_id, coalesce(NEW.directory_id, 0), 'Group', 0
+        WHERE NEW.deleted_at IS NULL AND NOT EXISTS (SELECT 1 FROM tally WHERE org_id = NEW.org_id AND directory_id = coalesce(NEW.directory_id, 0) AND kind = 'Group');
+    UPDATE tally SET n = n + 1 WHERE org_id = NEW.org_id AND directory_id = coalesce(NEW.directory_id, 0) AND kind = 'Group' AND NEW.deleted_at IS NULL;
+END;
+-- +goose StatementEnd
+-- +goose StatementBegin
+CREATE TRIGGER groups_tally_gone AFTER DELETE ON groups WHEN OLD.deleted_at IS NULL
+BEGIN
+    UPDATE tally SET n = n - 1 WHERE org_id = OLD.org_id AND directory_id = coalesce(OLD.directory_id, 0) AND kind = 'Group' AND OLD.deleted_at IS NULL;
+END;
+-- +goose StatementEnd
+
 -- Names by which records are known in their organization (rule 2). Directories do
 -- not share a key; holders of one directory do. directory_id 0 is internal.
 CREATE TABLE identity_key (
@@ -377,6 +434,7 @@ DROP TABLE pending_member;
 DROP TABLE nest;
 DROP TABLE member;
 DROP TABLE identity_key;
+DROP TABLE tally;
 DROP TABLE groups;
 DROP TABLE user_value;
 DROP TABLE users;
