@@ -90,6 +90,13 @@ func WithRequestEditorFn(fn RequestEditorFn) ClientOption {
 // The interface specification for the client above.
 type ClientInterface interface {
 
+	// GetBillable Count the billable users
+	//
+	// Active users of groups that have access to a product, each counted once.
+	//
+	// Corresponds with GET /billable (the `GetBillable` operationId).
+	GetBillable(ctx context.Context, params *GetBillableParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// ListDirectories List the directories
 	//
 	// Corresponds with GET /directories (the `ListDirectories` operationId).
@@ -247,6 +254,58 @@ type ClientInterface interface {
 	// Corresponds with POST /domains/{domain}/vouch (the `VouchDomain` operationId).
 	VouchDomain(ctx context.Context, domain DomainRef, params *VouchDomainParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// ListEntitlements List roles, licences and products
+	//
+	// Corresponds with GET /entitlements (the `ListEntitlements` operationId).
+	ListEntitlements(ctx context.Context, params *ListEntitlementsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateEntitlementWithBody Create a role, a licence or a product
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /entitlements (the `CreateEntitlement` operationId).
+	CreateEntitlementWithBody(ctx context.Context, params *CreateEntitlementParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateEntitlement Create a role, a licence or a product
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /entitlements (the `CreateEntitlement` operationId).
+	CreateEntitlement(ctx context.Context, params *CreateEntitlementParams, body CreateEntitlementJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// DeleteEntitlement Delete it and take it from everyone who holds it
+	//
+	// A role that a directory gives to new users is refused (409); change default_roles first.
+	//
+	// Corresponds with DELETE /entitlements/{entitlement} (the `DeleteEntitlement` operationId).
+	DeleteEntitlement(ctx context.Context, entitlement EntitlementRef, params *DeleteEntitlementParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetEntitlement Get a role, a licence or a product
+	//
+	// Corresponds with GET /entitlements/{entitlement} (the `GetEntitlement` operationId).
+	GetEntitlement(ctx context.Context, entitlement EntitlementRef, params *GetEntitlementParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// UpdateEntitlementWithBody Change the description or the seats
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PATCH /entitlements/{entitlement} (the `UpdateEntitlement` operationId).
+	UpdateEntitlementWithBody(ctx context.Context, entitlement EntitlementRef, params *UpdateEntitlementParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// UpdateEntitlement Change the description or the seats
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with PATCH /entitlements/{entitlement} (the `UpdateEntitlement` operationId).
+	UpdateEntitlement(ctx context.Context, entitlement EntitlementRef, params *UpdateEntitlementParams, body UpdateEntitlementJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListHolders List who holds it
+	//
+	// Users and groups that hold it themselves. Users of a group that holds it are the group's members.
+	//
+	// Corresponds with GET /entitlements/{entitlement}/holders (the `ListHolders` operationId).
+	ListHolders(ctx context.Context, entitlement EntitlementRef, params *ListHoldersParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// ListEvents Read the events after a cursor
 	//
 	// Whoever keeps the `next_cursor` of each page and asks for what comes after it misses nothing and sees nothing twice.
@@ -302,6 +361,23 @@ type ClientInterface interface {
 	//
 	// Corresponds with PATCH /groups/{group} (the `UpdateGroup` operationId).
 	UpdateGroup(ctx context.Context, group GroupRef, params *UpdateGroupParams, body UpdateGroupJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListGroupGrants List what a group holds
+	//
+	// Corresponds with GET /groups/{group}/grants (the `ListGroupGrants` operationId).
+	ListGroupGrants(ctx context.Context, group GroupRef, params *ListGroupGrantsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RevokeFromGroup Take a role or access to a product from a group
+	//
+	// Corresponds with DELETE /groups/{group}/grants/{entitlement} (the `RevokeFromGroup` operationId).
+	RevokeFromGroup(ctx context.Context, group GroupRef, entitlement EntitlementRef, params *RevokeFromGroupParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GrantToGroup Grant a role or access to a product to a group
+	//
+	// Granting what is held changes nothing. A group that is out of scope has no product access (409).
+	//
+	// Corresponds with PUT /groups/{group}/grants/{entitlement} (the `GrantToGroup` operationId).
+	GrantToGroup(ctx context.Context, group GroupRef, entitlement EntitlementRef, params *GrantToGroupParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListMembers List the members of a group
 	//
@@ -485,6 +561,27 @@ type ClientInterface interface {
 	// Corresponds with PATCH /users/{user} (the `UpdateUser` operationId).
 	UpdateUser(ctx context.Context, user UserRef, params *UpdateUserParams, body UpdateUserJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// ListUserGrants List what a user holds, itself and by its groups
+	//
+	// A group gives what it holds to the users whom it publishes as members, active or not.
+	//
+	// Corresponds with GET /users/{user}/grants (the `ListUserGrants` operationId).
+	ListUserGrants(ctx context.Context, user UserRef, params *ListUserGrantsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RevokeFromUser Take a role or a licence from a user
+	//
+	// Taking what is not held changes nothing. What the user holds by a group stays.
+	//
+	// Corresponds with DELETE /users/{user}/grants/{entitlement} (the `RevokeFromUser` operationId).
+	RevokeFromUser(ctx context.Context, user UserRef, entitlement EntitlementRef, params *RevokeFromUserParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GrantToUser Grant a role or a licence to a user
+	//
+	// Granting what is held changes nothing. A licence without a free seat is 409.
+	//
+	// Corresponds with PUT /users/{user}/grants/{entitlement} (the `GrantToUser` operationId).
+	GrantToUser(ctx context.Context, user UserRef, entitlement EntitlementRef, params *GrantToUserParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// RestoreUser Restore a deleted user
 	//
 	// The deleted user, named by its id, is again what it was, in the groups that it was in. It is refused (409 uniqueness) while
@@ -492,6 +589,23 @@ type ClientInterface interface {
 	//
 	// Corresponds with POST /users/{user}/restore (the `RestoreUser` operationId).
 	RestoreUser(ctx context.Context, user UserRef, params *RestoreUserParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+}
+
+// GetBillable Count the billable users
+//
+// Active users of groups that have access to a product, each counted once.
+//
+// Corresponds with GET /billable (the `GetBillable` operationId).
+func (c *Client) GetBillable(ctx context.Context, params *GetBillableParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetBillableRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
 }
 
 // ListDirectories List the directories
@@ -881,6 +995,138 @@ func (c *Client) VouchDomain(ctx context.Context, domain DomainRef, params *Vouc
 	return c.Client.Do(req)
 }
 
+// ListEntitlements List roles, licences and products
+//
+// Corresponds with GET /entitlements (the `ListEntitlements` operationId).
+func (c *Client) ListEntitlements(ctx context.Context, params *ListEntitlementsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListEntitlementsRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateEntitlementWithBody Create a role, a licence or a product
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /entitlements (the `CreateEntitlement` operationId).
+func (c *Client) CreateEntitlementWithBody(ctx context.Context, params *CreateEntitlementParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateEntitlementRequestWithBody(c.Server, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateEntitlement Create a role, a licence or a product
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /entitlements (the `CreateEntitlement` operationId).
+func (c *Client) CreateEntitlement(ctx context.Context, params *CreateEntitlementParams, body CreateEntitlementJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateEntitlementRequest(c.Server, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// DeleteEntitlement Delete it and take it from everyone who holds it
+//
+// A role that a directory gives to new users is refused (409); change default_roles first.
+//
+// Corresponds with DELETE /entitlements/{entitlement} (the `DeleteEntitlement` operationId).
+func (c *Client) DeleteEntitlement(ctx context.Context, entitlement EntitlementRef, params *DeleteEntitlementParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDeleteEntitlementRequest(c.Server, entitlement, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetEntitlement Get a role, a licence or a product
+//
+// Corresponds with GET /entitlements/{entitlement} (the `GetEntitlement` operationId).
+func (c *Client) GetEntitlement(ctx context.Context, entitlement EntitlementRef, params *GetEntitlementParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetEntitlementRequest(c.Server, entitlement, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// UpdateEntitlementWithBody Change the description or the seats
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PATCH /entitlements/{entitlement} (the `UpdateEntitlement` operationId).
+func (c *Client) UpdateEntitlementWithBody(ctx context.Context, entitlement EntitlementRef, params *UpdateEntitlementParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewUpdateEntitlementRequestWithBody(c.Server, entitlement, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// UpdateEntitlement Change the description or the seats
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with PATCH /entitlements/{entitlement} (the `UpdateEntitlement` operationId).
+func (c *Client) UpdateEntitlement(ctx context.Context, entitlement EntitlementRef, params *UpdateEntitlementParams, body UpdateEntitlementJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewUpdateEntitlementRequest(c.Server, entitlement, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListHolders List who holds it
+//
+// Users and groups that hold it themselves. Users of a group that holds it are the group's members.
+//
+// Corresponds with GET /entitlements/{entitlement}/holders (the `ListHolders` operationId).
+func (c *Client) ListHolders(ctx context.Context, entitlement EntitlementRef, params *ListHoldersParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListHoldersRequest(c.Server, entitlement, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // ListEvents Read the events after a cursor
 //
 // Whoever keeps the `next_cursor` of each page and asks for what comes after it misses nothing and sees nothing twice.
@@ -1007,6 +1253,53 @@ func (c *Client) UpdateGroupWithBody(ctx context.Context, group GroupRef, params
 // Corresponds with PATCH /groups/{group} (the `UpdateGroup` operationId).
 func (c *Client) UpdateGroup(ctx context.Context, group GroupRef, params *UpdateGroupParams, body UpdateGroupJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewUpdateGroupRequest(c.Server, group, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListGroupGrants List what a group holds
+//
+// Corresponds with GET /groups/{group}/grants (the `ListGroupGrants` operationId).
+func (c *Client) ListGroupGrants(ctx context.Context, group GroupRef, params *ListGroupGrantsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListGroupGrantsRequest(c.Server, group, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RevokeFromGroup Take a role or access to a product from a group
+//
+// Corresponds with DELETE /groups/{group}/grants/{entitlement} (the `RevokeFromGroup` operationId).
+func (c *Client) RevokeFromGroup(ctx context.Context, group GroupRef, entitlement EntitlementRef, params *RevokeFromGroupParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRevokeFromGroupRequest(c.Server, group, entitlement, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GrantToGroup Grant a role or access to a product to a group
+//
+// Granting what is held changes nothing. A group that is out of scope has no product access (409).
+//
+// Corresponds with PUT /groups/{group}/grants/{entitlement} (the `GrantToGroup` operationId).
+func (c *Client) GrantToGroup(ctx context.Context, group GroupRef, entitlement EntitlementRef, params *GrantToGroupParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGrantToGroupRequest(c.Server, group, entitlement, params)
 	if err != nil {
 		return nil, err
 	}
@@ -1449,6 +1742,57 @@ func (c *Client) UpdateUser(ctx context.Context, user UserRef, params *UpdateUse
 	return c.Client.Do(req)
 }
 
+// ListUserGrants List what a user holds, itself and by its groups
+//
+// A group gives what it holds to the users whom it publishes as members, active or not.
+//
+// Corresponds with GET /users/{user}/grants (the `ListUserGrants` operationId).
+func (c *Client) ListUserGrants(ctx context.Context, user UserRef, params *ListUserGrantsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListUserGrantsRequest(c.Server, user, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RevokeFromUser Take a role or a licence from a user
+//
+// Taking what is not held changes nothing. What the user holds by a group stays.
+//
+// Corresponds with DELETE /users/{user}/grants/{entitlement} (the `RevokeFromUser` operationId).
+func (c *Client) RevokeFromUser(ctx context.Context, user UserRef, entitlement EntitlementRef, params *RevokeFromUserParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRevokeFromUserRequest(c.Server, user, entitlement, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GrantToUser Grant a role or a licence to a user
+//
+// Granting what is held changes nothing. A licence without a free seat is 409.
+//
+// Corresponds with PUT /users/{user}/grants/{entitlement} (the `GrantToUser` operationId).
+func (c *Client) GrantToUser(ctx context.Context, user UserRef, entitlement EntitlementRef, params *GrantToUserParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGrantToUserRequest(c.Server, user, entitlement, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // RestoreUser Restore a deleted user
 //
 // The deleted user, named by its id, is again what it was, in the groups that it was in. It is refused (409 uniqueness) while
@@ -1465,6 +1809,75 @@ func (c *Client) RestoreUser(ctx context.Context, user UserRef, params *RestoreU
 		return nil, err
 	}
 	return c.Client.Do(req)
+}
+
+// NewGetBillableRequest constructs an http.Request for the GetBillable method
+func NewGetBillableRequest(server string, params *GetBillableParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/billable")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Organization != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "organization", *params.Organization, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.ProvostOrganization != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Provost-Organization", *params.ProvostOrganization, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Provost-Organization", headerParam0)
+		}
+
+	}
+
+	return req, nil
 }
 
 // NewListDirectoriesRequest constructs an http.Request for the ListDirectories method
@@ -2935,6 +3348,534 @@ func NewVouchDomainRequest(server string, domain DomainRef, params *VouchDomainP
 	return req, nil
 }
 
+// NewListEntitlementsRequest constructs an http.Request for the ListEntitlements method
+func NewListEntitlementsRequest(server string, params *ListEntitlementsParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/entitlements")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Kind != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "kind", *params.Kind, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Organization != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "organization", *params.Organization, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.ProvostOrganization != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Provost-Organization", *params.ProvostOrganization, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Provost-Organization", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewCreateEntitlementRequest calls the generic CreateEntitlement builder with application/json body
+func NewCreateEntitlementRequest(server string, params *CreateEntitlementParams, body CreateEntitlementJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewCreateEntitlementRequestWithBody(server, params, "application/json", bodyReader)
+}
+
+// NewCreateEntitlementRequestWithBody constructs an http.Request for the CreateEntitlement method, with any body, and a specified content type
+func NewCreateEntitlementRequestWithBody(server string, params *CreateEntitlementParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/entitlements")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Organization != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "organization", *params.Organization, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.ProvostOrganization != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Provost-Organization", *params.ProvostOrganization, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Provost-Organization", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewDeleteEntitlementRequest constructs an http.Request for the DeleteEntitlement method
+func NewDeleteEntitlementRequest(server string, entitlement EntitlementRef, params *DeleteEntitlementParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "entitlement", entitlement, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/entitlements/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Organization != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "organization", *params.Organization, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.ProvostOrganization != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Provost-Organization", *params.ProvostOrganization, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Provost-Organization", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewGetEntitlementRequest constructs an http.Request for the GetEntitlement method
+func NewGetEntitlementRequest(server string, entitlement EntitlementRef, params *GetEntitlementParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "entitlement", entitlement, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/entitlements/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Organization != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "organization", *params.Organization, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.ProvostOrganization != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Provost-Organization", *params.ProvostOrganization, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Provost-Organization", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewUpdateEntitlementRequest calls the generic UpdateEntitlement builder with application/json body
+func NewUpdateEntitlementRequest(server string, entitlement EntitlementRef, params *UpdateEntitlementParams, body UpdateEntitlementJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewUpdateEntitlementRequestWithBody(server, entitlement, params, "application/json", bodyReader)
+}
+
+// NewUpdateEntitlementRequestWithBody constructs an http.Request for the UpdateEntitlement method, with any body, and a specified content type
+func NewUpdateEntitlementRequestWithBody(server string, entitlement EntitlementRef, params *UpdateEntitlementParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "entitlement", entitlement, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/entitlements/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Organization != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "organization", *params.Organization, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodPatch, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.ProvostOrganization != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Provost-Organization", *params.ProvostOrganization, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Provost-Organization", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewListHoldersRequest constructs an http.Request for the ListHolders method
+func NewListHoldersRequest(server string, entitlement EntitlementRef, params *ListHoldersParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "entitlement", entitlement, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/entitlements/%s/holders", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Organization != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "organization", *params.Organization, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.ProvostOrganization != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Provost-Organization", *params.ProvostOrganization, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Provost-Organization", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
 // NewListEventsRequest constructs an http.Request for the ListEvents method
 func NewListEventsRequest(server string, params *ListEventsParams) (*http.Request, error) {
 	var err error
@@ -3508,6 +4449,272 @@ func NewUpdateGroupRequestWithBody(server string, group GroupRef, params *Update
 	}
 
 	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.ProvostOrganization != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Provost-Organization", *params.ProvostOrganization, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Provost-Organization", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewListGroupGrantsRequest constructs an http.Request for the ListGroupGrants method
+func NewListGroupGrantsRequest(server string, group GroupRef, params *ListGroupGrantsParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "group", group, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/groups/%s/grants", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Organization != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "organization", *params.Organization, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.ProvostOrganization != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Provost-Organization", *params.ProvostOrganization, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Provost-Organization", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewRevokeFromGroupRequest constructs an http.Request for the RevokeFromGroup method
+func NewRevokeFromGroupRequest(server string, group GroupRef, entitlement EntitlementRef, params *RevokeFromGroupParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "group", group, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "entitlement", entitlement, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/groups/%s/grants/%s", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Organization != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "organization", *params.Organization, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.ProvostOrganization != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Provost-Organization", *params.ProvostOrganization, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Provost-Organization", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewGrantToGroupRequest constructs an http.Request for the GrantToGroup method
+func NewGrantToGroupRequest(server string, group GroupRef, entitlement EntitlementRef, params *GrantToGroupParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "group", group, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "entitlement", entitlement, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/groups/%s/grants/%s", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Organization != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "organization", *params.Organization, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodPut, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
 
 	if params != nil {
 
@@ -5121,6 +6328,272 @@ func NewUpdateUserRequestWithBody(server string, user UserRef, params *UpdateUse
 	return req, nil
 }
 
+// NewListUserGrantsRequest constructs an http.Request for the ListUserGrants method
+func NewListUserGrantsRequest(server string, user UserRef, params *ListUserGrantsParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "user", user, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/users/%s/grants", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Organization != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "organization", *params.Organization, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.ProvostOrganization != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Provost-Organization", *params.ProvostOrganization, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Provost-Organization", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewRevokeFromUserRequest constructs an http.Request for the RevokeFromUser method
+func NewRevokeFromUserRequest(server string, user UserRef, entitlement EntitlementRef, params *RevokeFromUserParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "user", user, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "entitlement", entitlement, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/users/%s/grants/%s", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Organization != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "organization", *params.Organization, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.ProvostOrganization != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Provost-Organization", *params.ProvostOrganization, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Provost-Organization", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewGrantToUserRequest constructs an http.Request for the GrantToUser method
+func NewGrantToUserRequest(server string, user UserRef, entitlement EntitlementRef, params *GrantToUserParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "user", user, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "entitlement", entitlement, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/users/%s/grants/%s", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Organization != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "organization", *params.Organization, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodPut, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.ProvostOrganization != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Provost-Organization", *params.ProvostOrganization, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Provost-Organization", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
 // NewRestoreUserRequest constructs an http.Request for the RestoreUser method
 func NewRestoreUserRequest(server string, user UserRef, params *RestoreUserParams) (*http.Request, error) {
 	var err error
@@ -5240,6 +6713,15 @@ func WithBaseURL(baseURL string) ClientOption {
 
 // ClientWithResponsesInterface is the interface specification for the client with responses above.
 type ClientWithResponsesInterface interface {
+
+	// GetBillableWithResponse Count the billable users
+	//
+	// Active users of groups that have access to a product, each counted once.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /billable (the `GetBillable` operationId).
+	GetBillableWithResponse(ctx context.Context, params *GetBillableParams, reqEditors ...RequestEditorFn) (*GetBillableResponse, error)
 
 	// ListDirectoriesWithResponse List the directories
 	//
@@ -5424,6 +6906,66 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with POST /domains/{domain}/vouch (the `VouchDomain` operationId).
 	VouchDomainWithResponse(ctx context.Context, domain DomainRef, params *VouchDomainParams, reqEditors ...RequestEditorFn) (*VouchDomainResponse, error)
 
+	// ListEntitlementsWithResponse List roles, licences and products
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /entitlements (the `ListEntitlements` operationId).
+	ListEntitlementsWithResponse(ctx context.Context, params *ListEntitlementsParams, reqEditors ...RequestEditorFn) (*ListEntitlementsResponse, error)
+
+	// CreateEntitlementWithBodyWithResponse Create a role, a licence or a product
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /entitlements (the `CreateEntitlement` operationId).
+	CreateEntitlementWithBodyWithResponse(ctx context.Context, params *CreateEntitlementParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateEntitlementResponse, error)
+
+	// CreateEntitlementWithResponse Create a role, a licence or a product
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /entitlements (the `CreateEntitlement` operationId).
+	CreateEntitlementWithResponse(ctx context.Context, params *CreateEntitlementParams, body CreateEntitlementJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateEntitlementResponse, error)
+
+	// DeleteEntitlementWithResponse Delete it and take it from everyone who holds it
+	//
+	// A role that a directory gives to new users is refused (409); change default_roles first.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /entitlements/{entitlement} (the `DeleteEntitlement` operationId).
+	DeleteEntitlementWithResponse(ctx context.Context, entitlement EntitlementRef, params *DeleteEntitlementParams, reqEditors ...RequestEditorFn) (*DeleteEntitlementResponse, error)
+
+	// GetEntitlementWithResponse Get a role, a licence or a product
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /entitlements/{entitlement} (the `GetEntitlement` operationId).
+	GetEntitlementWithResponse(ctx context.Context, entitlement EntitlementRef, params *GetEntitlementParams, reqEditors ...RequestEditorFn) (*GetEntitlementResponse, error)
+
+	// UpdateEntitlementWithBodyWithResponse Change the description or the seats
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PATCH /entitlements/{entitlement} (the `UpdateEntitlement` operationId).
+	UpdateEntitlementWithBodyWithResponse(ctx context.Context, entitlement EntitlementRef, params *UpdateEntitlementParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*UpdateEntitlementResponse, error)
+
+	// UpdateEntitlementWithResponse Change the description or the seats
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PATCH /entitlements/{entitlement} (the `UpdateEntitlement` operationId).
+	UpdateEntitlementWithResponse(ctx context.Context, entitlement EntitlementRef, params *UpdateEntitlementParams, body UpdateEntitlementJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateEntitlementResponse, error)
+
+	// ListHoldersWithResponse List who holds it
+	//
+	// Users and groups that hold it themselves. Users of a group that holds it are the group's members.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /entitlements/{entitlement}/holders (the `ListHolders` operationId).
+	ListHoldersWithResponse(ctx context.Context, entitlement EntitlementRef, params *ListHoldersParams, reqEditors ...RequestEditorFn) (*ListHoldersResponse, error)
+
 	// ListEventsWithResponse Read the events after a cursor
 	//
 	// Whoever keeps the `next_cursor` of each page and asks for what comes after it misses nothing and sees nothing twice.
@@ -5487,6 +7029,29 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with PATCH /groups/{group} (the `UpdateGroup` operationId).
 	UpdateGroupWithResponse(ctx context.Context, group GroupRef, params *UpdateGroupParams, body UpdateGroupJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateGroupResponse, error)
+
+	// ListGroupGrantsWithResponse List what a group holds
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /groups/{group}/grants (the `ListGroupGrants` operationId).
+	ListGroupGrantsWithResponse(ctx context.Context, group GroupRef, params *ListGroupGrantsParams, reqEditors ...RequestEditorFn) (*ListGroupGrantsResponse, error)
+
+	// RevokeFromGroupWithResponse Take a role or access to a product from a group
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /groups/{group}/grants/{entitlement} (the `RevokeFromGroup` operationId).
+	RevokeFromGroupWithResponse(ctx context.Context, group GroupRef, entitlement EntitlementRef, params *RevokeFromGroupParams, reqEditors ...RequestEditorFn) (*RevokeFromGroupResponse, error)
+
+	// GrantToGroupWithResponse Grant a role or access to a product to a group
+	//
+	// Granting what is held changes nothing. A group that is out of scope has no product access (409).
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /groups/{group}/grants/{entitlement} (the `GrantToGroup` operationId).
+	GrantToGroupWithResponse(ctx context.Context, group GroupRef, entitlement EntitlementRef, params *GrantToGroupParams, reqEditors ...RequestEditorFn) (*GrantToGroupResponse, error)
 
 	// ListMembersWithResponse List the members of a group
 	//
@@ -5696,6 +7261,33 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with PATCH /users/{user} (the `UpdateUser` operationId).
 	UpdateUserWithResponse(ctx context.Context, user UserRef, params *UpdateUserParams, body UpdateUserJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateUserResponse, error)
 
+	// ListUserGrantsWithResponse List what a user holds, itself and by its groups
+	//
+	// A group gives what it holds to the users whom it publishes as members, active or not.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /users/{user}/grants (the `ListUserGrants` operationId).
+	ListUserGrantsWithResponse(ctx context.Context, user UserRef, params *ListUserGrantsParams, reqEditors ...RequestEditorFn) (*ListUserGrantsResponse, error)
+
+	// RevokeFromUserWithResponse Take a role or a licence from a user
+	//
+	// Taking what is not held changes nothing. What the user holds by a group stays.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /users/{user}/grants/{entitlement} (the `RevokeFromUser` operationId).
+	RevokeFromUserWithResponse(ctx context.Context, user UserRef, entitlement EntitlementRef, params *RevokeFromUserParams, reqEditors ...RequestEditorFn) (*RevokeFromUserResponse, error)
+
+	// GrantToUserWithResponse Grant a role or a licence to a user
+	//
+	// Granting what is held changes nothing. A licence without a free seat is 409.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /users/{user}/grants/{entitlement} (the `GrantToUser` operationId).
+	GrantToUserWithResponse(ctx context.Context, user UserRef, entitlement EntitlementRef, params *GrantToUserParams, reqEditors ...RequestEditorFn) (*GrantToUserResponse, error)
+
 	// RestoreUserWithResponse Restore a deleted user
 	//
 	// The deleted user, named by its id, is again what it was, in the groups that it was in. It is refused (409 uniqueness) while
@@ -5705,6 +7297,54 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with POST /users/{user}/restore (the `RestoreUser` operationId).
 	RestoreUserWithResponse(ctx context.Context, user UserRef, params *RestoreUserParams, reqEditors ...RequestEditorFn) (*RestoreUserResponse, error)
+}
+
+type GetBillableResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Billable
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Failed
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetBillableResponse) GetJSON200() *Billable {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetBillableResponse) GetApplicationProblemJSONDefault() *Failed {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetBillableResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetBillableResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetBillableResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetBillableResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
 }
 
 type ListDirectoriesResponse struct {
@@ -6550,6 +8190,287 @@ func (r VouchDomainResponse) ContentType() string {
 	return ""
 }
 
+type ListEntitlementsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *EntitlementList
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Failed
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListEntitlementsResponse) GetJSON200() *EntitlementList {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ListEntitlementsResponse) GetApplicationProblemJSONDefault() *Failed {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListEntitlementsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListEntitlementsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListEntitlementsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListEntitlementsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type CreateEntitlementResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON201 the response for an HTTP 201 `application/json` response
+	JSON201 *Entitlement
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Failed
+}
+
+// GetJSON201 returns the response for an HTTP 201 `application/json` response
+func (r CreateEntitlementResponse) GetJSON201() *Entitlement {
+	return r.JSON201
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r CreateEntitlementResponse) GetApplicationProblemJSONDefault() *Failed {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r CreateEntitlementResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r CreateEntitlementResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r CreateEntitlementResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r CreateEntitlementResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type DeleteEntitlementResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Failed
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r DeleteEntitlementResponse) GetApplicationProblemJSONDefault() *Failed {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r DeleteEntitlementResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r DeleteEntitlementResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r DeleteEntitlementResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r DeleteEntitlementResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type GetEntitlementResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Entitlement
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Failed
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetEntitlementResponse) GetJSON200() *Entitlement {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetEntitlementResponse) GetApplicationProblemJSONDefault() *Failed {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetEntitlementResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetEntitlementResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetEntitlementResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetEntitlementResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type UpdateEntitlementResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Entitlement
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Failed
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r UpdateEntitlementResponse) GetJSON200() *Entitlement {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r UpdateEntitlementResponse) GetApplicationProblemJSONDefault() *Failed {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r UpdateEntitlementResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r UpdateEntitlementResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r UpdateEntitlementResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r UpdateEntitlementResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type ListHoldersResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *HolderList
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Failed
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListHoldersResponse) GetJSON200() *HolderList {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ListHoldersResponse) GetApplicationProblemJSONDefault() *Failed {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListHoldersResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListHoldersResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListHoldersResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListHoldersResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 type ListEventsResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
@@ -6825,6 +8746,136 @@ func (r UpdateGroupResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r UpdateGroupResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type ListGroupGrantsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *GrantList
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Failed
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListGroupGrantsResponse) GetJSON200() *GrantList {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ListGroupGrantsResponse) GetApplicationProblemJSONDefault() *Failed {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListGroupGrantsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListGroupGrantsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListGroupGrantsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListGroupGrantsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type RevokeFromGroupResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Failed
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r RevokeFromGroupResponse) GetApplicationProblemJSONDefault() *Failed {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r RevokeFromGroupResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r RevokeFromGroupResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r RevokeFromGroupResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r RevokeFromGroupResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type GrantToGroupResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Failed
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GrantToGroupResponse) GetApplicationProblemJSONDefault() *Failed {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GrantToGroupResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GrantToGroupResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GrantToGroupResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GrantToGroupResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -7729,6 +9780,136 @@ func (r UpdateUserResponse) ContentType() string {
 	return ""
 }
 
+type ListUserGrantsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *GrantList
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Failed
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListUserGrantsResponse) GetJSON200() *GrantList {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ListUserGrantsResponse) GetApplicationProblemJSONDefault() *Failed {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListUserGrantsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListUserGrantsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListUserGrantsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListUserGrantsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type RevokeFromUserResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Failed
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r RevokeFromUserResponse) GetApplicationProblemJSONDefault() *Failed {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r RevokeFromUserResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r RevokeFromUserResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r RevokeFromUserResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r RevokeFromUserResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type GrantToUserResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Failed
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GrantToUserResponse) GetApplicationProblemJSONDefault() *Failed {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GrantToUserResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GrantToUserResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GrantToUserResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GrantToUserResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 type RestoreUserResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
@@ -7775,6 +9956,21 @@ func (r RestoreUserResponse) ContentType() string {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
 	return ""
+}
+
+// GetBillableWithResponse Count the billable users
+//
+// Active users of groups that have access to a product, each counted once.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /billable (the `GetBillable` operationId).
+func (c *ClientWithResponses) GetBillableWithResponse(ctx context.Context, params *GetBillableParams, reqEditors ...RequestEditorFn) (*GetBillableResponse, error) {
+	rsp, err := c.GetBillable(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetBillableResponse(rsp)
 }
 
 // ListDirectoriesWithResponse List the directories
@@ -8098,6 +10294,114 @@ func (c *ClientWithResponses) VouchDomainWithResponse(ctx context.Context, domai
 	return ParseVouchDomainResponse(rsp)
 }
 
+// ListEntitlementsWithResponse List roles, licences and products
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /entitlements (the `ListEntitlements` operationId).
+func (c *ClientWithResponses) ListEntitlementsWithResponse(ctx context.Context, params *ListEntitlementsParams, reqEditors ...RequestEditorFn) (*ListEntitlementsResponse, error) {
+	rsp, err := c.ListEntitlements(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListEntitlementsResponse(rsp)
+}
+
+// CreateEntitlementWithBodyWithResponse Create a role, a licence or a product
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /entitlements (the `CreateEntitlement` operationId).
+func (c *ClientWithResponses) CreateEntitlementWithBodyWithResponse(ctx context.Context, params *CreateEntitlementParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateEntitlementResponse, error) {
+	rsp, err := c.CreateEntitlementWithBody(ctx, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateEntitlementResponse(rsp)
+}
+
+// CreateEntitlementWithResponse Create a role, a licence or a product
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /entitlements (the `CreateEntitlement` operationId).
+func (c *ClientWithResponses) CreateEntitlementWithResponse(ctx context.Context, params *CreateEntitlementParams, body CreateEntitlementJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateEntitlementResponse, error) {
+	rsp, err := c.CreateEntitlement(ctx, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateEntitlementResponse(rsp)
+}
+
+// DeleteEntitlementWithResponse Delete it and take it from everyone who holds it
+//
+// A role that a directory gives to new users is refused (409); change default_roles first.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /entitlements/{entitlement} (the `DeleteEntitlement` operationId).
+func (c *ClientWithResponses) DeleteEntitlementWithResponse(ctx context.Context, entitlement EntitlementRef, params *DeleteEntitlementParams, reqEditors ...RequestEditorFn) (*DeleteEntitlementResponse, error) {
+	rsp, err := c.DeleteEntitlement(ctx, entitlement, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseDeleteEntitlementResponse(rsp)
+}
+
+// GetEntitlementWithResponse Get a role, a licence or a product
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /entitlements/{entitlement} (the `GetEntitlement` operationId).
+func (c *ClientWithResponses) GetEntitlementWithResponse(ctx context.Context, entitlement EntitlementRef, params *GetEntitlementParams, reqEditors ...RequestEditorFn) (*GetEntitlementResponse, error) {
+	rsp, err := c.GetEntitlement(ctx, entitlement, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetEntitlementResponse(rsp)
+}
+
+// UpdateEntitlementWithBodyWithResponse Change the description or the seats
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PATCH /entitlements/{entitlement} (the `UpdateEntitlement` operationId).
+func (c *ClientWithResponses) UpdateEntitlementWithBodyWithResponse(ctx context.Context, entitlement EntitlementRef, params *UpdateEntitlementParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*UpdateEntitlementResponse, error) {
+	rsp, err := c.UpdateEntitlementWithBody(ctx, entitlement, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseUpdateEntitlementResponse(rsp)
+}
+
+// UpdateEntitlementWithResponse Change the description or the seats
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PATCH /entitlements/{entitlement} (the `UpdateEntitlement` operationId).
+func (c *ClientWithResponses) UpdateEntitlementWithResponse(ctx context.Context, entitlement EntitlementRef, params *UpdateEntitlementParams, body UpdateEntitlementJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateEntitlementResponse, error) {
+	rsp, err := c.UpdateEntitlement(ctx, entitlement, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseUpdateEntitlementResponse(rsp)
+}
+
+// ListHoldersWithResponse List who holds it
+//
+// Users and groups that hold it themselves. Users of a group that holds it are the group's members.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /entitlements/{entitlement}/holders (the `ListHolders` operationId).
+func (c *ClientWithResponses) ListHoldersWithResponse(ctx context.Context, entitlement EntitlementRef, params *ListHoldersParams, reqEditors ...RequestEditorFn) (*ListHoldersResponse, error) {
+	rsp, err := c.ListHolders(ctx, entitlement, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListHoldersResponse(rsp)
+}
+
 // ListEventsWithResponse Read the events after a cursor
 //
 // Whoever keeps the `next_cursor` of each page and asks for what comes after it misses nothing and sees nothing twice.
@@ -8208,6 +10512,47 @@ func (c *ClientWithResponses) UpdateGroupWithResponse(ctx context.Context, group
 		return nil, err
 	}
 	return ParseUpdateGroupResponse(rsp)
+}
+
+// ListGroupGrantsWithResponse List what a group holds
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /groups/{group}/grants (the `ListGroupGrants` operationId).
+func (c *ClientWithResponses) ListGroupGrantsWithResponse(ctx context.Context, group GroupRef, params *ListGroupGrantsParams, reqEditors ...RequestEditorFn) (*ListGroupGrantsResponse, error) {
+	rsp, err := c.ListGroupGrants(ctx, group, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListGroupGrantsResponse(rsp)
+}
+
+// RevokeFromGroupWithResponse Take a role or access to a product from a group
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /groups/{group}/grants/{entitlement} (the `RevokeFromGroup` operationId).
+func (c *ClientWithResponses) RevokeFromGroupWithResponse(ctx context.Context, group GroupRef, entitlement EntitlementRef, params *RevokeFromGroupParams, reqEditors ...RequestEditorFn) (*RevokeFromGroupResponse, error) {
+	rsp, err := c.RevokeFromGroup(ctx, group, entitlement, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRevokeFromGroupResponse(rsp)
+}
+
+// GrantToGroupWithResponse Grant a role or access to a product to a group
+//
+// Granting what is held changes nothing. A group that is out of scope has no product access (409).
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /groups/{group}/grants/{entitlement} (the `GrantToGroup` operationId).
+func (c *ClientWithResponses) GrantToGroupWithResponse(ctx context.Context, group GroupRef, entitlement EntitlementRef, params *GrantToGroupParams, reqEditors ...RequestEditorFn) (*GrantToGroupResponse, error) {
+	rsp, err := c.GrantToGroup(ctx, group, entitlement, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGrantToGroupResponse(rsp)
 }
 
 // ListMembersWithResponse List the members of a group
@@ -8568,6 +10913,51 @@ func (c *ClientWithResponses) UpdateUserWithResponse(ctx context.Context, user U
 	return ParseUpdateUserResponse(rsp)
 }
 
+// ListUserGrantsWithResponse List what a user holds, itself and by its groups
+//
+// A group gives what it holds to the users whom it publishes as members, active or not.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /users/{user}/grants (the `ListUserGrants` operationId).
+func (c *ClientWithResponses) ListUserGrantsWithResponse(ctx context.Context, user UserRef, params *ListUserGrantsParams, reqEditors ...RequestEditorFn) (*ListUserGrantsResponse, error) {
+	rsp, err := c.ListUserGrants(ctx, user, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListUserGrantsResponse(rsp)
+}
+
+// RevokeFromUserWithResponse Take a role or a licence from a user
+//
+// Taking what is not held changes nothing. What the user holds by a group stays.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /users/{user}/grants/{entitlement} (the `RevokeFromUser` operationId).
+func (c *ClientWithResponses) RevokeFromUserWithResponse(ctx context.Context, user UserRef, entitlement EntitlementRef, params *RevokeFromUserParams, reqEditors ...RequestEditorFn) (*RevokeFromUserResponse, error) {
+	rsp, err := c.RevokeFromUser(ctx, user, entitlement, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRevokeFromUserResponse(rsp)
+}
+
+// GrantToUserWithResponse Grant a role or a licence to a user
+//
+// Granting what is held changes nothing. A licence without a free seat is 409.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /users/{user}/grants/{entitlement} (the `GrantToUser` operationId).
+func (c *ClientWithResponses) GrantToUserWithResponse(ctx context.Context, user UserRef, entitlement EntitlementRef, params *GrantToUserParams, reqEditors ...RequestEditorFn) (*GrantToUserResponse, error) {
+	rsp, err := c.GrantToUser(ctx, user, entitlement, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGrantToUserResponse(rsp)
+}
+
 // RestoreUserWithResponse Restore a deleted user
 //
 // The deleted user, named by its id, is again what it was, in the groups that it was in. It is refused (409 uniqueness) while
@@ -8582,6 +10972,39 @@ func (c *ClientWithResponses) RestoreUserWithResponse(ctx context.Context, user 
 		return nil, err
 	}
 	return ParseRestoreUserResponse(rsp)
+}
+
+// ParseGetBillableResponse parses an HTTP response from a GetBillableWithResponse call
+func ParseGetBillableResponse(rsp *http.Response) (*GetBillableResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetBillableResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Billable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Failed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
 }
 
 // ParseListDirectoriesResponse parses an HTTP response from a ListDirectoriesWithResponse call
@@ -9166,6 +11589,200 @@ func ParseVouchDomainResponse(rsp *http.Response) (*VouchDomainResponse, error) 
 	return response, nil
 }
 
+// ParseListEntitlementsResponse parses an HTTP response from a ListEntitlementsWithResponse call
+func ParseListEntitlementsResponse(rsp *http.Response) (*ListEntitlementsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListEntitlementsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest EntitlementList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Failed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseCreateEntitlementResponse parses an HTTP response from a CreateEntitlementWithResponse call
+func ParseCreateEntitlementResponse(rsp *http.Response) (*CreateEntitlementResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &CreateEntitlementResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 201:
+		var dest Entitlement
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON201 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Failed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseDeleteEntitlementResponse parses an HTTP response from a DeleteEntitlementWithResponse call
+func ParseDeleteEntitlementResponse(rsp *http.Response) (*DeleteEntitlementResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &DeleteEntitlementResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Failed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseGetEntitlementResponse parses an HTTP response from a GetEntitlementWithResponse call
+func ParseGetEntitlementResponse(rsp *http.Response) (*GetEntitlementResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetEntitlementResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Entitlement
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Failed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseUpdateEntitlementResponse parses an HTTP response from a UpdateEntitlementWithResponse call
+func ParseUpdateEntitlementResponse(rsp *http.Response) (*UpdateEntitlementResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &UpdateEntitlementResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Entitlement
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Failed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseListHoldersResponse parses an HTTP response from a ListHoldersWithResponse call
+func ParseListHoldersResponse(rsp *http.Response) (*ListHoldersResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListHoldersResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest HolderList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Failed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
 // ParseListEventsResponse parses an HTTP response from a ListEventsWithResponse call
 func ParseListEventsResponse(rsp *http.Response) (*ListEventsResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -9350,6 +11967,97 @@ func ParseUpdateGroupResponse(rsp *http.Response) (*UpdateGroupResponse, error) 
 			return nil, err
 		}
 		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Failed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseListGroupGrantsResponse parses an HTTP response from a ListGroupGrantsWithResponse call
+func ParseListGroupGrantsResponse(rsp *http.Response) (*ListGroupGrantsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListGroupGrantsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest GrantList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Failed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseRevokeFromGroupResponse parses an HTTP response from a RevokeFromGroupWithResponse call
+func ParseRevokeFromGroupResponse(rsp *http.Response) (*RevokeFromGroupResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &RevokeFromGroupResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Failed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseGrantToGroupResponse parses an HTTP response from a GrantToGroupWithResponse call
+func ParseGrantToGroupResponse(rsp *http.Response) (*GrantToGroupResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GrantToGroupResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		break // No content-type
 
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
 		var dest Failed
@@ -9969,6 +12677,97 @@ func ParseUpdateUserResponse(rsp *http.Response) (*UpdateUserResponse, error) {
 			return nil, err
 		}
 		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Failed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseListUserGrantsResponse parses an HTTP response from a ListUserGrantsWithResponse call
+func ParseListUserGrantsResponse(rsp *http.Response) (*ListUserGrantsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListUserGrantsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest GrantList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Failed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseRevokeFromUserResponse parses an HTTP response from a RevokeFromUserWithResponse call
+func ParseRevokeFromUserResponse(rsp *http.Response) (*RevokeFromUserResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &RevokeFromUserResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Failed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseGrantToUserResponse parses an HTTP response from a GrantToUserWithResponse call
+func ParseGrantToUserResponse(rsp *http.Response) (*GrantToUserResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GrantToUserResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		break // No content-type
 
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
 		var dest Failed

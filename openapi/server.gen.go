@@ -122,6 +122,27 @@ func (e DomainState) Valid() bool {
 	}
 }
 
+// Defines values for EntitlementKind.
+const (
+	EntitlementKindLicence EntitlementKind = "licence"
+	EntitlementKindProduct EntitlementKind = "product"
+	EntitlementKindRole    EntitlementKind = "role"
+)
+
+// Valid indicates whether the value is a known member of the EntitlementKind enum.
+func (e EntitlementKind) Valid() bool {
+	switch e {
+	case EntitlementKindLicence:
+		return true
+	case EntitlementKindProduct:
+		return true
+	case EntitlementKindRole:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for LDAPSettingsPreset.
 const (
 	LDAPSettingsPresetActiveDirectory LDAPSettingsPreset = "active_directory"
@@ -355,6 +376,14 @@ type ApprovalInput struct {
 	StageHash string `json:"stage_hash,omitempty"`
 }
 
+// Billable defines model for Billable.
+type Billable struct {
+	Products []ProductUsers `json:"products"`
+
+	// Users Each counted once.
+	Users int `json:"users"`
+}
+
 // Cause defines model for Cause.
 type Cause struct {
 	Actor Actor `json:"actor"`
@@ -447,6 +476,9 @@ type DirectoryPatch struct {
 
 // DirectorySettings In a request, what is not given keeps its present or default value.
 type DirectorySettings struct {
+	// DefaultRoles Names of roles that new users get. Default none.
+	DefaultRoles *[]string `json:"default_roles,omitempty"`
+
 	// DomainPolicy Whose users are let in; of all verified domains, of the selected ones, or all. Default verified.
 	DomainPolicy *DirectorySettingsDomainPolicy `json:"domain_policy,omitempty"`
 
@@ -469,6 +501,9 @@ type DirectorySettings struct {
 
 	// ReplicateState Of kind ldap, whether what is disabled or gone there becomes so here. Default true.
 	ReplicateState *bool `json:"replicate_state,omitempty"`
+
+	// UnassignLicences Whether users that become inactive or are deleted lose their licences. Default false.
+	UnassignLicences *bool `json:"unassign_licences,omitempty"`
 }
 
 // DirectorySettingsDomainPolicy Whose users are let in; of all verified domains, of the selected ones, or all. Default verified.
@@ -531,6 +566,54 @@ type Enterprise struct {
 	Division       string   `json:"division,omitempty"`
 	Department     string   `json:"department,omitempty"`
 	Manager        *Manager `json:"manager,omitempty"`
+}
+
+// Entitlement defines model for Entitlement.
+type Entitlement struct {
+	CreatedAt   time.Time       `json:"created_at"`
+	Description string          `json:"description,omitempty"`
+	ID          string          `json:"id"`
+	Kind        EntitlementKind `json:"kind"`
+	Name        string          `json:"name"`
+
+	// Revision Raised by each change.
+	Revision int64 `json:"revision"`
+
+	// Seats Of a licence, the size of its pool; absent if it is without limit.
+	Seats *int `json:"seats,omitempty"`
+
+	// Taken Of a licence, the seats that users hold.
+	Taken     *int      `json:"taken,omitempty"`
+	UpdatedAt time.Time `json:"updated_at"`
+}
+
+// EntitlementInput defines model for EntitlementInput.
+type EntitlementInput struct {
+	Description *string         `json:"description,omitempty"`
+	Kind        EntitlementKind `json:"kind"`
+
+	// Name Unique in its kind without regard to case. It never changes.
+	Name string `json:"name"`
+
+	// Seats Of a licence, the size of its pool. Without limit if it is not given.
+	Seats *int `json:"seats,omitempty"`
+}
+
+// EntitlementKind defines model for EntitlementKind.
+type EntitlementKind string
+
+// EntitlementList defines model for EntitlementList.
+type EntitlementList struct {
+	Items      []Entitlement `json:"items"`
+	NextCursor string        `json:"next_cursor,omitempty"`
+}
+
+// EntitlementPatch defines model for EntitlementPatch.
+type EntitlementPatch struct {
+	Description *string `json:"description,omitempty"`
+
+	// Seats Of a licence, the size of its pool; 0 is without limit.
+	Seats *int `json:"seats,omitempty"`
 }
 
 // Event defines model for Event.
@@ -613,6 +696,34 @@ type FindingList struct {
 	NextCursor string    `json:"next_cursor,omitempty"`
 }
 
+// Grant defines model for Grant.
+type Grant struct {
+	GrantedAt time.Time `json:"granted_at"`
+
+	// ID Of the entitlement.
+	ID   string          `json:"id"`
+	Kind EntitlementKind `json:"kind"`
+	Name string          `json:"name"`
+
+	// SuspendedAt Of access to a product that went with its group.
+	SuspendedAt *time.Time `json:"suspended_at,omitempty"`
+
+	// Via Of a user, the group that gives it; absent if the user holds it itself.
+	Via *GrantVia `json:"via,omitempty"`
+}
+
+// GrantList defines model for GrantList.
+type GrantList struct {
+	Items      []Grant `json:"items"`
+	NextCursor string  `json:"next_cursor,omitempty"`
+}
+
+// GrantVia defines model for GrantVia.
+type GrantVia struct {
+	DisplayName string `json:"display_name"`
+	ID          string `json:"id"`
+}
+
 // Group defines model for Group.
 type Group struct {
 	CreatedAt time.Time `json:"created_at"`
@@ -683,6 +794,22 @@ type Guard struct {
 
 	// MembersRemoved More than count AND more than percent of what there is. Of members_removed, of the direct members of one group.
 	MembersRemoved *Threshold `json:"members_removed,omitempty"`
+}
+
+// Holder defines model for Holder.
+type Holder struct {
+	DisplayName string     `json:"display_name,omitempty"`
+	GrantedAt   time.Time  `json:"granted_at"`
+	ID          string     `json:"id"`
+	SuspendedAt *time.Time `json:"suspended_at,omitempty"`
+	Type        string     `json:"type"`
+	UserName    string     `json:"user_name,omitempty"`
+}
+
+// HolderList defines model for HolderList.
+type HolderList struct {
+	Items      []Holder `json:"items"`
+	NextCursor string   `json:"next_cursor,omitempty"`
 }
 
 // LDAPSettings defines model for LDAPSettings.
@@ -834,6 +961,13 @@ type Problem struct {
 
 	// Type A stable name: `urn:provost:problem:` and one of invalid_value, invalid_filter, mutability, unauthorized, forbidden, not_found, method_not_allowed, conflict, uniqueness, owned, stale, precondition, gone, too_large, unsupported_media_type, too_many, busy, timeout, internal.
 	Type string `json:"type"`
+}
+
+// ProductUsers defines model for ProductUsers.
+type ProductUsers struct {
+	ID    string `json:"id"`
+	Name  string `json:"name"`
+	Users int    `json:"users"`
 }
 
 // Run defines model for Run.
@@ -1120,6 +1254,9 @@ type DirectoryRef = string
 // DomainRef defines model for DomainRef.
 type DomainRef = string
 
+// EntitlementRef defines model for EntitlementRef.
+type EntitlementRef = string
+
 // GroupRef defines model for GroupRef.
 type GroupRef = string
 
@@ -1149,6 +1286,15 @@ type UserRef = string
 
 // Failed defines model for Failed.
 type Failed = Problem
+
+// GetBillableParams defines parameters for GetBillable.
+type GetBillableParams struct {
+	// Organization The id or name of the organization, where a header cannot be set.
+	Organization *OrganizationQuery `form:"organization,omitempty" json:"organization,omitempty"`
+
+	// ProvostOrganization The id or name of the organization.
+	ProvostOrganization *OrganizationHeader `json:"Provost-Organization,omitempty"`
+}
 
 // ListDirectoriesParams defines parameters for ListDirectories.
 type ListDirectoriesParams struct {
@@ -1330,6 +1476,75 @@ type VouchDomainParams struct {
 	ProvostOrganization *OrganizationHeader `json:"Provost-Organization,omitempty"`
 }
 
+// ListEntitlementsParams defines parameters for ListEntitlements.
+type ListEntitlementsParams struct {
+	// Kind Only those of one kind.
+	Kind *EntitlementKind `form:"kind,omitempty" json:"kind,omitempty"`
+
+	// Cursor The `next_cursor` of the page before.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Limit The most items of a page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Organization The id or name of the organization, where a header cannot be set.
+	Organization *OrganizationQuery `form:"organization,omitempty" json:"organization,omitempty"`
+
+	// ProvostOrganization The id or name of the organization.
+	ProvostOrganization *OrganizationHeader `json:"Provost-Organization,omitempty"`
+}
+
+// CreateEntitlementParams defines parameters for CreateEntitlement.
+type CreateEntitlementParams struct {
+	// Organization The id or name of the organization, where a header cannot be set.
+	Organization *OrganizationQuery `form:"organization,omitempty" json:"organization,omitempty"`
+
+	// ProvostOrganization The id or name of the organization.
+	ProvostOrganization *OrganizationHeader `json:"Provost-Organization,omitempty"`
+}
+
+// DeleteEntitlementParams defines parameters for DeleteEntitlement.
+type DeleteEntitlementParams struct {
+	// Organization The id or name of the organization, where a header cannot be set.
+	Organization *OrganizationQuery `form:"organization,omitempty" json:"organization,omitempty"`
+
+	// ProvostOrganization The id or name of the organization.
+	ProvostOrganization *OrganizationHeader `json:"Provost-Organization,omitempty"`
+}
+
+// GetEntitlementParams defines parameters for GetEntitlement.
+type GetEntitlementParams struct {
+	// Organization The id or name of the organization, where a header cannot be set.
+	Organization *OrganizationQuery `form:"organization,omitempty" json:"organization,omitempty"`
+
+	// ProvostOrganization The id or name of the organization.
+	ProvostOrganization *OrganizationHeader `json:"Provost-Organization,omitempty"`
+}
+
+// UpdateEntitlementParams defines parameters for UpdateEntitlement.
+type UpdateEntitlementParams struct {
+	// Organization The id or name of the organization, where a header cannot be set.
+	Organization *OrganizationQuery `form:"organization,omitempty" json:"organization,omitempty"`
+
+	// ProvostOrganization The id or name of the organization.
+	ProvostOrganization *OrganizationHeader `json:"Provost-Organization,omitempty"`
+}
+
+// ListHoldersParams defines parameters for ListHolders.
+type ListHoldersParams struct {
+	// Cursor The `next_cursor` of the page before.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Limit The most items of a page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Organization The id or name of the organization, where a header cannot be set.
+	Organization *OrganizationQuery `form:"organization,omitempty" json:"organization,omitempty"`
+
+	// ProvostOrganization The id or name of the organization.
+	ProvostOrganization *OrganizationHeader `json:"Provost-Organization,omitempty"`
+}
+
 // ListEventsParams defines parameters for ListEvents.
 type ListEventsParams struct {
 	// After The cursor of the last event that was seen; 0 is before the first.
@@ -1407,6 +1622,39 @@ type GetGroupParams struct {
 
 // UpdateGroupParams defines parameters for UpdateGroup.
 type UpdateGroupParams struct {
+	// Organization The id or name of the organization, where a header cannot be set.
+	Organization *OrganizationQuery `form:"organization,omitempty" json:"organization,omitempty"`
+
+	// ProvostOrganization The id or name of the organization.
+	ProvostOrganization *OrganizationHeader `json:"Provost-Organization,omitempty"`
+}
+
+// ListGroupGrantsParams defines parameters for ListGroupGrants.
+type ListGroupGrantsParams struct {
+	// Cursor The `next_cursor` of the page before.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Limit The most items of a page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Organization The id or name of the organization, where a header cannot be set.
+	Organization *OrganizationQuery `form:"organization,omitempty" json:"organization,omitempty"`
+
+	// ProvostOrganization The id or name of the organization.
+	ProvostOrganization *OrganizationHeader `json:"Provost-Organization,omitempty"`
+}
+
+// RevokeFromGroupParams defines parameters for RevokeFromGroup.
+type RevokeFromGroupParams struct {
+	// Organization The id or name of the organization, where a header cannot be set.
+	Organization *OrganizationQuery `form:"organization,omitempty" json:"organization,omitempty"`
+
+	// ProvostOrganization The id or name of the organization.
+	ProvostOrganization *OrganizationHeader `json:"Provost-Organization,omitempty"`
+}
+
+// GrantToGroupParams defines parameters for GrantToGroup.
+type GrantToGroupParams struct {
 	// Organization The id or name of the organization, where a header cannot be set.
 	Organization *OrganizationQuery `form:"organization,omitempty" json:"organization,omitempty"`
 
@@ -1618,6 +1866,39 @@ type UpdateUserParams struct {
 	ProvostOrganization *OrganizationHeader `json:"Provost-Organization,omitempty"`
 }
 
+// ListUserGrantsParams defines parameters for ListUserGrants.
+type ListUserGrantsParams struct {
+	// Cursor The `next_cursor` of the page before.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Limit The most items of a page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Organization The id or name of the organization, where a header cannot be set.
+	Organization *OrganizationQuery `form:"organization,omitempty" json:"organization,omitempty"`
+
+	// ProvostOrganization The id or name of the organization.
+	ProvostOrganization *OrganizationHeader `json:"Provost-Organization,omitempty"`
+}
+
+// RevokeFromUserParams defines parameters for RevokeFromUser.
+type RevokeFromUserParams struct {
+	// Organization The id or name of the organization, where a header cannot be set.
+	Organization *OrganizationQuery `form:"organization,omitempty" json:"organization,omitempty"`
+
+	// ProvostOrganization The id or name of the organization.
+	ProvostOrganization *OrganizationHeader `json:"Provost-Organization,omitempty"`
+}
+
+// GrantToUserParams defines parameters for GrantToUser.
+type GrantToUserParams struct {
+	// Organization The id or name of the organization, where a header cannot be set.
+	Organization *OrganizationQuery `form:"organization,omitempty" json:"organization,omitempty"`
+
+	// ProvostOrganization The id or name of the organization.
+	ProvostOrganization *OrganizationHeader `json:"Provost-Organization,omitempty"`
+}
+
 // RestoreUserParams defines parameters for RestoreUser.
 type RestoreUserParams struct {
 	// Organization The id or name of the organization, where a header cannot be set.
@@ -1641,6 +1922,12 @@ type CreateDirectoryTokenJSONRequestBody = DirectoryTokenInput
 
 // AddDomainJSONRequestBody defines body for AddDomain for application/json ContentType.
 type AddDomainJSONRequestBody = DomainInput
+
+// CreateEntitlementJSONRequestBody defines body for CreateEntitlement for application/json ContentType.
+type CreateEntitlementJSONRequestBody = EntitlementInput
+
+// UpdateEntitlementJSONRequestBody defines body for UpdateEntitlement for application/json ContentType.
+type UpdateEntitlementJSONRequestBody = EntitlementPatch
 
 // CreateGroupJSONRequestBody defines body for CreateGroup for application/json ContentType.
 type CreateGroupJSONRequestBody = GroupInput
@@ -1668,6 +1955,9 @@ type UpdateUserJSONRequestBody = UserInput
 
 // ServerInterface represents all server handlers.
 type ServerInterface interface {
+	// GetBillable Count the billable users
+	// (GET /billable)
+	GetBillable(ctx echo.Context, params GetBillableParams) error
 	// ListDirectories List the directories
 	// (GET /directories)
 	ListDirectories(ctx echo.Context, params ListDirectoriesParams) error
@@ -1722,6 +2012,24 @@ type ServerInterface interface {
 	// VouchDomain Vouch for a domain instead of proving it by DNS
 	// (POST /domains/{domain}/vouch)
 	VouchDomain(ctx echo.Context, domain DomainRef, params VouchDomainParams) error
+	// ListEntitlements List roles, licences and products
+	// (GET /entitlements)
+	ListEntitlements(ctx echo.Context, params ListEntitlementsParams) error
+	// CreateEntitlement Create a role, a licence or a product
+	// (POST /entitlements)
+	CreateEntitlement(ctx echo.Context, params CreateEntitlementParams) error
+	// DeleteEntitlement Delete it and take it from everyone who holds it
+	// (DELETE /entitlements/{entitlement})
+	DeleteEntitlement(ctx echo.Context, entitlement EntitlementRef, params DeleteEntitlementParams) error
+	// GetEntitlement Get a role, a licence or a product
+	// (GET /entitlements/{entitlement})
+	GetEntitlement(ctx echo.Context, entitlement EntitlementRef, params GetEntitlementParams) error
+	// UpdateEntitlement Change the description or the seats
+	// (PATCH /entitlements/{entitlement})
+	UpdateEntitlement(ctx echo.Context, entitlement EntitlementRef, params UpdateEntitlementParams) error
+	// ListHolders List who holds it
+	// (GET /entitlements/{entitlement}/holders)
+	ListHolders(ctx echo.Context, entitlement EntitlementRef, params ListHoldersParams) error
 	// ListEvents Read the events after a cursor
 	// (GET /events)
 	ListEvents(ctx echo.Context, params ListEventsParams) error
@@ -1740,6 +2048,15 @@ type ServerInterface interface {
 	// UpdateGroup Change the name or description of an internal group
 	// (PATCH /groups/{group})
 	UpdateGroup(ctx echo.Context, group GroupRef, params UpdateGroupParams) error
+	// ListGroupGrants List what a group holds
+	// (GET /groups/{group}/grants)
+	ListGroupGrants(ctx echo.Context, group GroupRef, params ListGroupGrantsParams) error
+	// RevokeFromGroup Take a role or access to a product from a group
+	// (DELETE /groups/{group}/grants/{entitlement})
+	RevokeFromGroup(ctx echo.Context, group GroupRef, entitlement EntitlementRef, params RevokeFromGroupParams) error
+	// GrantToGroup Grant a role or access to a product to a group
+	// (PUT /groups/{group}/grants/{entitlement})
+	GrantToGroup(ctx echo.Context, group GroupRef, entitlement EntitlementRef, params GrantToGroupParams) error
 	// ListMembers List the members of a group
 	// (GET /groups/{group}/members)
 	ListMembers(ctx echo.Context, group GroupRef, params ListMembersParams) error
@@ -1797,6 +2114,15 @@ type ServerInterface interface {
 	// UpdateUser Change a user
 	// (PATCH /users/{user})
 	UpdateUser(ctx echo.Context, user UserRef, params UpdateUserParams) error
+	// ListUserGrants List what a user holds, itself and by its groups
+	// (GET /users/{user}/grants)
+	ListUserGrants(ctx echo.Context, user UserRef, params ListUserGrantsParams) error
+	// RevokeFromUser Take a role or a licence from a user
+	// (DELETE /users/{user}/grants/{entitlement})
+	RevokeFromUser(ctx echo.Context, user UserRef, entitlement EntitlementRef, params RevokeFromUserParams) error
+	// GrantToUser Grant a role or a licence to a user
+	// (PUT /users/{user}/grants/{entitlement})
+	GrantToUser(ctx echo.Context, user UserRef, entitlement EntitlementRef, params GrantToUserParams) error
 	// RestoreUser Restore a deleted user
 	// (POST /users/{user}/restore)
 	RestoreUser(ctx echo.Context, user UserRef, params RestoreUserParams) error
@@ -1805,6 +2131,41 @@ type ServerInterface interface {
 // ServerInterfaceWrapper converts echo contexts to parameters.
 type ServerInterfaceWrapper struct {
 	Handler ServerInterface
+}
+
+// GetBillable converts echo context to params.
+func (w *ServerInterfaceWrapper) GetBillable(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetBillableParams
+	// ------------- Optional query parameter "organization" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "organization", ctx.QueryParams(), &params.Organization, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter organization: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Provost-Organization" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Provost-Organization")]; found {
+		var ProvostOrganization OrganizationHeader
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Provost-Organization, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Provost-Organization", valueList[0], &ProvostOrganization, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Provost-Organization: %s", err))
+		}
+
+		params.ProvostOrganization = &ProvostOrganization
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetBillable(ctx, params)
+	return err
 }
 
 // ListDirectories converts echo context to params.
@@ -2578,6 +2939,279 @@ func (w *ServerInterfaceWrapper) VouchDomain(ctx echo.Context) error {
 	return err
 }
 
+// ListEntitlements converts echo context to params.
+func (w *ServerInterfaceWrapper) ListEntitlements(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListEntitlementsParams
+	// ------------- Optional query parameter "kind" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "kind", ctx.QueryParams(), &params.Kind, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter kind: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "organization" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "organization", ctx.QueryParams(), &params.Organization, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter organization: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Provost-Organization" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Provost-Organization")]; found {
+		var ProvostOrganization OrganizationHeader
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Provost-Organization, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Provost-Organization", valueList[0], &ProvostOrganization, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Provost-Organization: %s", err))
+		}
+
+		params.ProvostOrganization = &ProvostOrganization
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListEntitlements(ctx, params)
+	return err
+}
+
+// CreateEntitlement converts echo context to params.
+func (w *ServerInterfaceWrapper) CreateEntitlement(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params CreateEntitlementParams
+	// ------------- Optional query parameter "organization" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "organization", ctx.QueryParams(), &params.Organization, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter organization: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Provost-Organization" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Provost-Organization")]; found {
+		var ProvostOrganization OrganizationHeader
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Provost-Organization, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Provost-Organization", valueList[0], &ProvostOrganization, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Provost-Organization: %s", err))
+		}
+
+		params.ProvostOrganization = &ProvostOrganization
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.CreateEntitlement(ctx, params)
+	return err
+}
+
+// DeleteEntitlement converts echo context to params.
+func (w *ServerInterfaceWrapper) DeleteEntitlement(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "entitlement" -------------
+	var entitlement EntitlementRef
+
+	err = runtime.BindStyledParameterWithOptions("simple", "entitlement", ctx.Param("entitlement"), &entitlement, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter entitlement: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params DeleteEntitlementParams
+	// ------------- Optional query parameter "organization" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "organization", ctx.QueryParams(), &params.Organization, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter organization: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Provost-Organization" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Provost-Organization")]; found {
+		var ProvostOrganization OrganizationHeader
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Provost-Organization, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Provost-Organization", valueList[0], &ProvostOrganization, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Provost-Organization: %s", err))
+		}
+
+		params.ProvostOrganization = &ProvostOrganization
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.DeleteEntitlement(ctx, entitlement, params)
+	return err
+}
+
+// GetEntitlement converts echo context to params.
+func (w *ServerInterfaceWrapper) GetEntitlement(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "entitlement" -------------
+	var entitlement EntitlementRef
+
+	err = runtime.BindStyledParameterWithOptions("simple", "entitlement", ctx.Param("entitlement"), &entitlement, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter entitlement: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetEntitlementParams
+	// ------------- Optional query parameter "organization" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "organization", ctx.QueryParams(), &params.Organization, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter organization: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Provost-Organization" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Provost-Organization")]; found {
+		var ProvostOrganization OrganizationHeader
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Provost-Organization, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Provost-Organization", valueList[0], &ProvostOrganization, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Provost-Organization: %s", err))
+		}
+
+		params.ProvostOrganization = &ProvostOrganization
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetEntitlement(ctx, entitlement, params)
+	return err
+}
+
+// UpdateEntitlement converts echo context to params.
+func (w *ServerInterfaceWrapper) UpdateEntitlement(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "entitlement" -------------
+	var entitlement EntitlementRef
+
+	err = runtime.BindStyledParameterWithOptions("simple", "entitlement", ctx.Param("entitlement"), &entitlement, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter entitlement: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params UpdateEntitlementParams
+	// ------------- Optional query parameter "organization" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "organization", ctx.QueryParams(), &params.Organization, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter organization: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Provost-Organization" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Provost-Organization")]; found {
+		var ProvostOrganization OrganizationHeader
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Provost-Organization, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Provost-Organization", valueList[0], &ProvostOrganization, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Provost-Organization: %s", err))
+		}
+
+		params.ProvostOrganization = &ProvostOrganization
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.UpdateEntitlement(ctx, entitlement, params)
+	return err
+}
+
+// ListHolders converts echo context to params.
+func (w *ServerInterfaceWrapper) ListHolders(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "entitlement" -------------
+	var entitlement EntitlementRef
+
+	err = runtime.BindStyledParameterWithOptions("simple", "entitlement", ctx.Param("entitlement"), &entitlement, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter entitlement: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListHoldersParams
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "organization" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "organization", ctx.QueryParams(), &params.Organization, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter organization: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Provost-Organization" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Provost-Organization")]; found {
+		var ProvostOrganization OrganizationHeader
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Provost-Organization, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Provost-Organization", valueList[0], &ProvostOrganization, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Provost-Organization: %s", err))
+		}
+
+		params.ProvostOrganization = &ProvostOrganization
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListHolders(ctx, entitlement, params)
+	return err
+}
+
 // ListEvents converts echo context to params.
 func (w *ServerInterfaceWrapper) ListEvents(ctx echo.Context) error {
 	var err error
@@ -2891,6 +3525,162 @@ func (w *ServerInterfaceWrapper) UpdateGroup(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.UpdateGroup(ctx, group, params)
+	return err
+}
+
+// ListGroupGrants converts echo context to params.
+func (w *ServerInterfaceWrapper) ListGroupGrants(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "group" -------------
+	var group GroupRef
+
+	err = runtime.BindStyledParameterWithOptions("simple", "group", ctx.Param("group"), &group, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter group: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListGroupGrantsParams
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "organization" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "organization", ctx.QueryParams(), &params.Organization, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter organization: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Provost-Organization" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Provost-Organization")]; found {
+		var ProvostOrganization OrganizationHeader
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Provost-Organization, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Provost-Organization", valueList[0], &ProvostOrganization, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Provost-Organization: %s", err))
+		}
+
+		params.ProvostOrganization = &ProvostOrganization
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListGroupGrants(ctx, group, params)
+	return err
+}
+
+// RevokeFromGroup converts echo context to params.
+func (w *ServerInterfaceWrapper) RevokeFromGroup(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "group" -------------
+	var group GroupRef
+
+	err = runtime.BindStyledParameterWithOptions("simple", "group", ctx.Param("group"), &group, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter group: %s", err))
+	}
+
+	// ------------- Path parameter "entitlement" -------------
+	var entitlement EntitlementRef
+
+	err = runtime.BindStyledParameterWithOptions("simple", "entitlement", ctx.Param("entitlement"), &entitlement, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter entitlement: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params RevokeFromGroupParams
+	// ------------- Optional query parameter "organization" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "organization", ctx.QueryParams(), &params.Organization, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter organization: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Provost-Organization" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Provost-Organization")]; found {
+		var ProvostOrganization OrganizationHeader
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Provost-Organization, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Provost-Organization", valueList[0], &ProvostOrganization, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Provost-Organization: %s", err))
+		}
+
+		params.ProvostOrganization = &ProvostOrganization
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.RevokeFromGroup(ctx, group, entitlement, params)
+	return err
+}
+
+// GrantToGroup converts echo context to params.
+func (w *ServerInterfaceWrapper) GrantToGroup(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "group" -------------
+	var group GroupRef
+
+	err = runtime.BindStyledParameterWithOptions("simple", "group", ctx.Param("group"), &group, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter group: %s", err))
+	}
+
+	// ------------- Path parameter "entitlement" -------------
+	var entitlement EntitlementRef
+
+	err = runtime.BindStyledParameterWithOptions("simple", "entitlement", ctx.Param("entitlement"), &entitlement, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter entitlement: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GrantToGroupParams
+	// ------------- Optional query parameter "organization" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "organization", ctx.QueryParams(), &params.Organization, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter organization: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Provost-Organization" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Provost-Organization")]; found {
+		var ProvostOrganization OrganizationHeader
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Provost-Organization, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Provost-Organization", valueList[0], &ProvostOrganization, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Provost-Organization: %s", err))
+		}
+
+		params.ProvostOrganization = &ProvostOrganization
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GrantToGroup(ctx, group, entitlement, params)
 	return err
 }
 
@@ -3712,6 +4502,162 @@ func (w *ServerInterfaceWrapper) UpdateUser(ctx echo.Context) error {
 	return err
 }
 
+// ListUserGrants converts echo context to params.
+func (w *ServerInterfaceWrapper) ListUserGrants(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "user" -------------
+	var user UserRef
+
+	err = runtime.BindStyledParameterWithOptions("simple", "user", ctx.Param("user"), &user, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter user: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListUserGrantsParams
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "organization" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "organization", ctx.QueryParams(), &params.Organization, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter organization: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Provost-Organization" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Provost-Organization")]; found {
+		var ProvostOrganization OrganizationHeader
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Provost-Organization, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Provost-Organization", valueList[0], &ProvostOrganization, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Provost-Organization: %s", err))
+		}
+
+		params.ProvostOrganization = &ProvostOrganization
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListUserGrants(ctx, user, params)
+	return err
+}
+
+// RevokeFromUser converts echo context to params.
+func (w *ServerInterfaceWrapper) RevokeFromUser(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "user" -------------
+	var user UserRef
+
+	err = runtime.BindStyledParameterWithOptions("simple", "user", ctx.Param("user"), &user, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter user: %s", err))
+	}
+
+	// ------------- Path parameter "entitlement" -------------
+	var entitlement EntitlementRef
+
+	err = runtime.BindStyledParameterWithOptions("simple", "entitlement", ctx.Param("entitlement"), &entitlement, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter entitlement: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params RevokeFromUserParams
+	// ------------- Optional query parameter "organization" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "organization", ctx.QueryParams(), &params.Organization, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter organization: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Provost-Organization" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Provost-Organization")]; found {
+		var ProvostOrganization OrganizationHeader
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Provost-Organization, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Provost-Organization", valueList[0], &ProvostOrganization, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Provost-Organization: %s", err))
+		}
+
+		params.ProvostOrganization = &ProvostOrganization
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.RevokeFromUser(ctx, user, entitlement, params)
+	return err
+}
+
+// GrantToUser converts echo context to params.
+func (w *ServerInterfaceWrapper) GrantToUser(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "user" -------------
+	var user UserRef
+
+	err = runtime.BindStyledParameterWithOptions("simple", "user", ctx.Param("user"), &user, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter user: %s", err))
+	}
+
+	// ------------- Path parameter "entitlement" -------------
+	var entitlement EntitlementRef
+
+	err = runtime.BindStyledParameterWithOptions("simple", "entitlement", ctx.Param("entitlement"), &entitlement, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter entitlement: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GrantToUserParams
+	// ------------- Optional query parameter "organization" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "organization", ctx.QueryParams(), &params.Organization, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter organization: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Provost-Organization" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Provost-Organization")]; found {
+		var ProvostOrganization OrganizationHeader
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Provost-Organization, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Provost-Organization", valueList[0], &ProvostOrganization, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Provost-Organization: %s", err))
+		}
+
+		params.ProvostOrganization = &ProvostOrganization
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GrantToUser(ctx, user, entitlement, params)
+	return err
+}
+
 // RestoreUser converts echo context to params.
 func (w *ServerInterfaceWrapper) RestoreUser(ctx echo.Context) error {
 	var err error
@@ -3844,11 +4790,63 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.POST(options.BaseURL+"/groups/:group/restore", wrapper.RestoreGroup, options.OperationMiddlewares["restoreGroup"]...)
 	router.GET(options.BaseURL+"/groups/:group/members", wrapper.ListMembers, options.OperationMiddlewares["listMembers"]...)
 	router.PATCH(options.BaseURL+"/groups/:group/members", wrapper.ChangeMembers, options.OperationMiddlewares["changeMembers"]...)
+	router.GET(options.BaseURL+"/entitlements", wrapper.ListEntitlements, options.OperationMiddlewares["listEntitlements"]...)
+	router.POST(options.BaseURL+"/entitlements", wrapper.CreateEntitlement, options.OperationMiddlewares["createEntitlement"]...)
+	router.DELETE(options.BaseURL+"/entitlements/:entitlement", wrapper.DeleteEntitlement, options.OperationMiddlewares["deleteEntitlement"]...)
+	router.GET(options.BaseURL+"/entitlements/:entitlement", wrapper.GetEntitlement, options.OperationMiddlewares["getEntitlement"]...)
+	router.PATCH(options.BaseURL+"/entitlements/:entitlement", wrapper.UpdateEntitlement, options.OperationMiddlewares["updateEntitlement"]...)
+	router.GET(options.BaseURL+"/entitlements/:entitlement/holders", wrapper.ListHolders, options.OperationMiddlewares["listHolders"]...)
+	router.GET(options.BaseURL+"/users/:user/grants", wrapper.ListUserGrants, options.OperationMiddlewares["listUserGrants"]...)
+	router.DELETE(options.BaseURL+"/users/:user/grants/:entitlement", wrapper.RevokeFromUser, options.OperationMiddlewares["revokeFromUser"]...)
+	router.PUT(options.BaseURL+"/users/:user/grants/:entitlement", wrapper.GrantToUser, options.OperationMiddlewares["grantToUser"]...)
+	router.GET(options.BaseURL+"/groups/:group/grants", wrapper.ListGroupGrants, options.OperationMiddlewares["listGroupGrants"]...)
+	router.DELETE(options.BaseURL+"/groups/:group/grants/:entitlement", wrapper.RevokeFromGroup, options.OperationMiddlewares["revokeFromGroup"]...)
+	router.PUT(options.BaseURL+"/groups/:group/grants/:entitlement", wrapper.GrantToGroup, options.OperationMiddlewares["grantToGroup"]...)
+	router.GET(options.BaseURL+"/billable", wrapper.GetBillable, options.OperationMiddlewares["getBillable"]...)
 	router.GET(options.BaseURL+"/events", wrapper.ListEvents, options.OperationMiddlewares["listEvents"]...)
 
 }
 
 type FailedApplicationProblemPlusJSONResponse Problem
+
+type GetBillableRequestObject struct {
+	Params GetBillableParams
+}
+
+type GetBillableResponseObject interface {
+	VisitGetBillableResponse(w http.ResponseWriter) error
+}
+
+type GetBillable200JSONResponse Billable
+
+func (response GetBillable200JSONResponse) VisitGetBillableResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetBillabledefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response GetBillabledefaultApplicationProblemPlusJSONResponse) VisitGetBillableResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
 
 type ListDirectoriesRequestObject struct {
 	Params ListDirectoriesParams
@@ -4554,6 +5552,240 @@ func (response VouchDomaindefaultApplicationProblemPlusJSONResponse) VisitVouchD
 	return err
 }
 
+type ListEntitlementsRequestObject struct {
+	Params ListEntitlementsParams
+}
+
+type ListEntitlementsResponseObject interface {
+	VisitListEntitlementsResponse(w http.ResponseWriter) error
+}
+
+type ListEntitlements200JSONResponse EntitlementList
+
+func (response ListEntitlements200JSONResponse) VisitListEntitlementsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListEntitlementsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListEntitlementsdefaultApplicationProblemPlusJSONResponse) VisitListEntitlementsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateEntitlementRequestObject struct {
+	Params CreateEntitlementParams
+	Body   *CreateEntitlementJSONRequestBody
+}
+
+type CreateEntitlementResponseObject interface {
+	VisitCreateEntitlementResponse(w http.ResponseWriter) error
+}
+
+type CreateEntitlement201JSONResponse Entitlement
+
+func (response CreateEntitlement201JSONResponse) VisitCreateEntitlementResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateEntitlementdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response CreateEntitlementdefaultApplicationProblemPlusJSONResponse) VisitCreateEntitlementResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteEntitlementRequestObject struct {
+	Entitlement EntitlementRef `json:"entitlement"`
+	Params      DeleteEntitlementParams
+}
+
+type DeleteEntitlementResponseObject interface {
+	VisitDeleteEntitlementResponse(w http.ResponseWriter) error
+}
+
+type DeleteEntitlement204Response struct {
+}
+
+func (response DeleteEntitlement204Response) VisitDeleteEntitlementResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type DeleteEntitlementdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response DeleteEntitlementdefaultApplicationProblemPlusJSONResponse) VisitDeleteEntitlementResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetEntitlementRequestObject struct {
+	Entitlement EntitlementRef `json:"entitlement"`
+	Params      GetEntitlementParams
+}
+
+type GetEntitlementResponseObject interface {
+	VisitGetEntitlementResponse(w http.ResponseWriter) error
+}
+
+type GetEntitlement200JSONResponse Entitlement
+
+func (response GetEntitlement200JSONResponse) VisitGetEntitlementResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetEntitlementdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response GetEntitlementdefaultApplicationProblemPlusJSONResponse) VisitGetEntitlementResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateEntitlementRequestObject struct {
+	Entitlement EntitlementRef `json:"entitlement"`
+	Params      UpdateEntitlementParams
+	Body        *UpdateEntitlementJSONRequestBody
+}
+
+type UpdateEntitlementResponseObject interface {
+	VisitUpdateEntitlementResponse(w http.ResponseWriter) error
+}
+
+type UpdateEntitlement200JSONResponse Entitlement
+
+func (response UpdateEntitlement200JSONResponse) VisitUpdateEntitlementResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateEntitlementdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response UpdateEntitlementdefaultApplicationProblemPlusJSONResponse) VisitUpdateEntitlementResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListHoldersRequestObject struct {
+	Entitlement EntitlementRef `json:"entitlement"`
+	Params      ListHoldersParams
+}
+
+type ListHoldersResponseObject interface {
+	VisitListHoldersResponse(w http.ResponseWriter) error
+}
+
+type ListHolders200JSONResponse HolderList
+
+func (response ListHolders200JSONResponse) VisitListHoldersResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListHoldersdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListHoldersdefaultApplicationProblemPlusJSONResponse) VisitListHoldersResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ListEventsRequestObject struct {
 	Params ListEventsParams
 }
@@ -4819,6 +6051,116 @@ type UpdateGroupdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response UpdateGroupdefaultApplicationProblemPlusJSONResponse) VisitUpdateGroupResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListGroupGrantsRequestObject struct {
+	Group  GroupRef `json:"group"`
+	Params ListGroupGrantsParams
+}
+
+type ListGroupGrantsResponseObject interface {
+	VisitListGroupGrantsResponse(w http.ResponseWriter) error
+}
+
+type ListGroupGrants200JSONResponse GrantList
+
+func (response ListGroupGrants200JSONResponse) VisitListGroupGrantsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListGroupGrantsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListGroupGrantsdefaultApplicationProblemPlusJSONResponse) VisitListGroupGrantsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RevokeFromGroupRequestObject struct {
+	Group       GroupRef       `json:"group"`
+	Entitlement EntitlementRef `json:"entitlement"`
+	Params      RevokeFromGroupParams
+}
+
+type RevokeFromGroupResponseObject interface {
+	VisitRevokeFromGroupResponse(w http.ResponseWriter) error
+}
+
+type RevokeFromGroup204Response struct {
+}
+
+func (response RevokeFromGroup204Response) VisitRevokeFromGroupResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type RevokeFromGroupdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response RevokeFromGroupdefaultApplicationProblemPlusJSONResponse) VisitRevokeFromGroupResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GrantToGroupRequestObject struct {
+	Group       GroupRef       `json:"group"`
+	Entitlement EntitlementRef `json:"entitlement"`
+	Params      GrantToGroupParams
+}
+
+type GrantToGroupResponseObject interface {
+	VisitGrantToGroupResponse(w http.ResponseWriter) error
+}
+
+type GrantToGroup204Response struct {
+}
+
+func (response GrantToGroup204Response) VisitGrantToGroupResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type GrantToGroupdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response GrantToGroupdefaultApplicationProblemPlusJSONResponse) VisitGrantToGroupResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -5575,6 +6917,116 @@ func (response UpdateUserdefaultApplicationProblemPlusJSONResponse) VisitUpdateU
 	return err
 }
 
+type ListUserGrantsRequestObject struct {
+	User   UserRef `json:"user"`
+	Params ListUserGrantsParams
+}
+
+type ListUserGrantsResponseObject interface {
+	VisitListUserGrantsResponse(w http.ResponseWriter) error
+}
+
+type ListUserGrants200JSONResponse GrantList
+
+func (response ListUserGrants200JSONResponse) VisitListUserGrantsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserGrantsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListUserGrantsdefaultApplicationProblemPlusJSONResponse) VisitListUserGrantsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RevokeFromUserRequestObject struct {
+	User        UserRef        `json:"user"`
+	Entitlement EntitlementRef `json:"entitlement"`
+	Params      RevokeFromUserParams
+}
+
+type RevokeFromUserResponseObject interface {
+	VisitRevokeFromUserResponse(w http.ResponseWriter) error
+}
+
+type RevokeFromUser204Response struct {
+}
+
+func (response RevokeFromUser204Response) VisitRevokeFromUserResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type RevokeFromUserdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response RevokeFromUserdefaultApplicationProblemPlusJSONResponse) VisitRevokeFromUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GrantToUserRequestObject struct {
+	User        UserRef        `json:"user"`
+	Entitlement EntitlementRef `json:"entitlement"`
+	Params      GrantToUserParams
+}
+
+type GrantToUserResponseObject interface {
+	VisitGrantToUserResponse(w http.ResponseWriter) error
+}
+
+type GrantToUser204Response struct {
+}
+
+func (response GrantToUser204Response) VisitGrantToUserResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type GrantToUserdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response GrantToUserdefaultApplicationProblemPlusJSONResponse) VisitGrantToUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type RestoreUserRequestObject struct {
 	User   UserRef `json:"user"`
 	Params RestoreUserParams
@@ -5617,6 +7069,9 @@ func (response RestoreUserdefaultApplicationProblemPlusJSONResponse) VisitRestor
 
 // StrictServerInterface represents all server handlers.
 type StrictServerInterface interface {
+	// GetBillable Count the billable users
+	// (GET /billable)
+	GetBillable(ctx context.Context, request GetBillableRequestObject) (GetBillableResponseObject, error)
 	// ListDirectories List the directories
 	// (GET /directories)
 	ListDirectories(ctx context.Context, request ListDirectoriesRequestObject) (ListDirectoriesResponseObject, error)
@@ -5671,6 +7126,24 @@ type StrictServerInterface interface {
 	// VouchDomain Vouch for a domain instead of proving it by DNS
 	// (POST /domains/{domain}/vouch)
 	VouchDomain(ctx context.Context, request VouchDomainRequestObject) (VouchDomainResponseObject, error)
+	// ListEntitlements List roles, licences and products
+	// (GET /entitlements)
+	ListEntitlements(ctx context.Context, request ListEntitlementsRequestObject) (ListEntitlementsResponseObject, error)
+	// CreateEntitlement Create a role, a licence or a product
+	// (POST /entitlements)
+	CreateEntitlement(ctx context.Context, request CreateEntitlementRequestObject) (CreateEntitlementResponseObject, error)
+	// DeleteEntitlement Delete it and take it from everyone who holds it
+	// (DELETE /entitlements/{entitlement})
+	DeleteEntitlement(ctx context.Context, request DeleteEntitlementRequestObject) (DeleteEntitlementResponseObject, error)
+	// GetEntitlement Get a role, a licence or a product
+	// (GET /entitlements/{entitlement})
+	GetEntitlement(ctx context.Context, request GetEntitlementRequestObject) (GetEntitlementResponseObject, error)
+	// UpdateEntitlement Change the description or the seats
+	// (PATCH /entitlements/{entitlement})
+	UpdateEntitlement(ctx context.Context, request UpdateEntitlementRequestObject) (UpdateEntitlementResponseObject, error)
+	// ListHolders List who holds it
+	// (GET /entitlements/{entitlement}/holders)
+	ListHolders(ctx context.Context, request ListHoldersRequestObject) (ListHoldersResponseObject, error)
 	// ListEvents Read the events after a cursor
 	// (GET /events)
 	ListEvents(ctx context.Context, request ListEventsRequestObject) (ListEventsResponseObject, error)
@@ -5689,6 +7162,15 @@ type StrictServerInterface interface {
 	// UpdateGroup Change the name or description of an internal group
 	// (PATCH /groups/{group})
 	UpdateGroup(ctx context.Context, request UpdateGroupRequestObject) (UpdateGroupResponseObject, error)
+	// ListGroupGrants List what a group holds
+	// (GET /groups/{group}/grants)
+	ListGroupGrants(ctx context.Context, request ListGroupGrantsRequestObject) (ListGroupGrantsResponseObject, error)
+	// RevokeFromGroup Take a role or access to a product from a group
+	// (DELETE /groups/{group}/grants/{entitlement})
+	RevokeFromGroup(ctx context.Context, request RevokeFromGroupRequestObject) (RevokeFromGroupResponseObject, error)
+	// GrantToGroup Grant a role or access to a product to a group
+	// (PUT /groups/{group}/grants/{entitlement})
+	GrantToGroup(ctx context.Context, request GrantToGroupRequestObject) (GrantToGroupResponseObject, error)
 	// ListMembers List the members of a group
 	// (GET /groups/{group}/members)
 	ListMembers(ctx context.Context, request ListMembersRequestObject) (ListMembersResponseObject, error)
@@ -5746,6 +7228,15 @@ type StrictServerInterface interface {
 	// UpdateUser Change a user
 	// (PATCH /users/{user})
 	UpdateUser(ctx context.Context, request UpdateUserRequestObject) (UpdateUserResponseObject, error)
+	// ListUserGrants List what a user holds, itself and by its groups
+	// (GET /users/{user}/grants)
+	ListUserGrants(ctx context.Context, request ListUserGrantsRequestObject) (ListUserGrantsResponseObject, error)
+	// RevokeFromUser Take a role or a licence from a user
+	// (DELETE /users/{user}/grants/{entitlement})
+	RevokeFromUser(ctx context.Context, request RevokeFromUserRequestObject) (RevokeFromUserResponseObject, error)
+	// GrantToUser Grant a role or a licence to a user
+	// (PUT /users/{user}/grants/{entitlement})
+	GrantToUser(ctx context.Context, request GrantToUserRequestObject) (GrantToUserResponseObject, error)
 	// RestoreUser Restore a deleted user
 	// (POST /users/{user}/restore)
 	RestoreUser(ctx context.Context, request RestoreUserRequestObject) (RestoreUserResponseObject, error)
@@ -5761,6 +7252,31 @@ func NewStrictHandler(ssi StrictServerInterface, middlewares []StrictMiddlewareF
 type strictHandler struct {
 	ssi         StrictServerInterface
 	middlewares []StrictMiddlewareFunc
+}
+
+// GetBillable operation middleware
+func (sh *strictHandler) GetBillable(ctx echo.Context, params GetBillableParams) error {
+	var request GetBillableRequestObject
+
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetBillable(ctx.Request().Context(), request.(GetBillableRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetBillable")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetBillableResponseObject); ok {
+		return validResponse.VisitGetBillableResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
 }
 
 // ListDirectories operation middleware
@@ -6346,6 +7862,206 @@ func (sh *strictHandler) VouchDomain(ctx echo.Context, domain DomainRef, params 
 	return nil
 }
 
+// ListEntitlements operation middleware
+func (sh *strictHandler) ListEntitlements(ctx echo.Context, params ListEntitlementsParams) error {
+	var request ListEntitlementsRequestObject
+
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListEntitlements(ctx.Request().Context(), request.(ListEntitlementsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListEntitlements")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListEntitlementsResponseObject); ok {
+		return validResponse.VisitListEntitlementsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// CreateEntitlement operation middleware
+func (sh *strictHandler) CreateEntitlement(ctx echo.Context, params CreateEntitlementParams) error {
+	var request CreateEntitlementRequestObject
+
+	request.Params = params
+
+	var body CreateEntitlementJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.CreateEntitlement(ctx.Request().Context(), request.(CreateEntitlementRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CreateEntitlement")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(CreateEntitlementResponseObject); ok {
+		return validResponse.VisitCreateEntitlementResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// DeleteEntitlement operation middleware
+func (sh *strictHandler) DeleteEntitlement(ctx echo.Context, entitlement EntitlementRef, params DeleteEntitlementParams) error {
+	var request DeleteEntitlementRequestObject
+
+	request.Entitlement = entitlement
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.DeleteEntitlement(ctx.Request().Context(), request.(DeleteEntitlementRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DeleteEntitlement")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(DeleteEntitlementResponseObject); ok {
+		return validResponse.VisitDeleteEntitlementResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetEntitlement operation middleware
+func (sh *strictHandler) GetEntitlement(ctx echo.Context, entitlement EntitlementRef, params GetEntitlementParams) error {
+	var request GetEntitlementRequestObject
+
+	request.Entitlement = entitlement
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetEntitlement(ctx.Request().Context(), request.(GetEntitlementRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetEntitlement")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetEntitlementResponseObject); ok {
+		return validResponse.VisitGetEntitlementResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// UpdateEntitlement operation middleware
+func (sh *strictHandler) UpdateEntitlement(ctx echo.Context, entitlement EntitlementRef, params UpdateEntitlementParams) error {
+	var request UpdateEntitlementRequestObject
+
+	request.Entitlement = entitlement
+	request.Params = params
+
+	var body UpdateEntitlementJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.UpdateEntitlement(ctx.Request().Context(), request.(UpdateEntitlementRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "UpdateEntitlement")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(UpdateEntitlementResponseObject); ok {
+		return validResponse.VisitUpdateEntitlementResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListHolders operation middleware
+func (sh *strictHandler) ListHolders(ctx echo.Context, entitlement EntitlementRef, params ListHoldersParams) error {
+	var request ListHoldersRequestObject
+
+	request.Entitlement = entitlement
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListHolders(ctx.Request().Context(), request.(ListHoldersRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListHolders")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListHoldersResponseObject); ok {
+		return validResponse.VisitListHoldersResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // ListEvents operation middleware
 func (sh *strictHandler) ListEvents(ctx echo.Context, params ListEventsParams) error {
 	var request ListEventsRequestObject
@@ -6539,6 +8255,86 @@ func (sh *strictHandler) UpdateGroup(ctx echo.Context, group GroupRef, params Up
 		return err
 	} else if validResponse, ok := response.(UpdateGroupResponseObject); ok {
 		return validResponse.VisitUpdateGroupResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListGroupGrants operation middleware
+func (sh *strictHandler) ListGroupGrants(ctx echo.Context, group GroupRef, params ListGroupGrantsParams) error {
+	var request ListGroupGrantsRequestObject
+
+	request.Group = group
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListGroupGrants(ctx.Request().Context(), request.(ListGroupGrantsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListGroupGrants")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListGroupGrantsResponseObject); ok {
+		return validResponse.VisitListGroupGrantsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// RevokeFromGroup operation middleware
+func (sh *strictHandler) RevokeFromGroup(ctx echo.Context, group GroupRef, entitlement EntitlementRef, params RevokeFromGroupParams) error {
+	var request RevokeFromGroupRequestObject
+
+	request.Group = group
+	request.Entitlement = entitlement
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.RevokeFromGroup(ctx.Request().Context(), request.(RevokeFromGroupRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RevokeFromGroup")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(RevokeFromGroupResponseObject); ok {
+		return validResponse.VisitRevokeFromGroupResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GrantToGroup operation middleware
+func (sh *strictHandler) GrantToGroup(ctx echo.Context, group GroupRef, entitlement EntitlementRef, params GrantToGroupParams) error {
+	var request GrantToGroupRequestObject
+
+	request.Group = group
+	request.Entitlement = entitlement
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GrantToGroup(ctx.Request().Context(), request.(GrantToGroupRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GrantToGroup")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GrantToGroupResponseObject); ok {
+		return validResponse.VisitGrantToGroupResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
@@ -7169,6 +8965,86 @@ func (sh *strictHandler) UpdateUser(ctx echo.Context, user UserRef, params Updat
 	return nil
 }
 
+// ListUserGrants operation middleware
+func (sh *strictHandler) ListUserGrants(ctx echo.Context, user UserRef, params ListUserGrantsParams) error {
+	var request ListUserGrantsRequestObject
+
+	request.User = user
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListUserGrants(ctx.Request().Context(), request.(ListUserGrantsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListUserGrants")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListUserGrantsResponseObject); ok {
+		return validResponse.VisitListUserGrantsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// RevokeFromUser operation middleware
+func (sh *strictHandler) RevokeFromUser(ctx echo.Context, user UserRef, entitlement EntitlementRef, params RevokeFromUserParams) error {
+	var request RevokeFromUserRequestObject
+
+	request.User = user
+	request.Entitlement = entitlement
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.RevokeFromUser(ctx.Request().Context(), request.(RevokeFromUserRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RevokeFromUser")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(RevokeFromUserResponseObject); ok {
+		return validResponse.VisitRevokeFromUserResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GrantToUser operation middleware
+func (sh *strictHandler) GrantToUser(ctx echo.Context, user UserRef, entitlement EntitlementRef, params GrantToUserParams) error {
+	var request GrantToUserRequestObject
+
+	request.User = user
+	request.Entitlement = entitlement
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GrantToUser(ctx.Request().Context(), request.(GrantToUserRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GrantToUser")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GrantToUserResponseObject); ok {
+		return validResponse.VisitGrantToUserResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // RestoreUser operation middleware
 func (sh *strictHandler) RestoreUser(ctx echo.Context, user UserRef, params RestoreUserParams) error {
 	var request RestoreUserRequestObject
@@ -7200,170 +9076,192 @@ func (sh *strictHandler) RestoreUser(ctx echo.Context, user UserRef, params Rest
 // const string: with thousands of chunks the chained `+` fold is several
 // times slower for the Go compiler than parsing a slice literal.
 var swaggerSpec = []string{
-	"7H1rc9s4luhfQWm2qqfrMrbz8ty2P3mTdCZ3u5Os40xvVSdXhklIwpgC2ABoRZ3r/34L5wAkKIGiKNF2",
-	"MrufEksQnuf9/DpK5byQggmjRydfRwVVdM4MU/DXi1Jpqez/MqZTxQvDpRidjC5mjFwK9sWMUxhxSeSE",
-	"mBkjBZ0ycsUmUrGDUTLidvAfJVPLUTISdM5GJyP8xSgZ6XTG5tROPqdffmFiamajkyfPj5ORWRZ2pDaK",
-	"i+no9jYZvWQ5Myz7meeGtewnwyFECqaJmVFDUiqINjzPyRUjimkjFcsSwoU2jGbVlhXTTBj4Xdue3dyN",
-	"TWdsQsvcjE4mNNes2vSVlDmjAnfNFUuNVMtzNolvmmdEKmJX8dvJ/G+qvRTUzIKt+O9HyUixP0quWDY6",
-	"MapkrTf6PBnNufB/P47er5xTLvpsE37Qtkf4ctANvlayLDr2l3Fd5HQ5Dvc5tb87IGfNLwE8NLthiubV",
-	"jXOmSakZEYxlGn7Ms5YDwqzbnu/x0ZNn3Qd8I7ShImXxAxp5zYT2h1rMZM4Aju0vViBa6urwUk2p4H9S",
-	"O1EbaPtZ+sL2L3zOTXyzc6kN4YbNYcMUiELb8jlME1378dFRYu+Rz8s5/HUEt+j+rDbFhWFTpmBT74ID",
-	"/53RrI1WrMNz9KpmOEW12fdK3khtHoXLjPaB6nCi/4SL2WG7CVnMmGKEEtyvpXtCGkv0NDNtFy8HO8NC",
-	"MLWJMEd2vxBcTGtSd0ou7SsqQfNLMpHKQTFgqZACftBOmwOCuPspzsvN1A83rso2kqfKrend0+Pu7VxY",
-	"fN9iQ0AXWrYE3w1KhD9qpjpocKmZahBg+4Glv/UX+xJfO9OQtPfWzqULKTQDoednynM7rRWNhGECqBwt",
-	"ipyngC2HhZJXOZv/r39qe/ivwcr/puztjP5yWAtVh/itPnyPv8IFm9f3m72RhRVCFkqKaUKoyMjCfmgk",
-	"ySShV7K0FPUAXsFNaNc7s1cHYpuSBVOG4wk47L55zmT05dFUPrIfPtLXvHgkYXWaPyokIJ+/xy+PpALC",
-	"+eQ2GV1zka0/N0BWQgqmtCU/FQYmxO4tK3NLoIheasPm9hHXd+KWeHzrX3X/7T7Fh/RA8Tvu/XO1urz6",
-	"J0vN6DYZnWWZYhpuimYZx3nfBzfouF7zUlNZCoMUehVv9t368W0ymkg1p8Yg4AULPDv66Xj/FexF5zKl",
-	"OTfLKIrsf/vJqJDa0HycyozdxS09t0soPqf4CCsySf/5/jfAy5QjEg9+I88sqhrFmBnTGuAGX8ZiKc4x",
-	"/I3/7fa2HX0cqbFiXhfp8wh3C/LcG/wJiHducqoUXeLccy7OZR4Rg8+EFQOYInO6tETRMpClmXExPSVU",
-	"EGp/GXxIrkpD5lRYhbSWnmEU10ZRI5VOGnKURrp7I8t0BlIIqjEapy8zbqQiUuRLohjNQB5hwsqiv49g",
-	"Y6NkBNPbf3F0QH08t0lGZ0Wh5A3N34iiND1pkDZ0ysYzqmdxHlx/H0gsyHAXVJNcymuWEQpCYQAsx7vC",
-	"YRQ+XtBSs3WmRD2v2ggpMOjW3mSFMuvHfPOeuO/xbHBQ9kfJtFX654xMlGxhPNscypIF6nh7c/E3giyk",
-	"wrfffW7YaJdk9/eLi/f+UHstV4otpdqdISBkuvjKMa77wvJPvQ4XaU75nIUSi9foGpQoGaWKUdM18DEI",
-	"VzQ1/KZ78FMYjKadjQMtLc9KlAC7xlo2NZcZn/CukZZ0y9KM5WSsU1mwzaN/gpuelLpr2mMUaMHatXmk",
-	"5YClSGdUTDvv9Wj1pf1zBKdtXn0SmM2Cy6tPkVRvH2x45UrCDcagqjKxRQCrArhNFKeawMFnDWhjCkiK",
-	"gplVNKlhjwyfs1GEqs+oHmuWKhZB7DNyxUVGCqq1pR6Ea4KHPSBvjP1LWLZF9EwuQkSsrC1JVKAPpPOt",
-	"zvcfdnCrvG2FFWYMF9Ptb+yD/4H98VKk1ZWtajdMEAqcKKfaEF2mKWMZA32RkqLUM+RO9kuapqwwLDsl",
-	"9ArMsmhMBjo14Qpp4XZPUhZZz2dcgXCeeaXTXXVwR40Xb4BMY+GNIFtTxOaF/V0urORi5YzUcpumXRiM",
-	"IacoiHAB31GhF0yBzCLFigl5jQnzGza2KrSOIPxtgqbNlu9af7ZycTguaa5WTb3xTnaRiix2jT12rV/n",
-	"uwmxr0fyjBYe45hI1dLCGaEGXAMrElFM69oX4XpZW/ZCx5XnCEF44+X/R1Tb1ymfA5YyTYwkpU7gKu01",
-	"FjLPWUaulqRsyMP2J6NkZIdFZeBqxV84SkIr9guvVGylXdQs4HZVoVhFaJhu4xW8pyad7Qt/3YD0IDDR",
-	"fuoPwbwbD74mDlMvoyZosLLcTBoy5TdMkGvGCk240bWTTRFn3yc3NC/ZOoVCpWtcyJynyxgzkRqNippQ",
-	"xUjODOHiFHS7PCc3TIEo4nW3xMu4muUs9e7BBDhPnh+Ql34z7nchEPvPgOzjr610MplEQdotGCU/jTNV",
-	"W0nWdtvqjPBosFnBX1WvI/o1E/QqZ2PBFjUPaG7X34gV7uPCCPuCpvouIHzlx1muUlLVSTlfw6BbRzc6",
-	"Bv/y8ux9KIBIMZ573I1YV69YKufMOaS0sfwZoAgVSPZHSXNt9Xzvh7BwUoNHJb6G8FF96AXZKFwo5kaN",
-	"YdXN7AlcOWbGVIVMGdf2xUBWmlrmbsDX44+jJbF/1ztte7aN6A/ehl04L/tScMV0L0nZk7442H1C4/Kn",
-	"0QpDjoF79Ezoel5XBmYsve4p0++iB0woz0vFIoj1wu7AGSwm4GKw4hslSi6CBwtVr+0U/BbdwErTY6ZU",
-	"LHzjt9kS6AxI3HAzbkf7GBpa9QqUYsfxd7+YsYZr8OK/LpzYa2WNorzKuZ4djJLWaYGNxOeFr/pPXOGp",
-	"R/SCiQzvImAJeGFRlPejegEOmB1ZRPz6h2cSV0tLoMDU+IMGO1QE0Xc024SqDp6/+W4r193Ajc+taLgL",
-	"SYlKRk+7fZNrAm/7tgYROpHO7C5xvrKPUSiOptIeQteHF29+/cFqMP73xDJkobkU5K/nP78gfzt+9pRo",
-	"ltrx5NnB0x/XhaxUajNOmXA++6H9Bk/ArlZQZebOfXoXvqCM33C97r0ZZP5nVs6ZF7lcMjYW5fzqbi7q",
-	"MYhsgk5Zp2X8VzfMijph6MYd7OpplLO+unFvuQJK3tq/afPoErAstSWg8I3VEXKaMm/SCM/4gyaws4bp",
-	"hwtz/Gydb1q4oIa24xSeNeZ/p9obm6jICJ0YpkBRsNtBE2RAb929BJc7Ohn9U0txcE4XvzKt6RQOnIX2",
-	"yc2sr2G22ZULt0gDimlZqpSN9wgNCKfxHsfmiT5qe2UQqpeQSrqE69SSSBFlt8AQt2aT8YU/lOmMUI3B",
-	"Jo41RRe7YcqTjDUpHEyMUs3te1gYikhlazZwH8sK/BMG12usXlficMVBqDv55zZUG4JLIc7eruuBQexu",
-	"HDDxOysqUX2NyEDsj05RgPWeI+d04xOnl1gkEhIdsIIttsLYKMtsbjF6SYEa2oN9/jaTYAB0v048dKIh",
-	"AfQusMY3g1ybj1DFMsVs/ZbthcFPMLBW0P7y6r8u/rKFcoPWVoCciDLxDyuGgTZbjaqXeA1vYs/l72gP",
-	"I0JEwFl7ip85Cshr0Hrf1C8TrdTNBY+9fLs/MW3XZFBI/kHDyfY5iCyY6KlA4Nod+9KGXuWM8Aw4Gzc6",
-	"iM7cz6mtZX7T4gA6Q0/OYsbt0mDWsOfb3pOjylhASGV/SUgpKp0LcdZ+dC3kQoznzApvCZE3TI1TWiQE",
-	"bFEJocYoflUaNr6hgusZyxI0DI2vWWESwsUNzXk2ZsKoZeJteLnUBu4ObTHUEEpyaqmjI/uEZrH4gK09",
-	"8S48ki7sTVkFfZ9n0YyJXkBkH4pFo9B/cwYpLTeEJ27NsK2kYG8RZIXK17eYMeEABOcU0oHuYPEJwKgB",
-	"noLDhvhWX9rndko3BG/2RLObOw9z8FZNFN4gItjvYP1yDv92NzBHOduNiz28kD1cvI0Vdhdre7Cp9dB1",
-	"d4SJVA37MSae7MPL/BJ7yuxh4kuUnbHJhKGjFiImWhJQVMkIfG9vovoJQfKqE29RQ0u1e8R13cyLXe5M",
-	"kSwuf2qr9C1EzbBqkXM/etDK1f3Lre/rrVzxvjdpXeAa8ZEwvZBmNQRoVTMmOZtgjBsMsRdhGXfW0K/8",
-	"9VsEupLZcg/TYDLyvDK6mxnVZG615DUgsKxLQHjmFavhIX5Tni14GysSoc8bXrVNj+utXwSqWgM3AhBY",
-	"R4rgUkINrxH3Eb5+K6HdxSa6QuaGiQ6PkIZ+iRNr2DxMbLNFI4SnCPhloPNURNb5gUWG5Fa36TlPjzt9",
-	"pauKzo5stnGlrUAwhPyAGPNtSA+7RE30A+p7h9aoovvau7F7GBzOaqne0GvmiCf4odOcak3ogi6RdFqy",
-	"bmaK6ZnMIUxwxvKMlMLwnFCXbkMoxI9b5R8yXlOqMmBIBCV0kSo2Z8LQ/JNQpdDESHntrarg8HvyjMxk",
-	"qTRZcDOzUjZ1EenI3/HzKjD4k1gzfyCujYPI2U1weuEPtBp567B8rNhc3uw4zzMflTZeCfrtPdPjYKbd",
-	"z/UkCjaNWIV+WELzXC7GRU4tcn4xkcSX22RUqbIbZv/aIT2P3t0wpXjGdCMx3iSEavLhxZtfa4XZqn32",
-	"SPUn64bx22R0RTUbZ6JJ0bqwLiTLQVpCgyY7U86/U81evoXgD4jAynrk8fgpuMhevgXHBI147O3dTcDE",
-	"oC0GvX/162mFNGbG5iiUQZrbDxiOZFSpne05NLMdP3n8rGMrL86q6MvxpMqm7aaKBZ2yseZ/boipsOzN",
-	"7ajOpe7KpraAaN8/FNKslgyxOVVoZ605xRzhPhuwC5U++HHwG1mwcR2FuiKK03kNoDgI3fl5jmSLQrWH",
-	"XC7ggU4xfXjOqNBBblCbmNAJkTFBASMGlBmbXMfR0wr+VsjXLJUii4eI2W16a7qRLmRN3TBVm3WPm4/4",
-	"9Lj7CUuVR5azT3hyeGgZiP2vPjk8TIhRHCNSKlfbbjd0vBFnP57/oivb9vZgHiOqv9Z+0z5SR5cQMYTv",
-	"e0NMSq3IOr/vD+i1OrVkthnn7aLUuElq/woYSIgu0xn6upp0ZpgTPI5fN/NO8JiJP6opcu3lDsBUK96w",
-	"fJJAgKgPX6fuO8DZvZTWzXaOvc0DqwrrR8xC76m3bvAcvbMSoX/U4WydMNPn1gd9AY7tviJtlnExJQt0",
-	"pVGn/4MeBsJc8CXQX5fxoSP5CFn2XWh59mKtlNq62W9DE2155CHUTYf/D65v4j70jBf3Tou2MaZGqUcM",
-	"L1dMT27rsRO/dWv14HITOuf5HTO5toIFQzGhZARJBHd3CKuDzqSQysr440KxCf9yJws9byyky8ldLXRs",
-	"aQnPspzd3a09i9KZt2wBQeTrONmWFPmb8x9qJjIv+1wxqpiqi9qsM2G/xkbFHAatIp2vhuP2E0O0dytx",
-	"dfv7wzoCCNYVJi3HitFsGQssqSXDGdUEEy4xVM05py2RCxNZIjkArTG/1cKdob3hLQ0W4Pt8oADfcHND",
-	"cL0GSOwe7PuuNKmcs21yU9C/dQoKoS/yxIQPNVClcFa6MBPlIVOxa+B9P6OaXbhovualF/arrrs+LwVM",
-	"gXEILaryUR1GMpX2zlbCSGR5lQeo6EJ3vY6+YyIwbt/PUe8u9tS+zNO6cMIM5XkLCNTFn4iZcU3stqIU",
-	"cMJZ3uI65RYZCQwgkGNS5nsFj8y42EC3N8Z99K6G0eoPDh2/Ls+QVqIcWkh+0CSX032jl0qVbgzqGuRK",
-	"rUpfthQ1gYIfOCDuOzfc5C1bhAQyOSGuMhkEMsbrlLRG5Jx5V7ulrSfkslTipMB6hydu2pNLYDeOMvn4",
-	"KDB21OFSaNRJyLw09Irn3CwTUgpamplU/E+WJWQi1RXPMiZA+h5PZCmyhMyZmclsbD8Bm7cdmUoxyXlq",
-	"7Az8j5IJpnUCGTAYq5WzhBQKkJFjJcSpFCwhRspxTtUUIsN0WRRSWYY2ZxmnECuJQ+ZULBNyVeplQpyN",
-	"Lqm0zoNOquB8yPgs1dsmHtFjxOG8jAgWtCjyZVRpWVCI2FOQp66R/KPKAn8VORV7mUycKykbXy33sZj0",
-	"TAHYqizHeSn2K8gxTOgpqnwpVVl1S+vhxNUIsNVJVb1ZI6RPMUhwyPYkmBtS+rgZII1vgmFpOp6jASU4",
-	"wKFA/EBvnVySBVQh1dcsszjesIDsGAg34RiZ2a8Ui8yzcVsFJ3dPzrd6J2FElQM2itMKCvWKfIkRlFaU",
-	"d0IV0VykjFBBGFU5Z2qlMFN//O4tdsEPtpeOa4kv8naWOvVLw4EKZuV8TtXSoqZPgYaiZllCpL0d4z60",
-	"u7ESbd+UnB6Xp+TUlyDruj8/FFl8a4m2D4aKTEOoYFCori5hVlq2XeYZyeQpHp+K2jvPNbmyvJIYeUDA",
-	"WmyvGIvoQKDAXnW8nHTbE9eqXNmOG/oA41oMYUH9Xpd66gVuxyuCx6hgtFNPrTnIGsetvYsbOVbFf6pS",
-	"CdsMb6mFs6H4zXm5kyLtEWyT0AwQYiQBGWPFW/T0eMiqf/YQJqr3DJiTsWJU6xVN2hJJWgXwWu1bEIj2",
-	"R5ScUXRf7IxTK7bGbVQcuyNgqNwQ9oVro4dY/cnGpJVGyWZ0QSVOLmrW06ebgpqDgBxZWzs22lbcsLXS",
-	"dRs5NxJIaOgApgukf0EuSEtywilhuWb4jU/RCqeDIFtZmiHu+2/D+AtXfbIR5cOZ7/yNf25HzCGsYR7H",
-	"H9wJdF6Kgc7zTZzlvZfTPLD8UbLS2eKo/8fyR1QVk5ELrrbcUwoWtcaFYklU5eTbFL20C49bS8KtkBgY",
-	"3FYjbsW3g0JdV3nOlUsMFmhurZovqY7WctUf1op75FQIvOtSCHxhK03ZOX2hwrrcR6AORm/9QxDx1CfK",
-	"z8TrRlGeL0/QBsyRBmcUq/pRY1nf6GT0f//6+9Hjz78fPfrp8/978vvRo6effzz5/ejRc/zo32JCG8ie",
-	"44wudfuqddjR45Woo+OuoCPAghuaj+dc+JjEeGDak2fNkKbnT55vEdQUr0nv5/SrN8ozTyajel+QgM3z",
-	"eMjanxafNrwFFeTN2dszfI8/G0WiPl686KyrHBWd6kjSfmEYv2JhTOpcAuTs7UsMLobPCqZSJ9csnIYB",
-	"AUSgO6zE3iZNU0iV0CExMK1i+5ECqxteFx/Xv+VR0kES3IY3xTHGbf1hXGN0QecF6IzTbXFh7mJ+2qUy",
-	"VqtFoa0zEMY1TKXMap1yrXjcztYDqCBlRaxoOt+FhIBLCJtARN8+ba/V/1k74dcroqLBP1XMkCs25aIl",
-	"yZbdyL51vpTsDlHFhix24CY3KsxUHaNTRb3XumvtYPS6HYAavaWaulB/gNqx6OU2z1P3DWgpfgqTtL7B",
-	"EMKkCzvY2UdcQ1ggnYTGkT5NBkDbiJXg5zdtXuigw40mmrETgsO9sy3o8oJVJDPUtbjAvMR4wBQNm0Vs",
-	"0SOC7W7wv+/c4ztIGt4v/PO+coZ7OCvmUZf3BWSXQCcX38hhL5eIXaUTwLBkSl0EtcUa0+gQ4pOQF9yk",
-	"s5ZqqI06bhuL8dQj8Xfc5OAp6LP1byB/ui0346JOyQCZk6czX8whyA5H0XJj/XKPBT3iUiEeNKLKt4lU",
-	"8x53PkRiOPRe2guVdkot9/i76aAQXmrH8vR6b4TfN5d9T3eXFL5aX4/3LWbSyD7jFZswpVg2zqmYlnS6",
-	"140VSk54zsalyveqzCZz1uMMFmC8qrvrklU8ys4TxEyku6VStBfP2meDfaoMJKMvz49+GqdBzuC2z7Gh",
-	"QEF9SJ9yN6r5V6NgwY41Ceydb6eBrIYLQfVsqqveW55nkoXikDBpDsiFJLgboOvY25EGVdFi+SA7iIs9",
-	"k7r+W4sM3XfTiznWjK2zrNzOzKh7yw9K+TsPvkLiu3N69yDmnZupqHb3rTYobN9qCw0C3LmrfWhnlKYN",
-	"odEDP3pw/9A/fDJp/yzXO8v9GbIN57M7bGD5NEzGDQ3zz58/Pb6rTFkHmttCGb7vFmU3NUtLxc3yg/2h",
-	"K+ngDdarzBm+cCENDfaUBNU9ZM6wnHziumdKVfW5/Cv0uAQtDeqHw27hoSFHp+ZrM2MK7GnMxUSu7+VV",
-	"HejkM5hB9Id69hBKHJgbTxrVZV2bYbtpMJTUp4o1wTcz9gmyTS3FgtntKNcS/TLWuv3SV3eGjuKkoIrO",
-	"mbGjwz1dJhg5cOka11wefBKfxG/2MDcMGphRM4NFdZW+kQSlNe3/wBi04HlOMnlAsIgBVQyi2KhiWVVV",
-	"QrEpxQ4FKdUMVrKUDEcXdMr0iUuAuAyo0CX0YsIWOwn0mbOKN9Xk0n9vpA88PCAv4DOcUhb0jxLXeaWU",
-	"//Syrdv1JVaY/+nZ87/9eEAuZowrcmkB4dIF6l3l7NReKVfEsC+g/NunK5gscrvMGWj6CFdgbiZTygUm",
-	"LWisNZPzlAkUjXhmRZ4Jt7g2OitoOmOPnhwc1a3Ag88sgmDsoK9gbOkRybn2oT0rJcVXM3bRmjmTUHgT",
-	"uogaSa7QrIk80/f/D6Ttk9HjkSvXSgs+Ohk9PXgMG7RAASh6GHQ4h9gzTIaz1BpTqLLRyci+8ctg3EpH",
-	"8idHRxvakfdrQ95svRVpRn6W5w7F5onFIhTUYRjAf9sC1Y4PXQP128aT2OUadmQ8p6FTHRq67aefoayJ",
-	"Q0b7bXzBekgjTevvgPGj26TXr/7TkoDR7WfsYh0J3aSQ1Q4xklWJa0CBoOf5hNDQIBQ09nEuq5r4YiB1",
-	"FRxeVXfCBQ6wJGkAIS9AjXoZuANcPsy/S8wWHBY4UCW8bUopdbZMCJqPh189BpZgU2eL0FS0N0zipYaP",
-	"1gqRt0kDkw+/Vj+5RWDJmWHxmHnXfdoSVuedPCD281UC5PIAK28AdilTzHssEHjQwtgEjpcwIASOFfTZ",
-	"nHTII5sB+6sdDLyxprh19E0IFUnwwt6ac81YUSUeRpxUFtdWQOlZm4vb3cAAT45XtdWTJ3Fa/ZqZJhre",
-	"NaFuw4YhMeE1Mw3a5UBNkyoCexhCXR3qnE36kui9CXu8PZwvzOYIsWJBA0Nt6NIlpy/tV6eEOonCCn5z",
-	"WlT5CDje5fhgNrvMM+wiF1QAhHANy0hcZkvAEXxvRyt+XLEpFfDVOrJ/hO6y98YJsLTjVpzgIWAfskGd",
-	"83YxBEuAXJwQF1w1/6R+IKlI1fi3N7c4DBOsOoXB5c9+dF9MQyl/G2z5hc+5GUXI8XDvGZZNj4mcoNpY",
-	"VuQvZ0iB0wrn1cQrQlrwgqoU3xdF2wRkRU6x8OJ3RJ6jcjfiYyBxn1s11mdLYWlUaDA7oxqMC5cQK30J",
-	"WihWVAUrDFZndBkxbeL1+5yKdZb+ZDA0gHjzOEGz20qc03wGnaimpRgAC6rrWikXnlPhMsyCtDNMRFzH",
-	"iU2QBkM2kbJzO+C7pl4+22Aj5bL3MCTVgtq9TWKVWAWIaYPK4/dMutqw/Tco4emQAQQmAFSuiQvr9yji",
-	"KhVT7C7tUyRPfU5klb8FLXOhUoCdxKcM/fXZ0U/46Y8Hn8RvzvbmuusGmAI/oVmdUpTxycTqSeGGSpEz",
-	"jRIfdJYhdEq50IbQNAUDFs1Rf+FSkJnMXT//qrZyE2M+WP3f0om7EeuqVMNbJ9HdP6WDGgbDEzq4OKRm",
-	"/QgYqufbSWMXOPYOaU0djtplmgtpgbPqO/MC9DgfkhY5C0ar6PQd64SODG00tl240mF3qmcFseD3bHar",
-	"are1ICx6XSqLAKo+HoWt4gV2fD2TC4G0b0jLXLA4LkixGHmacyYM0QWj1+hjaJDunTQzBPPDr/Dvilmv",
-	"CSDngGgRANnOnOXNgEOId3am0DX2LWAohrI/iD4EhfA6qLkbc5f2i7rP9AN4WFwpN5JVB63AwH3ybXhY",
-	"mk9zlmWuqfYdUdqgJfl9OzZcs/AW1Q/by/sijpVBsKVj/f601YJHVTQyCh0BKh1+xf9sdHN81C5bsO6a",
-	"CrbTUyIkeG2sRAIquGuzerXc5MiowWA7eorG17IYwhDOb1hdULMsWpCn1TPQsvWje4Il37F2KIdAO4j0",
-	"5iHwy4dkChUkH0KR1OUO5rGHOUMbxfwHHOPbALlAHqxK0JIzks5Yeo3q+ITyXLtsEFem0LU6XeqqYIej",
-	"ci6zTJNrVmAgCySjQu2zyyFYpZTXqzS2LIiQi63J4eGNLNGd9J3B0EoKC8ZkCwwE+0H7oCt3/wvFjWHC",
-	"J+qwGyt0u2qbK8Bor+OhYdGD3nB0EI7lws98leU6I7ZQ2OyAG8vRXr790Ao+cHOhXLpWRhC0qGvGCrQP",
-	"NeO75IQwms7Q2gg1n7VTewBz0JWPXdq5IXOudW0zxw7nLPjALHjKnOWLXJ6lKSvMCQRs4T4faaMYnV+G",
-	"yVmZxAkIE9mJyxRGcOBWJxTGeeJgK0ngQMZG8uhE/SQueXbpBQUs3/oIfgxTYdicWRbMVwS/hM8vER7h",
-	"N3TOyP/58O4tUIWMGnoZM6NZWfgVXnlHMETQ7N5tC5qk4dGAQEEVTsbEKTmCGmxsIp0vAWwvbZES8Bqj",
-	"MDKigsSjSFf8DXUSbi3OrzqtBYAc9YqwnKxfp3Npp1IIlhqNyvkp5MFyoaEjNrmEbV5Wh8B4yfoUv1Bt",
-	"HsFNPnrzsnGaPU/wzkUA2m3KCfEleJ0UyREMEmx1QzX5CFWpoHoSkYq8DBPGYrfv5xu7RJp63131OTo2",
-	"ijmUOLmX1bkmPOvcCeT1RPfx9Di6j4f3fMDDOzU2Ga0RiOZEqydoCeH64qET45sITuUV4iFdXu7RkCxS",
-	"h+UBhXY0+SGVYcsa6nzaKGv4GQoqB+EpqO0YOWVmxhSZl9pA27OZxIKm65Twta+StHLMGLiu9CWJwusW",
-	"CSD2PmLTh9lI+83eddtWnsG72+ZxUPPMtv/BN+WhrJvKbvRR+tC+YUxNVe0tj0++xOU3aFxCezIW37sb",
-	"81LQ3PmerUuuEXB7yKwr3zSYUX61y30MBGrCdvgV/u0Mk/U1p7TBEmcxy1D9gA8VN7rN2dvNQy37P7of",
-	"WBgKDtA2tOH4/bAf9vyQ8aCx+Mo7JxUPElfZDR53FE9pqoo4igQru8ycXcjJYdAkvtXV44qDbKMD1hVK",
-	"qtb/GBTfKIFlXL3cRtx+JZmhlw3rmvBWxbCaP64cuoTO9eZN35dIEnQe3CiTuGdM3LU67XpYSQXardYl",
-	"Df91aRdiWw31d0G9Gn1D/+Xp11mW1X1NY/UxdyVfrstWfwPyg4Fc1H4MHgCXnwQnS+r8W8yBTcDmD2me",
-	"2NEBLGpJlfLq7vLE9xARpkp0Ij5cIgjbqzsB/fhJYCosFRI0YQSAmQsKBK86Cdvm+QyMosxz1zpPG0zK",
-	"dbbNGb1hQZNQPBgm00JgS8TSeI7v+A1IdkODvjsZoc0HboPvML12M1d+1xh5h3e21g3wAYIxGtdS9/rA",
-	"eJ05XRLNwojr5i0CQ+rht4nnxreFuzeaG94Ns1hvFnnPynGzgWO7jtysmjugqiybl9z2zmsYdPg1/PO2",
-	"FaFeM7PyjhtF3TdVXQJfgAlE1IKaWS2hynXAiOd69uvh+fmeUL3tnQd+Y1CDez2wKu27qnLzc2L098ZX",
-	"PMu1BCYX6cfVpnZM6kyyHlrHHedVbAgSH8xQAfkt3h3pGwk5oU7byfdOpDgvHyawpYanQ9fKr784+RB7",
-	"3yRM2tdynV3x1dgXCjq1Fx5n1LcEOyAuX6TuuQXe71IbcsUapWQg6QDKuKCEVCWAYHcFLL7wSdi5cwkx",
-	"9NQQLecMHeb2l1jsAf3CFjx980RX+mUxk8R/BIIExsM4pgrgNlFy7qOYXdXbiEB5hpPcXQ7ImcuW+YYS",
-	"QapWvvvra3h7QUu0eDZIgDquo8f3hjor9nE8hIeaB6HYTgFhIhvG5I5Hiva563zUrbKsz0vxP/nVA+dX",
-	"N7oZarr4l+CuVSG3qIf+FU1njiX5YEKXsELrBmNQ2gV7jvFJ3e4RWqZiKqFV2xMfaQcV5qCPs6+jXXUq",
-	"c8MPPolzWCy489rWAZ0UdVi7gmBX96rCheehDjisKgrmjwlbQBQZm2tsJHOZWwC+TID3QUe8xFtemkFq",
-	"EMlpwl4z0I7mgEAITZia6RIrMRe5xmrcACx9ssqtfS/otmgv15us09YPe0FbM5Qbz5cdFW/WAoi26+jW",
-	"Fkmk3JtVJdIhfCiEkraNyKpf3pYqkRv/3bkOwo51m3Ou8S6HImYuH36d27jnmdNrVkVi4trfL3VbS3vd",
-	"xr4UDy+qsmL7nfyNb0hzp8D0rSfUhsU5w2Aa9z7fYi28OGycVv0bWgp07mesvMsk3P/Jvd2QexspIhsD",
-	"05qmxBNodyMvmN/q3344+nLvqblDYPbDpdVWTT0HiFAlF64wbEfx24SwLykrDAlCRuP856OOxni0lS8c",
-	"IrR1hY2IZRgc8oMm0F+AVN0MWkNBoD/Sv1CUbausXcEGdrFIKuHbzKRmjdp7rQkV60EzOwTJfN+BvlVp",
-	"+41yMVz5UPKKr/jpyRf+/e0G+Tq17C7khLpZyj2LCdiJoN17iR2z7iLAt8TbXH38iikcfrX/bCyWgRhX",
-	"Pcs3ELnbcqj2uN345o/u5X0Helv0hUHTnkqcXIvg3xW37f6/nYquP0M1+d71XAXBHg5b1HQ9taPZvDBL",
-	"LHOf5owqTSgWsj/4JN5N/GW78t4rfeKA9V26rkKXJKWCXDFXfy+DRgl2iWXtfVqLg7KCc/ZjzBqGAczf",
-	"Dhm8PzS5s2KwW1LB3YP6HgqBOmP6Ssi73DKkz9muw7Bo13SVi65gPmxr8Un4YD54Tx/LB3/4+HFnYoDC",
-	"f5WAvWugH8zcI87voTnB3Qf5tcF60IEGINr1nvn9swUkzD1GUIc2V6NDWvDDm8cAZm6uNThjggqjD8g7",
-	"wTyMudNY5Q/6noDPHBK/DVWgGkRilHRE93BFVS3hRg0EHDB2uiqZnKu6pjN8BIr5QZgLWVfNiqzQYsQL",
-	"JnCq/vpvX7794OIGKt9NeCAs4dTYiqsmsD4VNNjB2pV0rcMG+oGqTs2B/BNOjm+8PjXmjVYVibjy8c/1",
-	"BdbJEi6ON5jWiRfr877PqXAROK7Kabjlim8j+obPFcY4+fTqsvX5czkFcz3UKkDeGpjOaK6l5diMZcF0",
-	"Lif49vPt/w8AAP//",
+	"7H1pc9u4tuBfQem9qtyux9jOeqftT77ZOvO6kzzH3blVnYwMk5CENgWwAdCKOuP/PoVzABKUQGqjbOfO",
+	"/ZRYgrCeff02SOW0kIIJowfH3wYFVXTKDFPw14tSaans/zKmU8ULw6UYHA/OJ4xcCPbVDFMYcUHkiJgJ",
+	"IwUdM3LJRlKxg0Ey4HbwnyVT80EyEHTKBscD/MUgGeh0wqbUTj6lX39mYmwmg+PHz54nAzMv7EhtFBfj",
+	"wc1NMnjJcmZY9prnhrXsJ8MhRAqmiZlQQ1IqiDY8z8klI4ppIxXLEsKFNoxm1ZYV00wY+F3bnt3cjU1n",
+	"bETL3AyORzTXrNr0pZQ5owJ3zRVLjVTzMzaKb5pnRCpiV/Hbyfxvqr0U1EyCrfjvB8lAsT9Lrlg2ODaq",
+	"ZK03+iwZTLnwfz+K3q+cUi422Sb8oG2P8GWvG3wlDDc5mzJhOneJu2P16MTunBtNrrjICBUZHCMhukwn",
+	"hGqiZM6Of2HTS6ZaThNMtu6RnhwdrT7SGyXLYsWVZ1wXOZ0Pw6sf298dkNPmlwDxml0zRfMKiDjTpNSM",
+	"CMYyDT/mWcspYdZ1z/fo6PHT1Qd8K7ShImXxAxp5xYT2h5pNZM4ANe0vFpBU6urwUo2p4H9RO1EbtvpZ",
+	"NkXXn/mUm/hmp1Ibwg2bwoYp0Lm25XOYJrr2I4AL+pVPyyn8hWDi/qw2xYVhY6ZgU++DA//EaNZG/pZR",
+	"NHpVE5yi2uwHJa+lNg/DZQa7IGo40f/AxWyx3YTMJkwxQgnu15JyIY2l45qZtouXvZ1hJpjq4jWR3c8E",
+	"F+Oaep+QC/uKStD8goykclAMWCqkgB+0s5uAxm9/irNSrEEqVdlGxVW5Ngl/8nz1ds4tvq+xIaALLVuC",
+	"73rlK79qplbQ4FIz1SDA9gNLf+svdiW+dqY+ae+NnUsXUmgGctxrynM7rZX2hLGM7PjbgBZFzlPAlsNC",
+	"ycucTf/rD20P/y1Y+T+VvZ3BfxzWcuIhfqsPP+CvcMHm9X2yNzKzctVMSTFOgPPO7IdGkkwSeilLS1EP",
+	"4BXchHa9U3t1IIkqWTBlOJ6Aw+6b50wGXx+O5UP74UN9xYuHElan+cNCAvL5e/z6UCognI9vkoGVA5af",
+	"GyArIQVT2pKfCgMTYveWlbklUETPtWFT+4jLO3FLPLrxr7r7dp/gQ3qg+B33/qVaXV7+wVIzuEkGp1mm",
+	"mIabolnGcd4PwQ06rte81FSWwiCFXsSbXbf+/CYZjKSaUmMQ8IIFnh79+Hz3FexF5zKlOTfzKIrsfvvJ",
+	"oJDa0HyYyozt45ae2SUUn1J8hAWZZPP5/hfAy5gjEvd+I08tqhrFmBnSGuB6X8ZiKc7R/43//eamHX0c",
+	"qbFi3irS5xHuBuS5t/gTEO/c5FQpOse5p1ycyTwiBp8KKwYwRaZ0bomiZSBzM+FifEKoINT+MviQXJaG",
+	"TKmwOnYtPcMoro2iRiqdNOQojXT3Wlplx0ohqJlpnL7MuJGKSJHPiWI0A3mECSuL/j6AjQ2SAUxv/8XR",
+	"AfXx3CYZnBaFktc0fyuK0mxIg7ShYzacUD2J8+D6+0BiQYY7o5rkUl6xjFAQCgNgeb4tHEbh4x88z+kl",
+	"PmFz+4WSWZma9QHnA/7Ayh0APYvgUmpne2lexSuaTgjQazBxpCxgQqG6EHILnCqp9xjjHC9oqSPnop4N",
+	"dyIBDLqxQFJRg+UXfPuBuO/x2eAN2Z8l04akVnoaKdnCU9d5L3tm6sSW5uJvBZlJhWC9/dyw0VVC60/n",
+	"5x/8oXZarhRrCuxbA3cIIfjKUbCwoKaX4SLNKZ+yUBjz0NcgsskgVYyaVQMfgdxIU8OvVw9+AoPRENc5",
+	"0LKprEThdtVYy4GnMuMjvmqk5UqyNEM5GupUFqx79I9w06NSr5r2OcrqYJvsHmmZeynSCRXjlfd6tPjS",
+	"/jmC0zavPgmMnMHl1adIqrcPNrxwJeEGY1BVGUQjgFUBXBfFqSZw8FkD2pACkqLMaXVoathDw6dsEGFY",
+	"E6qHmqWKRRD7lFxykZGCam2pB+Ga4GEPyFtj/xKWIxM9kbMQEStDUhLVVQLFY63z/bcd3KpKWDmMGcPF",
+	"eP0b++h/YH88F2l1ZYuKGxOEApPNqTZEl2nKWMZAFaakKPUEGa/9kqYpKwzLTgi9BCM6mv6BTo24Qlq4",
+	"3pOURbbhMy5AOM+8Pu2uOrijxos3QKaxcCfI1hSxeWE/yZkVyqwIlVpu07Tig53nBGUsLuA7KvSMKRDH",
+	"pFgw+C8xYX7NhpVIsMjvE7TatnzX+rMWMaGxWjV1551sI/BZ7Bp67Fq+zvcjtNTnGS08xjGRqrmFM0IN",
+	"OHIWhL2YQrkrwm1kSNoJHReeIwThzsv/76ghQ6d8CljKNDGSlDqBq7TXWMg8Zxm5nJOyIerbnwySgR0W",
+	"Fe+rFX/mKAktmGa82LuW/FuzgCXhdxGhYbrOK/hATTrZFf5WA9KdwET7qT8G83YefEkcpl5GTdAWZ7mZ",
+	"NGTMr5kgV4wVGlxllUtUEee6INc0L9kyhXJfD5XMWYQ2vqNTBkoqfO+s32wGllNNxswckJduASEFelQ8",
+	"EG142Su0cFR8h4XMeTqPcT2pmdsWVYzkzBAuTkC/znNyzRTITF5/TrwwrlnOUu91BlcjzfP6UP53Ibb5",
+	"z4A/4a+tGDUaRXHPLRilk40zVVtJlnbb6hBqu+ruy43cLhNWOx4KNhu26K/+RqwWEpea2Fd0l6zClld+",
+	"nGV/JVUrSfwbGHTjCNyKwT+/PP0QSkpSDKeeyEQs3JcslQ7EKdHGChIARQjq7M+S5ppQQbwvyMJJDR6V",
+	"nB3CR/Whl7ijcKGYGzWEVbv5KLjTzISpCuszru2LgVA3tlKIAX+bP46WxP5d77T92UpBteZjMcx5ykQa",
+	"owKf3OKIXqa+N8IFCh2AOKqO4cjRV8a4In7aei9A3GKb6SSa4H7aRl5hXwuumN5Iv/AMI44Dn9Hb8Hmw",
+	"IMbEcC96JgyvWFahJiy92lAT2kZ7GlGelyr20i/sDtwTj8DnZIVeSpScRexV65tFWjQqq4MMmVKxEKVP",
+	"kzkQPdBT4GbcjnYxz7RqYyj7D+Pvfj5hDV/x+T/PnbJgJbSivMy5nhwMktZpgfnG54WvNp+4Ihqe6hRM",
+	"ZHgXAX/CC4vSHz9qI8ABOzSLCK2/eY51ObfUEmzPDzRY7yKIvqWxK1QQ8fzNd1u47gZufGlFw21ISlSe",
+	"fLLaWb2kJrRvqxdRHenM9nL6K/sYheJoYN5AVP344u0vD6ze539PrHQgNJeC/O3s9Qvy9+dPnxDNUjue",
+	"PD148sOyaJpKbYYpEy6Io29H0mOwRhZUmanzp+/DOZjxa66X3Xm9zP/UCl3TIpdzxoainF7u56Iegfwo",
+	"6Jit9Cf84oZZuSuM5dnDrp5EOWsQZRhhr1uwygZYf9ua7+xgUQyOtNKmqFgNbU2EPKNcI3lm4IgCG2/D",
+	"uMeFef404pOyWg41cQWGeukuQWWK/wWsDFRQKfPKqsjtZ1ZsnXEzkaUhEGJ3EF3N0Csm1lrNbgtFFRRM",
+	"JzLP4nP2Y5t0RsmK17i73swcGTznNpxnAR77saF1gFjzEX4V/M/SSv11QK5/UcXGFMWWlGoGhj+0syOo",
+	"6ZiovNL8siXcHZBPIZzV4FfZStxu6jDOo3VCOZcieZJ2Lr54p4GopmRuAcgdofbvRuW0YJ4+RIKQQEac",
+	"10FKwPbkbhPxwm9mG0PgxriwAyE7ilKvLhA6ioLQ8h1cx3mV9+p3PSa6/q0S2JLm8dbuP6cp866LkCs/",
+	"0AR46ZpcIKOGtj8QcudYCCHV3qlERUboyDAFdja7nZoNNe8lgLTB8eAPLcXBGZ39wrSmYzhwFvohu5W1",
+	"hnumZ/6tmJalStlwh+jGcBofNLVAdbW9Msg2SEhlD4Hr1JJIEVUQga2tLebEF/7oUiwgXtYxuehi10zF",
+	"xY73+AZ2E/Y9LAytEfdSZRgB24XB9RqL15U4XHEQ6k7+pQ3VeiGi1+uRz2XAxO8sl6T6CpGB2B+doBzj",
+	"I0RccA0fObOeRSIhMYZMsNlaGBulws0tRi8psOJuoPB9mkhw9LlfJx460Q4PZkuQBpqpR81HqMKxYz59",
+	"q6iF8dswsLYp/serf57/xxrmOPSqAuREOMFvNC/RGFyNqpd4A29iz+XvaAcbfEQlX3qK1xxNOkvQetvU",
+	"L2vXfVz8+8t3uxPTdtsbmnUeaDjZLgeRBRMbKoC49op9aUMvc0Z4ViWr1QkmuwWvaZlftwR6nKJuNZtw",
+	"uzTIt/Z860dsqDIW01q5LxJSispKiDhrP7oSciaGU0i4S4i8ZmqY0iIh4MpJCDVG8cvSsOE1FVxPWJag",
+	"X2V4xQqTEC6uac6zIRNGzRPvAsulxkQ/dGVQYyUyaqmjI/uEZrE4wLUj7lyGB53Zm8rpbkF+mjGxERDZ",
+	"h2LRRLpPzp+jZUeGxdoM20oK9hZBVqi079mECQcgOKeQDnR7i0MERg3wFBw2xLf60r60U7o+eLMnmneu",
+	"3LxRNCbYj+3HG9IgnrVKVkFuaxRO+rYw6VIXTGQtJMlqUmkKgcKSUOL0WhfsDaDIzQToI+bArk2qrvnK",
+	"XCa47984Xcd2EzxC69P1AYwIA/cDFH/DK1yUJOoM5Oh7R3l17IIbM8U3IcuiL6MseJnbwx856p1uXIwQ",
+	"CrlBaGNPRuANxLblbFR3hJFUjXCECo923tSOOuxKSGKjEcMARYgUbskpVyXDLAl7E9VPCIobOvE+UQx8",
+	"cI+4bKvwasiQt0hu1akfaHvXtQBXq2C78cdWKde/XCTWSi5EnTZ5fxCy4SPAN0KaxdD3RUsRydkIcztg",
+	"iDd/ZQ17g79+i0CXMpvv4NxNBl52jO5mQjWZSsWWgcCyEwEZV5eshof4TXkxyZtekQh96XjVNrvGxvp2",
+	"YLpo4EYAAstIEVxKaPFoOBjC128ltPv3LWxPGjbLhV7C5n7SFS0aITxFwC8DG0BFZF1YociQ3Oo2vf/J",
+	"85Whd4uK/5a8fj1u248IYzHmHogwsixuxUlwu9AaNfy88VGRGxjgTmst19Ar5ognhDWmOdWa0BmdI+nk",
+	"4DZVTE9kDukxE5ZnpBSG51Zohwx6QiEllGlXxCalKgOGRFBjFakChYHmn4UqhRX45ZX3MkDI1uOnZCJL",
+	"VXtNqEsyRf6On1cJcZ/FkjkQcW0YZIx1wem5P9BixpnD8qFiU3m95TxPfTbGcCHZbeOZHgUzbX+ux1Gw",
+	"+UnmrrrMJkL++vRye9V1pRq5mZfCc/NfserGhky9YWbuz/rheP0K1RLfqA/C7F77zilzI+B6M9pM81zO",
+	"hkVO7cJfTaSCwk0yqAyKHbN/W6GzDd5fM6V4xnSjaJxJCNXk44u3v9RmS2IksUeqP1l2T94kg0uq2TAT",
+	"zedaRetDYSDIb29IAs6g/g+q2ct3EMEO+S7ZBgUh/BRcZC/fgXuYRiJ97d2NwNCrLd3+8OqXk4pUmwmb",
+	"oioA9VIeYE6FUaV2HsDQ2fH88aOnK7by4rTKdRuOqrJMq3lxQcdsqPlfHbHYVqiKuOK7YzksINr3D4mJ",
+	"LJiABIMqka7W12OBGb6szCo8/ejHwW9kwYZ1zl9Lsk1VJE5jGHCeI7OkUAkxlzN4oBOsQzVlVOigyESb",
+	"cLoSImPiKUYaKzM0uY6jp6XVVrXULJUii0dX2G16n6aRLnhLXTNVO9eeNx/xyfPVT1iqPLKcfcLjw0Mr",
+	"ttj/6uPDw4QYxTGSvQp42O6Gnnfi7K9nP+uKwawP5jFW/ksdb7mJrLtKdO0jZrYjlr02n7h40QcYO3Bi",
+	"yWwzq9al2nCT1F5uMMthXUeIOGjSmX5O8Ch+3cwHz8YcrVH7BNde2gVMtUI1y0cJhJj5ZGHqvgOc3clU",
+	"0pcI1yKO7UGwioRY+UftWeb60vqgLyC8aFNFKsu4GJMZBjRQZ3UC7R9UiOBLoL8uv15Hsr+z7LuwLdiL",
+	"tbpR62bvh/2j5ZH7kKUd/t+5LI370BNe3DotWseEv50zyPsYoid+59bagMuN6JTne2ZybZXv+mJCyQDC",
+	"kPd3iCc3yWAihVRWxh8Wio34170s9KyxkC5H+1rouaUlPMtytr9bexqlM+/YDJJPl3GyrQTNJxfFoZnI",
+	"vOxzyahiqq6OusyE/Rqd5iAYtIh0vqyq208M0d4v5OPs7oVdEca1rDBpOVSMZvNYeF8tGU6oJljeBgOG",
+	"XYiQJXJhNn4kd7g1V7BaeGVKYHhLvSUGPuspMTDcXB9crwES2ycJvi9NKqdsnQR79KqegELoqwUz4QO+",
+	"VCmcbThMp7/Lwlc18H6YUM3OXUz1QgVB+9Wquz4rBUyB0WAtqvJRHcw3lvbOFoL5ZHmZB6joUv68jr5l",
+	"ahNu389R7y721L5e8LJwwgzleQsI1FWEiZlwTey2ohRwxFne4rDnFhkJDCCQm17mO4XwTbjooNud0Xcb",
+	"1x5sjUIIww1cVRdaiXJoIXmgSS7Hu8aQlirtDK3t5UqtSl+2lJCE8oo4oCXrj5u8ZYuQZiZHxJW4hnDy",
+	"eFXI1rjIUx/gYWnrMbkolTgusHD+sZv2+ALYjaNMPkoVjB110CoadRIyLQ295Dk384SUgpZmIhX/i2UJ",
+	"GUl1ybOMCZC+hyNZiiwhU2YmMhvaT8DmbUemUoxynho7A/+zZIJpnUDmPEbM5iwhhQJk5FhSfywFS4iR",
+	"cphTNYb4XF0WhVSWoU1ZxilErOOQKRXzhFyWep4QZ6NLKq3zYCVVcN4MfJbqbROP6C3EoS6Mulb97y5p",
+	"Yd3iZyGjx9/E9nZWRoQeWhT5PKpQzSjEdCuoWKaRNaE6BX8VORU7mXOcczUbXs53seZsmCS2VoHGs1Ls",
+	"Vpqxn+QEVEdTqrLqlpYTTqoRYEeUqnqzRtC3YpACl+1IzDvKlHDTQ2mSEQYu63gWHxRjBGcH8QO95XRO",
+	"ZtBqQ1+xzNKfhnVmy1DpEcfY/c2Kcso8G7bV8nX35KIN9hJYV4UkRHFaQTcakc8xxt6qGU7gI5qLlBEq",
+	"CKMq50wtlOjdHL83FgnhBxvUoK6k0cjbWeq0WaImlOkup1Oq5hY1fY0pqNydJVCtGlGJa2J3Y6XtTZM2",
+	"N7g8Jce+GPWq+/NDUfxorUP+0VCRaQieDaqx18WsSytSlHlGMnmCx6eijlfhmlxaPk6MPCBgybZXjOVU",
+	"IXRmp4rOTvLeENeq+j8rbugjjGsx0gVNalw5Ha8MOF4RPEYFoyt16JqDRJIfvOezk2NV/KcSAtYZ3lIV",
+	"taMM6lm5lZLvEaxLoAcIMZKAjLHgyXryvM/S9vYQJqqT9Zi1t2Dw2yi+uiW2ugpplyMgvcKoOaLkhOqq",
+	"mmQfdtB11C+7o8QVimBfuTa6j9Ufd6Y1NvoSoXsscXJRs2kc7QrzD0LUZG2J6bT7uGFLRcw7OTcSSGjE",
+	"CGYVpH9BtmBL+toJYblm+I1P4g2ng7BzWZo+7vvv/fgyF/3FEcXIaRz+xr+0I2YfljqP43fuoDorRU/n",
+	"uRdn+eDlNA8sf5asdHZC6v+x/BFVxWTg0g0s95SCRS2FoVgSVTn5Ou0P7MLD1uLgCyQGBrcpzAt+JxTq",
+	"VjVqWLjEYIHm1qr5kupoLVf9calgYU6FwLsuhcAXttKUndOXrK9LGAbqYPTWPwbRWJtEIMaTGDPK8/kx",
+	"2qc50uCMYn13aizrGxwP/s/ffj969OX3o4c/fvm/j38/evjkyw/Hvx89fIYf/WdMaAPZc5jRuW5ftQ6J",
+	"erQQEfV8VUAUYME1zYdTLny8ZDxo7vHTZrjVs8fP1gi4ijde83P61Rs9iEajQb0vKNHB83g43V8Wnzre",
+	"ggry9vTdKb7HX40qvL+ev1jZPCgqOtWx1ZuFiPyCLRKoc1eQ03cvMdwePiuYSp1cM3MaBgQ3ge6wEI2e",
+	"NE0hVYqTxKC5iu1HWm10vC4+bnshogWS4DbcFWMZ90OEMZfRBZ2HYmXkeot7dRvz0zbVflstCm3tbzHm",
+	"YixlVuuUS9W5t7YeQFVcK2JFE1zPJQSDQkgHIvr6iayt1tY6QGC5NwY6I1LFDLlkYy5ayjCwa7lp7WIl",
+	"V4fPYtdRO7DL8utKqrljrFRRb7WWdDsYvWkHoEYD5aYutDlAbdn+YJ3nqZvjtbTBgEla36APYdKFRGzt",
+	"v64hLJBOQuPIJp30QNuINWPj120e8qCNqyaasWPiaqo7R2DQyhTL9Geoa3GBmbrxYC4adkRcoxEi297g",
+	"f9vZ+HtIo98tNPW2sug3cFZMo+74c8h8gXalvqXfTi4Ru8pKAMOiWnWXiRZrTKMNpk/Ln3GTTlraTTRq",
+	"U6+ob+JH4u98tZNNtn4PKgq05Y2c1+kiIHPydOLL/QT1ElC07Oxk5bFgg5hZiFWNqPJtItV0gzvvo1QC",
+	"NBjeCZW2Krbg8bfroBD6asfy9GpnhN+1usOO7i4pfAXyDd63mEgjNxmv2IgpxbJhTsW4pOOdbqxQcsRz",
+	"NixVvlPtTt84ab0zWIDxqu62S1axMltPEDOR9pE/G5ZX3GWDm9TdSAZfnx39OEyDfMZ1n6Mjjbc+pE8H",
+	"HNT8q1HCY8sqHfbO19NAFkOZoD0R1VWDac8zyUxxSOY0B+RcEtwN0HXBWKadh2HoaxIu5apsIS5umHD2",
+	"/7XIsPpuNmKONWNbWXh0a2a0est3SvlXHnyBxK/ON96BmK/cTEW1V99qg8JuWn+kQYBX7moX2hmlaX1o",
+	"9MCP7tw/9JtPdN08A3dveUlOeYukYm/XPmY9ONnO7V4lCoeG+WfPto5+WJnF60BzXSjD912jMLNmaam4",
+	"mX+0P3TlJmS0Sckppve4kIYGe0qCejcyZ9giK8Ex4EpHoxL5m2I006ClQU8k2C08NOQP1XxtYkwxuLkB",
+	"PWkkl/fyqg508tnVIPpDExgIcw7MjceN+uNwiITYTYOhpD6V/XY2sfv3Vk2IWPgMmbCWYsHsdtSE0Ywp",
+	"cvEBw6wfhskmF77+/58lU3NSUEWnzNjR4Z4uEowcuHA9Si8OPovP4pM9zDWDVtbUTGBRXaWWJEHxZfs/",
+	"MAbNeJ6TTB4QLLBAFYMoNqpYa/sSu5KlZDi6oGOmj11yxkVAhS6gKy82W02g47hVvKkmF/57I33g4QF5",
+	"AZ/hlLKgf5a4ziul/KcXgS3w0AWm/9cf2t4YdM368emzv/9wQM6hseKFBYQLF6h3mbMT13DRsK+g/Nun",
+	"K5gscrvMKWj6CFdgbiZjygUmVGisvgQdMFA04pkVeUbc4trgtKDphD18fHDk7e2Nz6CazxSpEta4t/SI",
+	"5Fz70J6FphOL2cRozZxIKM2c2gczklyiWRN55sABUSBtHw8eDVxBb1rwwfHgycEj2KAFCkDRw0ue5/Ze",
+	"IPAs2igezay4HzmqSm5gDNI1i9WyTVz/JFkK7BqbwkYtD8CksWxwPHjDzD/84pCAUUjhROvHR0fowRPG",
+	"udzCJ//DBeAgiVpFwKo1gApEmg3YTeLteuyGzbujHKDxFnCrbalq74ev0Q9/03huCL3D7Ea3F+KjBAwd",
+	"a8tfoR6SHnyBai4Oz+0X8fXqIY3stJ+AmAxuko1+9T+Wugxu7NKH3tDhAxERHprPZhH+ZTBuj0/X7Mgd",
+	"eb/TPHf0dppYkopa284PZpdrOBXwnP6xwk/v8sWSQSF1BGM/Uii/AAGzVUcMoIfEl+PBeLnAOhi00XX+",
+	"y5oTY1R9lSlQFb/DBZYR+wXo1C8D35BL3PqHxLTWfoED7QM3TZG1TusKQfNR/6u3kRXBZqHdcHcigoaK",
+	"4NFaIXIBkw+/VT+5QWDJmWHxBAoQYZDLOlf1AbGfL3KjurOx72Sy0NrYlTBfBo6XMCAEjgX06c6O5ZHN",
+	"gDHeDgZBqWa/dShWCBVJ8MLetHfFWFFlyEY8lhbXFkDpaVu8g7uBHp4cr2qtJ0/itPoNM0003DehbsOG",
+	"PjHhDTMN2lVVy6/C8fsh1NWhzthoUxK9M2GPN2P3FQQdIVas7tVnqfHcVVGY269OoF2bFS+tFjClRZWc",
+	"guNdwheWXZB5hj3bgwKpELtjGYlLcwo4gvb74BDtQgV8tYzsv0KXx1vjBFj5di1OcBewD2nLzpM/64Ml",
+	"QGJWiAuu+U9SP5BULippG25xGGbbrRQG56/96E0xDVW+dbDlZz7lZhAhx/29Z9hlJSZygp5rWZG/nD4F",
+	"TqupVRMvCGnBC6pSfF8UrQvIipxihdDviDxH5W7Ex0DiPmO0zrLFytHQK3NCNViaLiBw/gJMElhwGkxy",
+	"WEbUpUe1idcfciqWWfrj3tAAkg/iBM1uK3ERFBNoXDkuRQ9YUF3XQjeFnAqXbhjkIGJW6jJOdEEaDOki",
+	"ZWd2wHdNvXzqSSflsvfQJ9WC0uZNYpVYBYhpg8rj90y62rD9E9SadcgAAhMAKtfE5Xh4FHGF3IH56ypf",
+	"9sQnyFbJfGOok2hoDrTB54/97enRj/jpDwefhe/YjA3gQkyBn9Cszi/L+Ghk9aRwQ6XIwVQ3YdiIjtAx",
+	"5UIbQtMUrJk0R/2FSwGNwnWz9HwTYz5a/d/Sif2IdVXe6Y2T6G6f0kFBi/4JHVwcUrPNCBiq5+tJY+c4",
+	"do+0po5NXmWaC2mBc/E484KF5F5pkbNgtIpO37FO6MhQp7Ht3NW426ueFSQG3LLZrSoy2IKw6IKrLAKo",
+	"+ngUtooXOHX0RM4E0r4+LXPB4rggxar5ac6ZMEQXjF6hw6lBurfSzBDMD7/BvwtmvSaAnAGiRQBkPXOW",
+	"NwP2Id7ZmUI/6X3AUMxruBN9CCo2rqDmbsw+7RewxF15WFzNQZJVB63AwH1yPzwszac5zTK8tn1RWpj8",
+	"bhwbeK421Y+BacJXG60Mguf/PPdF8qAXA4TT90FbLXhU1U2j0BGg0uE3/E+nm+NX78ium6yD7fSECAle",
+	"GyuRgAruurJfzrscGTUYrEdP0fhaFn0Ywvk1qyu/lkUL8rR6Blq2fnRLsOQb3PflEGgHkY15CPzyLplC",
+	"BcmHUM13voV57G7O0EYxf4Nj3A+QC+TBqlYyOSXphKVXqI6PKM+1Sw1y9TRdZ/S5rqq3OCrn0gw1uWIF",
+	"RjVBZjIUwrvog1VKebVIY8uCCDlbmxweXssS3UnfGQwt5DNhgL7AqMAH2kfgufufKW4MEz5ri11boduV",
+	"hV0ARnsddw2LHvT6o4NwLBeL6MuB1+nRhcKuHNxYjvby3cdW8FkM5G+VTl+FA1c48t+LfE7MRGrmyzZc",
+	"cZG1ue5dI/L17nmpM/sacHevjLbBAbqNt4kHbojwtRcJ+StQSqEfmRxi+xMCUY4pwygLFwl3z+LVug0i",
+	"wZXuSUYPVrgTQT08YUcMUoDMfdo6LJwkEGEAgIJBBg5QYnCySFcOvwV/dcrrpxgJ7kLPaoO3FaQh6tSe",
+	"EkOCFszmP5w4LxFxhx4CdKMZsk2gXwScOwr64QYjUukV/H+k5BTrX1jKOZtIZ53nJo6UbTJ/5+mObhM2",
+	"+4VLVAE2BcpNiVdwrLuMCYrF2NwqvbuTOJvNYGpPsTZgM6jX9RkamtE4e+wme4cT6E6rW2Pvf10Mu0Rn",
+	"ITSkxv6jmuXXTB+QyqrhO1hVIzHZwkUUwHcPtK+gtUwErRDwk9vVd+0ID1oId/rC3RMkjoVcspFUrAos",
+	"7UeoWk2vvx86BBB9vaAaLBWdBzfLFWMFOpCb2UBVhoV9AuhepJ1fBFRrjPWlI8OUBd0p17oOqoHxmgUf",
+	"mBlPmXONk4vTNGWFOYb0HtznQ20Uo9OLsJRHJnECwkR27OpKob7INdE1+YCtJEGEKZzARVl+Fhc8u/CW",
+	"RGxE8hB+DFNhkpWZF8z3trqAzy98rgkjmk4Z+d8f378Ds0FGDb2I+dlB1bpeR8mCfBbco9sWNJnHowFF",
+	"gJ4NjIkTcgQVuxHcqyj/Nn0MXqOhkFVocZQsVx/oqKoHytliVKsAnZR6T5kcLV+no32pFIKlRqP37gSq",
+	"JnGhibQAdwHbvKgOgdl19Sl+pto8hJt8+PZl4zQ7nuC9yxez25Qj4pvJODMzRzBIsGkr1UCsEwK1di0H",
+	"eRmWF4ndvp9v6Mou1PteVc1xxUax4g5O7o35XBOerdwJz9r28eR5dB/3QMu+rvXrZLBEIJoTLZ6gRb/6",
+	"6qETEyAITuU9Zn3GxLlHQ7JIHZYHzMTR5LvOIKurL0VZw2toDRTEr6M7xMgxMxOmyLTUBhp4W3YZl07e",
+	"+Jq6C8eMgetCh80ovK5RLsDeR2z6sHbFbrOvuu2ZYArvbp3HQR0yW/8H90pygwdeLbj1K6JVlZpr4Qwb",
+	"ItxbCxeWat+Prgdz34lVC0/VYc9yxX57s2QF5Q3H7kaXQKAmbIff4N+VeXS+QrE2WBA7ZmmqH/CuEsvW",
+	"OXu7Lall/0e3Awt9wQFajjqOvxn2w57vm3Fo76TiTgxCq8Fjj0YgrJ+qmsag0bbk5NCZArqcbXDcNzju",
+	"u7bMwBnW4e8Uetz2ZYKhFZ6jLaYPQ8zdYHsr/HQ5VWJBoa+VnK7PhWq0qswnzhLZwyOd0yvvVgJNarmm",
+	"CPpAYqT6Fh7vji3/ZUSVAjTiYlw1ooMma+liDtppaA/mmkD2yMjVN8UeUtUNu1sH31mkXotd8FxuAzDe",
+	"+NkHv7a7WAEp8EcrnETQx4lrnfTXVfJdxwRXlxNmoxEL6uc06tWbCVuuq1ApxujoxCLEvNUuV80ft825",
+	"6mvLXeC/L46BV7+aZbhn3Kst375a0H/kX1d0RGGnhvp9CI84O670ry8+nmaYnoddbSLNbLaVHl27/s0D",
+	"/O4M5KLxfRCh6erHwMmSulgeFqxLICYTarIh1wOHRlLVp3N3eewb/gpTFaIhPp0lSKusW4r/8Flg3Tpq",
+	"GSdTnm+5pE3IeiCnQfSJZ6dFmecMn1UbrKDnZSN6Hfhc3cHQGQuJRxFHzxm+4z1QrPsGfXcyQpsP3Abf",
+	"YS28bq78vjFyj3cWLnRXyTKNa6kb82I+1ZTOiWZhRnzzFoEhbRBXGy9k2VaOILyePTGLcIk7sU02zthh",
+	"omy2uOrRUimbl9z2zksYdPgt/POmFaHeMLPwjp2i7tuqiKivlg4iakHNpJZQ5TJgxGtxbdR2aa/i5jrv",
+	"3PMbgxVyowdWpX1XVXY/J2bnd77iaa4lMLlI8/w2tWNUV/rZQOvYc92LjiT+/iIMyyC72Hf9dkKdtpPv",
+	"XOjirLybxKMang6xRMUW4uRd7L1LmLSvNbbymHSvxr5S0Km98GjlO2zNekBcPY+6QT4EH5XakEvWqPsM",
+	"RSGg5jJKSFWBDmyFisUxPws7dy6hxgE1RMspw3gl+0ssxolhORY83Y1nrk7zbCKJ/wgECcxXckwVwA2M",
+	"YS7L3LWoigiUpzjJ/mp0nLpqJveoUId78D70Nbw9QtG01lqtI0Ad1373e0OdBfckHsJDzZ1QbKeAMJH1",
+	"4/HEI/maOxCrs/ajrlUF76wU/65/13P9u0rDsQCh6exfgrtWXReiAVKvaDpxLMkne7qCItS4ymeu9C4U",
+	"wyW84klkxqyCjaWerNq+kCwGNhPX9M5P5IcffBZnsFhw57WtQxtqmA5rixLQ5rOqAqnnoQ44rCoK5o8R",
+	"m0EQL5tq7Pp8kVsAvkiA9xEhBUu85aUZIwyZtiZsDA29ow8IRDCGpbNc4SusFVdjNW4Alj5e5NapFKOc",
+	"p6Yt2PasFNjqYp2cRlcYX2HTgO6KxEvxm43eYskADTNf1g3kVO7Nqn6GEL0ZQknbRmRp7Ndrp1i+d+O/",
+	"O9eBe8o1auLhXfbsb17mNu55pvSKVYHwuPb3S92WypKtY1+KR3dWVcs2O/lb3z16r8B03wuehZ10wvgG",
+	"9z73sVdBHDZOqmarLd10djNW7rNI2r9ro3XURot0fIqBaU1T4gXOtiMvGPPi374/+nLrpdP6wOy7K3uG",
+	"XRn6SRAg566L04pOVQlhX1NWGBJE7Mf5z686GuPR1l6ij8yCBTYi5mFwyANNoBkoqVqPtoaCQDPzf6Ek",
+	"h1ZZu4INbDmbVMI3lhcJeyO05rMtB81sESTzfedZVH0oO+ViuPK+5JXFtlf49/3NsXBq2T7khLqz8S2L",
+	"Cdg2tN17ie3t95FfUeJtLj5+xRQOv9l/OuNWEeOqZ7kHiRMth2pPm4hv/uhW3rent0VfGHTYrsTJpQSq",
+	"bXHb7v/+dNx5Da0fN+63Iwg2XF2j586JHc2mhZljT8o0Z1RpQrHr5MFn8X7kL3upBo6cCdes8sK1AL8g",
+	"KRXkkrlA4Ay6mtol5rX3aSkOygrO2Q8xaxjmj9wfMnh7aLK3Zj1rUsHllJBFDo2BWlgGqXJoYs1+GQQX",
+	"zyZyar/yQclgyK0iZVEQghgOadpF4n/nnexmBwSIgseBshAsH4G52gU2RpJPt8xpuBPi2QK665f4OqdX",
+	"YSIDRE9Gkxk+eedEfZ9YOAJxwZJk3ab4v1ZyurbgUFGBxVQX93p7yHipqla5PJcFOnEbIPE9Z7n42/MG",
+	"AEpGimFlJuf2ac1o2Rwq9pnPUp0EsljaoGAJ57aOAb8reWtlCHgJVVLWjAB3rs4wiwa/Ilysiv3GluWf",
+	"hY/9xid2od/wh8/2dBZp6ONT2WO2jQtH+rJ+WPhdKw77jwlvE43sz1haKm7mANFoBT3+/YsFJKwUhKBe",
+	"qnxwPDikBT+8fgRg5uZagjMmgMuT94J5GHOnSQj7Cj3tgQ5DmSZDFchGkZBWHTFVuR5pVs5HEQz89Xa6",
+	"qvQTV3WLRvgI7LgHYeWSuglGZIUWn08wgbMML//25buPLsyscvWHB8KODI2tuOLAy1O98gUpl4IGONMY",
+	"NpC58syhuhxOjm+8PDVWeakaDHDl02XqC6xz64Jqdm5aJ1Etz3u2UN82WKCQMndt9uukQl/7NnGNtWTd",
+	"FmvaWA/o8vJ6H3IqXICoa5IWXlGlViK5CMEjDMH1xZfKVnDL5Ri8yVDJDLlj4Nmhuba8ZMRYFkznKgbd",
+	"fLn5fwEAAP//",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,

@@ -18,6 +18,10 @@ type ChangeSet struct {
 	Events    []Event  // to append; Apply adds those of direct and of effective membership (EventMembersChanged, EventEffectiveChanged)
 	Results   []Result // one for each stated record: users, then groups, in the statement's order
 	Synced    bool     // mark the directory as synced now (a push was accepted)
+
+	DefaultRoles     []Entitlement // granted to users that are created (rule 10)
+	UnassignLicences bool          // users that become inactive or are deleted lose their licences (rule 8)
+	RestoreAccess    bool          // groups that come back have their product access again (rule 9)
 }
 
 // Empty reports whether applying the change set would write nothing.

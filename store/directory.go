@@ -49,6 +49,9 @@ type Settings struct {
 	Guard          Guard        `json:"guard"`
 	RateLimit      RateLimit    `json:"rate_limit"` // push only
 	LDAP           *LDAP        `json:"ldap,omitempty"`
+
+	DefaultRoles     []string `json:"default_roles,omitempty"` // names of roles that new users get (rule 10)
+	UnassignLicences bool     `json:"unassign_licences"`       // rule 8
 }
 
 // DomainPolicy chooses which users rule 3 lets in.

@@ -37,6 +37,12 @@ const (
 	EventRunFailed        = "run.failed"
 	EventRunApproved      = "run.approved"
 	EventRunDiscarded     = "run.discarded"
+
+	EventEntitlementCreated = "entitlement.created"
+	EventEntitlementUpdated = "entitlement.updated"
+	EventEntitlementDeleted = "entitlement.deleted" // with every grant of it
+	EventGrantAdded         = "grant.added"         // of a user or a group: data.entitlement
+	EventGrantRemoved       = "grant.removed"
 )
 
 // EventVersion is the version of every payload written by this program.

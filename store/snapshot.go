@@ -29,6 +29,7 @@ type GroupScope struct {
 type Snapshot struct {
 	Directory *Directory             // nil for internal records
 	Domains   map[string]DomainState // of the organization, by folded name
+	Roles     []Entitlement          // those that the directory gives new users (rule 10), as far as they exist
 
 	Users       map[RecordKey]*User // those found, by the key that the scope used
 	NameHolders map[string]*User    // live users of the same directory, by folded userName

@@ -26,15 +26,17 @@ type Store interface {
 type Reader interface {
 	DirectoryReader
 	RecordReader
+	GrantReader
 	RunReader
 	LogReader
 }
 
 // Tx is a transaction. Its locks are taken in one order: run, the organization's
-// graph, groups, users, identity keys, events.
+// graph, groups, users, identity keys, entitlements, events.
 type Tx interface {
 	Reader
 	RecordWriter
+	GrantWriter
 	DirectoryWriter
 	RunWriter
 	LogWriter
@@ -149,6 +151,40 @@ type DirectoryWriter interface {
 	TouchOIDCBinding(ctx context.Context, key Key, now time.Time) error // last use
 	SaveDomain(ctx context.Context, d *Domain) error                    // creates with Key 0; a domain verified elsewhere is [CodeUniqueness]
 	DeleteDomain(ctx context.Context, org, domain Key) error
+}
+
+// GrantReader reads what is granted and to whom.
+type GrantReader interface {
+	Entitlements(ctx context.Context, q EntitlementQuery) (Page[Entitlement], error)
+	// Entitlement finds one by ID, or by kind and name: role:Member.
+	Entitlement(ctx context.Context, org Key, ref string) (*Entitlement, error)
+	// Roles finds roles by name; one that is not there is left out.
+	Roles(ctx context.Context, org Key, names []string) ([]Entitlement, error)
+	// Grants lists what a record holds: a user also what groups give it that publish it,
+	// a group also what is suspended.
+	Grants(ctx context.Context, q GrantQuery) (Page[Grant], error)
+	Holders(ctx context.Context, q HolderQuery) (Page[Holder], error)
+	Billable(ctx context.Context, org Key) (*Billable, error)
+}
+
+// GrantWriter changes what is granted. What rules 7 to 10 grant and take follows of
+// [RecordWriter.Apply].
+type GrantWriter interface {
+	CreateEntitlement(ctx context.Context, e *Entitlement) error // a taken name is [CodeUniqueness]
+	// UpdateEntitlement writes description and seats. It fails with [CodeStale] unless
+	// Revision is the stored one, which it raises, and with [CodeConflict] if more seats
+	// are taken.
+	UpdateEntitlement(ctx context.Context, e *Entitlement) error
+	// DeleteEntitlement takes it from everyone who holds it.
+	DeleteEntitlement(ctx context.Context, org, entitlement Key) error
+	// Grant returns those of the holders that did not hold it, or held it suspended. With
+	// too few free seats it grants none and fails with [CodeConflict].
+	Grant(ctx context.Context, c GrantChange) ([]Edge, error)
+	// Revoke returns those of the holders that held it.
+	Revoke(ctx context.Context, c GrantChange) ([]Edge, error)
+	// RestoreAccess lifts the suspension of product access of a directory's groups if
+	// none of its live groups is out of scope (rule 9), with an event for each.
+	RestoreAccess(ctx context.Context, org, directory Key, now time.Time, cause Cause) error
 }
 
 // RunReader reads runs and what they compare with.

@@ -181,6 +181,8 @@ func showDirectory(s *session, r *remote, d *openapi.Directory) error {
 			{"domains", texts(d.Settings.Domains)},
 			{"on match", string(value(d.Settings.OnMatch))},
 			{"enable new users", yesNo(value(d.Settings.EnableNewUsers))},
+			{"default roles", texts(d.Settings.DefaultRoles)},
+			{"unassign licences", yesNo(value(d.Settings.UnassignLicences))},
 		}
 		if l := d.Settings.Ldap; l != nil {
 			pairs = append(pairs, ldapDetails(d, l)...)

@@ -20,6 +20,8 @@ type directoryFlags struct {
 	OnMatch          string   `placeholder:"WHAT" group:"rules" help:"What becomes of a stated user that equals an internal one: duplicate (the default) or claim."`
 	ExternalUserType []string `placeholder:"TYPE" group:"rules" help:"A userType whose users are external and so exempt from the domain policy; by default Guest and External."`
 	EnableNewUsers   *bool    `negatable:"" group:"rules" help:"Whether new users are enabled; yes by default."`
+	DefaultRole      []string `sep:"none" placeholder:"NAME" group:"rules" help:"A role that new users get; may be given several times. An empty one alone means none."`
+	UnassignLicences *bool    `negatable:"" group:"rules" help:"Whether users that become inactive or are deleted lose their licences; no by default."`
 	ReplicateState   *bool    `negatable:"" group:"rules" help:"Whether what is gone or disabled in LDAP becomes so here; yes by default."`
 	Guard            []string `sep:"none" placeholder:"CLASS=COUNT/PERCENT%" group:"rules" help:"A run that takes more than so many AND more than such a part of a class away is held: users-deactivated, users-deleted, groups-deleted, members-removed (of one group), or all. By default all=20/10%."`
 
@@ -71,8 +73,15 @@ func (f *directoryFlags) settings(s *session) (*openapi.DirectorySettings, *stri
 		}
 		d.Guard, given = guard, true
 	}
-	d.EnableNewUsers, d.ReplicateState = f.EnableNewUsers, f.ReplicateState
-	given = given || f.EnableNewUsers != nil || f.ReplicateState != nil
+	if f.DefaultRole != nil {
+		roles := f.DefaultRole
+		if len(roles) == 1 && roles[0] == "" {
+			roles = []string{}
+		}
+		d.DefaultRoles, given = chosen(roles)
+	}
+	d.EnableNewUsers, d.ReplicateState, d.UnassignLicences = f.EnableNewUsers, f.ReplicateState, f.UnassignLicences
+	given = given || f.EnableNewUsers != nil || f.ReplicateState != nil || f.UnassignLicences != nil
 
 	ldap, err := f.ldap()
 	if err != nil {

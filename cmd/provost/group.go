@@ -12,6 +12,7 @@ type groupCommand struct {
 	Show    groupShow    `cmd:"" help:"Show a group."`
 	Members groupMembers `cmd:"" help:"List the members of a group."`
 	Restore groupRestore `cmd:"" help:"Restore a deleted group, without members."`
+	Grants  groupGrants  `cmd:"" help:"List what a group holds: roles, access to products."`
 }
 
 type groupList struct {

@@ -43,6 +43,10 @@ type commands struct {
 	Domain    domainCommand    `cmd:"" help:"Domains that the organization claims."`
 	User      userCommand      `cmd:"" help:"Users."`
 	Group     groupCommand     `cmd:"" help:"Groups and their members."`
+	Role      roleCommand      `cmd:"" help:"Roles, and who holds them."`
+	Licence   licenceCommand   `cmd:"" help:"Licences with their pools, and who holds them."`
+	Product   productCommand   `cmd:"" help:"Products, and which groups have access."`
+	Billable  billableCommand  `cmd:"" help:"Count the active users of groups with access to a product."`
 	Sync      syncCommand      `cmd:"" help:"Plans and runs of directories that are pulled."`
 	Event     eventCommand     `cmd:"" help:"The log of every change."`
 	Finding   findingCommand   `cmd:"" help:"What was refused, and what a person should know."`

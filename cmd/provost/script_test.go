@@ -1,8 +1,10 @@
 package main
 
 import (
+	"io"
 	"net/http"
 	"os"
+	"strings"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -43,11 +45,18 @@ func TestScripts(t *testing.T) {
 				ts.Setenv(args[0], firstLine(ts.ReadFile("stdout")))
 			},
 			"rest": func(ts *testscript.TestScript, neg bool, args []string) {
-				if neg || len(args) != 2 {
-					ts.Fatalf("usage: rest METHOD PATH")
+				if neg || len(args) < 2 || len(args) > 3 {
+					ts.Fatalf("usage: rest METHOD PATH [JSON]")
 				}
-				req, err := http.NewRequestWithContext(t.Context(), args[0], ts.Getenv("PROVOST_URL")+"/api/v1"+args[1], nil)
+				var body io.Reader
+				if len(args) == 3 {
+					body = strings.NewReader(args[2])
+				}
+				req, err := http.NewRequestWithContext(t.Context(), args[0], ts.Getenv("PROVOST_URL")+"/api/v1"+args[1], body)
 				ts.Check(err)
+				if body != nil {
+					req.Header.Set("Content-Type", "application/json")
+				}
 				req.Header.Set("Authorization", "Bearer "+ts.Getenv("PROVOST_TOKEN"))
 				answer, err := http.DefaultClient.Do(req)
 				ts.Check(err)

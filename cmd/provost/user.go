@@ -14,6 +14,7 @@ type userCommand struct {
 	Enable  userEnable  `cmd:"" help:"Turn the administrator's own switch of a user on."`
 	Disable userDisable `cmd:"" help:"Turn the administrator's own switch of a user off; its directory cannot undo that."`
 	Restore userRestore `cmd:"" help:"Restore a deleted user."`
+	Grants  userGrants  `cmd:"" help:"List what a user holds: roles, licences, access to products."`
 }
 
 type userList struct {

@@ -23,12 +23,14 @@ func limitOf(limit *int) int {
 // Cursors name the place after which a list goes on. The first letter says which
 // list, so that the cursor of another is not taken for a place in this one.
 const (
-	cursorUsers    = "u"
-	cursorGroups   = "g"
-	cursorMembers  = "m"
-	cursorFindings = "f"
-	cursorRuns     = "r"
-	cursorItems    = "i"
+	cursorUsers        = "u"
+	cursorGroups       = "g"
+	cursorMembers      = "m"
+	cursorFindings     = "f"
+	cursorRuns         = "r"
+	cursorItems        = "i"
+	cursorEntitlements = "e"
+	cursorGrants       = "h"
 )
 
 func cursor(list string, place int64) string {

@@ -81,12 +81,13 @@ func TestNothingCrossesOrganizations(t *testing.T) {
 	directory := ask[openapi.Directory](w, w.owner, "GET", "/directories/entra", nil, 200)
 	pulled := ask[openapi.Directory](w, w.owner, "POST", "/directories", corp(), 201)
 	run := ask[openapi.Run](w, w.owner, "POST", "/directories/"+pulled.ID+"/plans", nil, 202)
+	role := ask[openapi.Entitlement](w, w.owner, "POST", "/entitlements", `{"kind":"role","name":"Member"}`, 201)
 	refs := map[string]string{
-		"{user}": string(done.Users[0].ID), "{group}": group.ID, "{domain}": domain.ID, "{directory}": directory.ID, "{token}": token.Token.ID, "{run}": run.ID,
+		"{entitlement}": role.ID, "{user}": string(done.Users[0].ID), "{group}": group.ID, "{domain}": domain.ID, "{directory}": directory.ID, "{token}": token.Token.ID, "{run}": run.ID,
 	}
 	bodies := map[string]string{
 		"UpdateUser": `{"enabled":false}`, "UpdateGroup": `{"description":"x"}`, "ChangeMembers": `{"add":[]}`, "UpdateDirectory": `{}`,
-		"CreateDirectoryToken": `{}`,
+		"CreateDirectoryToken": `{}`, "UpdateEntitlement": `{"description":"x"}`,
 	}
 	doc, err := openapi.GetSpec()
 	if err != nil {
@@ -116,7 +117,7 @@ func TestNothingCrossesOrganizations(t *testing.T) {
 			})
 		}
 	}
-	for _, list := range []string{"/users", "/groups", "/domains", "/directories"} {
+	for _, list := range []string{"/users", "/groups", "/domains", "/directories", "/entitlements"} {
 		t.Run("lists of "+list, func(t *testing.T) {
 			var got struct{ Items []json.RawMessage }
 			w.call(w.stranger, "GET", list, nil).into(t, &got)

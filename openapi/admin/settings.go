@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -110,6 +111,9 @@ func (s *Server) checkSettings(ctx context.Context, r store.Reader, d *store.Dir
 	if err := s.checkDomains(ctx, r, d); err != nil {
 		return err
 	}
+	if err := checkRoles(ctx, r, d); err != nil {
+		return err
+	}
 	if v.LDAP != nil {
 		return checkSchedule(&v.LDAP.Schedule)
 	}
@@ -144,6 +148,36 @@ func (s *Server) checkDomains(ctx context.Context, r store.Reader, d *store.Dire
 		}
 		v.Domains[i] = normal
 	}
+	return nil
+}
+
+// checkRoles holds the default roles against those that exist, and writes their names
+// as the roles do.
+func checkRoles(ctx context.Context, r store.Reader, d *store.Directory) error {
+	v := &d.Settings
+	if len(v.DefaultRoles) == 0 {
+		v.DefaultRoles = nil
+		return nil
+	}
+	found, err := r.Roles(ctx, d.Org, v.DefaultRoles)
+	if err != nil {
+		return err
+	}
+	names := make(map[string]string, len(found))
+	for i := range found {
+		names[store.Fold(found[i].Name)] = found[i].Name
+	}
+	roles := make([]string, 0, len(v.DefaultRoles))
+	for _, given := range v.DefaultRoles {
+		name, known := names[store.Fold(given)]
+		if !known {
+			return invalid("settings.default_roles", "create it with: provost role create NAME", "settings.default_roles: %q is no role of the organization", given)
+		}
+		if !slices.Contains(roles, name) {
+			roles = append(roles, name)
+		}
+	}
+	v.DefaultRoles = roles
 	return nil
 }
 

@@ -13,7 +13,7 @@ import (
 const syncedEvery = time.Minute
 
 // Apply writes a change set: identity keys, users, groups, edges, then what follows of
-// them for effective membership, findings, and events last.
+// them for effective membership and for grants, findings, and events last.
 func (t *tx) Apply(ctx context.Context, c *store.ChangeSet) (*store.Effects, error) {
 	a := &applier{tx: t, c: c}
 	a.sortMoves()
@@ -33,6 +33,10 @@ func (t *tx) Apply(ctx context.Context, c *store.ChangeSet) (*store.Effects, err
 	if err := a.dropEdges(ctx); err != nil {
 		return nil, err
 	}
+	granted, err := a.grants(ctx)
+	if err != nil {
+		return nil, err
+	}
 	if len(c.Findings) > 0 {
 		if err := t.Open(ctx, c.Findings); err != nil {
 			return nil, err
@@ -42,7 +46,7 @@ func (t *tx) Apply(ctx context.Context, c *store.ChangeSet) (*store.Effects, err
 	if err != nil {
 		return nil, err
 	}
-	return t.finishEffects(ctx, c, shifts, direct)
+	return t.finishEffects(ctx, c, shifts, append(direct, granted...))
 }
 
 // applier is one Apply on its way.

@@ -29,7 +29,7 @@ type effectiveChanged struct {
 }
 
 // finishEffects tells of what became of effective membership, and appends the events
-// of a change set, those of direct members, and those of effective members.
+// of a change set, those of direct members and of grants, and those of effective members.
 func (t *tx) finishEffects(ctx context.Context, c *store.ChangeSet, shifts []*shift, direct []store.Event) (*store.Effects, error) {
 	out := &store.Effects{}
 	events := slices.Concat(c.Events, direct)

@@ -38,6 +38,9 @@ func (t *tx) Load(ctx context.Context, s store.Scope) (*store.Snapshot, error) {
 	if err := l.holders(ctx); err != nil {
 		return nil, err
 	}
+	if err := l.defaultRoles(ctx); err != nil {
+		return nil, err
+	}
 	l.sortDeparted()
 	return l.snap, nil
 }

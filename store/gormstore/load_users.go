@@ -171,3 +171,14 @@ func (l *loader) holder(into map[string]store.KeyOwner, query string, args ...an
 		return nil
 	}}
 }
+
+// defaultRoles reads the roles that new users of the directory get, if the scope may
+// create users.
+func (l *loader) defaultRoles(ctx context.Context) (err error) {
+	d := l.snap.Directory
+	if d == nil || len(d.Settings.DefaultRoles) == 0 || len(l.s.UserNames) == 0 {
+		return nil
+	}
+	l.snap.Roles, err = l.roles(ctx, l.s.Org, d.Settings.DefaultRoles)
+	return err
+}

@@ -78,6 +78,11 @@ func (t *tx) purge(ctx context.Context, kind store.Kind, before time.Time, limit
 	if kind == store.KindGroup {
 		column = "group_id"
 	}
+	if kind == store.KindUser {
+		if err := t.purgeGrants(ctx, list); err != nil {
+			return nil, err
+		}
+	}
 	w := &writes{tx: t, what: "purge " + table}
 	w.add(
 		statement{query: "DELETE FROM effective WHERE " + column + in, args: []any{arg}, want: -1},
@@ -91,4 +96,30 @@ func (t *tx) purge(ctx context.Context, kind store.Kind, before time.Time, limit
 		})
 	}
 	return list, w.flush(ctx)
+}
+
+// purgeGrants takes what purged users were still granted, so that licences return to
+// their pools. Other grants would go with their rows.
+func (t *tx) purgeGrants(ctx context.Context, users []departed) error {
+	of := map[store.Key][]store.Key{}
+	for _, u := range users {
+		of[u.org] = append(of[u.org], u.key)
+	}
+	for _, org := range sorted(of) {
+		f, arg := t.keys(of[org])
+		list, err := collect(ctx, t.session, func(row scanner) (g grantOf, err error) {
+			err = row.Scan(&g.entitlement)
+			return g, err
+		}, "DELETE FROM user_grant WHERE org_id = ? AND user_id IN (SELECT v FROM "+f+" AS k) RETURNING entitlement_id", org, arg)
+		if err != nil {
+			return fmt.Errorf("take the grants of purged users: %w", err)
+		}
+		if len(list) == 0 {
+			continue
+		}
+		if err := t.seatsBack(ctx, org, list); err != nil {
+			return err
+		}
+	}
+	return nil
 }

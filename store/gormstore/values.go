@@ -55,6 +55,14 @@ func (e *engine) moment(t time.Time) any {
 	return t.UnixMicro()
 }
 
+// momentType is the type of columns that hold times, to cast an argument to.
+func (e *engine) momentType() string {
+	if e.postgres {
+		return "timestamptz"
+	}
+	return "INTEGER"
+}
+
 // nullKey is an argument that is null for the key 0.
 func nullKey(k store.Key) any {
 	if k == 0 {

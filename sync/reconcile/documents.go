@@ -16,9 +16,21 @@ type userState struct {
 	Enabled    bool             `json:"enabled"`
 	OutOfScope bool             `json:"out_of_scope"`
 	Attributes store.Attributes `json:"attributes"`
+	Roles      []string         `json:"roles,omitempty"` // granted with the creation
 }
 
-func userDocument(u *store.User) any {
+func userDocument(u *store.User) any { return stateOf(u) }
+
+// newUserDocument tells also of the roles that a new user begins with (rule 10).
+func newUserDocument(u *store.User, roles []store.Entitlement) any {
+	s := stateOf(u)
+	for i := range roles {
+		s.Roles = append(s.Roles, roles[i].Name)
+	}
+	return s
+}
+
+func stateOf(u *store.User) userState {
 	return userState{
 		ID: u.ID, ExternalID: u.ExternalID, Active: u.Active(), Stated: u.Stated, Enabled: u.Enabled,
 		OutOfScope: u.OutOfScope, Attributes: u.Attributes,

@@ -23,7 +23,7 @@ func Plan(have *store.Snapshot, want store.Statement, policy Policy) store.Chang
 }
 
 func newPlanner(have *store.Snapshot, want *store.Statement, policy Policy) *planner {
-	return &planner{
+	p := &planner{
 		have:   have,
 		want:   want,
 		policy: policy,
@@ -39,6 +39,17 @@ func newPlanner(have *store.Snapshot, want *store.Statement, policy Policy) *pla
 		returned: map[store.Key]bool{},
 		deleting: map[store.Key]bool{},
 	}
+	p.cs.DefaultRoles = have.Roles
+	p.cs.UnassignLicences = p.settings().UnassignLicences
+	p.cs.RestoreAccess = p.inWholeScope()
+	return p
+}
+
+// inWholeScope is rule 9: product access comes back with its group, unless only a part
+// of the directory is in its scope. Then the end of a run judges it.
+func (p *planner) inWholeScope() bool {
+	l := p.settings().LDAP
+	return l == nil || len(l.ScopeGroups) == 0
 }
 
 // planner holds one planning.

@@ -57,6 +57,7 @@ func (r *Reconciler) releaseSome(ctx context.Context, tx store.Tx, org, director
 	}
 	want := store.Statement{Org: org, Directory: directory, Origin: store.OriginAdmin, Cause: cause}
 	p := newPlanner(have, &want, r.policy())
+	p.cs.RestoreAccess, p.cs.UnassignLicences = false, false
 	for _, key := range scope.Users {
 		if u := have.Users[key]; u != nil {
 			p.releaseUser(u)

@@ -279,7 +279,7 @@ func (p *planner) createUser(d *draft, r *store.Result) {
 	}
 	p.state(&after, d)
 	p.cs.Users = append(p.cs.Users, store.UserChange{Op: store.OpCreate, After: after, Claim: after.Attributes.IdentityKeys()})
-	p.event(store.EventUserCreated, store.KindUser, after.ID, nil, userDocument(&after))
+	p.event(store.EventUserCreated, store.KindUser, after.ID, nil, newUserDocument(&after, p.cs.DefaultRoles))
 	r.Key, r.ID, r.Outcome = after.Key, after.ID, store.Created
 }
 

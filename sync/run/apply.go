@@ -169,6 +169,9 @@ func (w *worker) succeed(ctx context.Context) func(store.Tx, *store.Run) error {
 		if err := tx.ClearStage(ctx, run.Key); err != nil {
 			return err
 		}
+		if err := tx.RestoreAccess(ctx, run.Org, run.Directory, now, w.cause); err != nil {
+			return err
+		}
 		if err := tx.SaveRun(ctx, run); err != nil {
 			return err
 		}

@@ -277,6 +277,49 @@ CREATE TABLE effective (
 CREATE INDEX effective_user ON effective (user_id);
 CREATE INDEX effective_unpublished ON effective (group_id) WHERE NOT published;
 
+-- What an organization grants: roles, licences (seats null: without limit), products.
+CREATE TABLE entitlement (
+    id          INTEGER PRIMARY KEY AUTOINCREMENT,
+    org_id      INTEGER NOT NULL REFERENCES organization (id),
+    public_id   TEXT NOT NULL UNIQUE,
+    kind        TEXT NOT NULL CHECK (kind IN ('role', 'licence', 'product')),
+    name        TEXT NOT NULL,
+    name_folded TEXT NOT NULL,
+    description TEXT NOT NULL DEFAULT '',
+    seats       INTEGER,
+    taken       INTEGER NOT NULL DEFAULT 0 CHECK (taken >= 0),
+    revision    INTEGER NOT NULL DEFAULT 1,
+    created_at  INTEGER NOT NULL,
+    updated_at  INTEGER NOT NULL,
+    UNIQUE (org_id, id),
+    UNIQUE (name_folded, kind, org_id),
+    CHECK (seats IS NULL OR taken <= seats)
+);
+
+CREATE TABLE user_grant (
+    org_id         INTEGER NOT NULL,
+    user_id        INTEGER NOT NULL,
+    entitlement_id INTEGER NOT NULL,
+    granted_at     INTEGER NOT NULL,
+    PRIMARY KEY (user_id, entitlement_id),
+    FOREIGN KEY (org_id, user_id) REFERENCES users (org_id, id) ON DELETE CASCADE,
+    FOREIGN KEY (org_id, entitlement_id) REFERENCES entitlement (org_id, id) ON DELETE CASCADE
+) WITHOUT ROWID;
+CREATE INDEX user_grant_entitlement ON user_grant (entitlement_id, user_id);
+
+-- suspended_at: product access that went with its group (rule 9) and may come back.
+CREATE TABLE group_grant (
+    org_id         INTEGER NOT NULL,
+    group_id       INTEGER NOT NULL,
+    entitlement_id INTEGER NOT NULL,
+    granted_at     INTEGER NOT NULL,
+    suspended_at   INTEGER,
+    PRIMARY KEY (group_id, entitlement_id),
+    FOREIGN KEY (org_id, group_id) REFERENCES groups (org_id, id) ON DELETE CASCADE,
+    FOREIGN KEY (org_id, entitlement_id) REFERENCES entitlement (org_id, id) ON DELETE CASCADE
+) WITHOUT ROWID;
+CREATE INDEX group_grant_entitlement ON group_grant (entitlement_id, group_id);
+
 -- One writer means that ids are given out in the order of commits, so the id is the
 -- place in the order.
 CREATE TABLE event (
@@ -429,6 +472,9 @@ DROP TABLE stage;
 DROP TABLE run;
 DROP TABLE event_head;
 DROP TABLE event;
+DROP TABLE group_grant;
+DROP TABLE user_grant;
+DROP TABLE entitlement;
 DROP TABLE effective;
 DROP TABLE pending_member;
 DROP TABLE nest;
