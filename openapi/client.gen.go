@@ -155,6 +155,38 @@ type ClientInterface interface {
 	// Corresponds with GET /directories/{directory}/findings (the `ListDirectoryFindings` operationId).
 	ListDirectoryFindings(ctx context.Context, directory DirectoryRef, params *ListDirectoryFindingsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// ListOIDCBindings List the OpenID Connect bindings of a directory
+	//
+	// Corresponds with GET /directories/{directory}/oidc-bindings (the `ListOIDCBindings` operationId).
+	ListOIDCBindings(ctx context.Context, directory DirectoryRef, params *ListOIDCBindingsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateOIDCBindingWithBody Let tokens of an OpenID Connect issuer speak for the directory
+	//
+	// A SCIM client may then send a JWT of the issuer as its bearer token. It fits if its issuer is this one, its
+	// audiences have this one, and its subject and app id are those that are given here. No token may fit bindings of
+	// two directories: that is 409.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /directories/{directory}/oidc-bindings (the `CreateOIDCBinding` operationId).
+	CreateOIDCBindingWithBody(ctx context.Context, directory DirectoryRef, params *CreateOIDCBindingParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateOIDCBinding Let tokens of an OpenID Connect issuer speak for the directory
+	//
+	// A SCIM client may then send a JWT of the issuer as its bearer token. It fits if its issuer is this one, its
+	// audiences have this one, and its subject and app id are those that are given here. No token may fit bindings of
+	// two directories: that is 409.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /directories/{directory}/oidc-bindings (the `CreateOIDCBinding` operationId).
+	CreateOIDCBinding(ctx context.Context, directory DirectoryRef, params *CreateOIDCBindingParams, body CreateOIDCBindingJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// DeleteOIDCBinding Delete an OpenID Connect binding
+	//
+	// Corresponds with DELETE /directories/{directory}/oidc-bindings/{binding} (the `DeleteOIDCBinding` operationId).
+	DeleteOIDCBinding(ctx context.Context, directory DirectoryRef, binding OIDCBindingRef, params *DeleteOIDCBindingParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// CreatePlan Read the directory and plan what a run would change
 	//
 	// Changes nothing. Read the run until its phase is `ready`; then its items are the plan.
@@ -736,6 +768,78 @@ func (c *Client) UpdateDirectory(ctx context.Context, directory DirectoryRef, pa
 // Corresponds with GET /directories/{directory}/findings (the `ListDirectoryFindings` operationId).
 func (c *Client) ListDirectoryFindings(ctx context.Context, directory DirectoryRef, params *ListDirectoryFindingsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewListDirectoryFindingsRequest(c.Server, directory, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListOIDCBindings List the OpenID Connect bindings of a directory
+//
+// Corresponds with GET /directories/{directory}/oidc-bindings (the `ListOIDCBindings` operationId).
+func (c *Client) ListOIDCBindings(ctx context.Context, directory DirectoryRef, params *ListOIDCBindingsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListOIDCBindingsRequest(c.Server, directory, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateOIDCBindingWithBody Let tokens of an OpenID Connect issuer speak for the directory
+//
+// A SCIM client may then send a JWT of the issuer as its bearer token. It fits if its issuer is this one, its
+// audiences have this one, and its subject and app id are those that are given here. No token may fit bindings of
+// two directories: that is 409.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /directories/{directory}/oidc-bindings (the `CreateOIDCBinding` operationId).
+func (c *Client) CreateOIDCBindingWithBody(ctx context.Context, directory DirectoryRef, params *CreateOIDCBindingParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateOIDCBindingRequestWithBody(c.Server, directory, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateOIDCBinding Let tokens of an OpenID Connect issuer speak for the directory
+//
+// A SCIM client may then send a JWT of the issuer as its bearer token. It fits if its issuer is this one, its
+// audiences have this one, and its subject and app id are those that are given here. No token may fit bindings of
+// two directories: that is 409.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /directories/{directory}/oidc-bindings (the `CreateOIDCBinding` operationId).
+func (c *Client) CreateOIDCBinding(ctx context.Context, directory DirectoryRef, params *CreateOIDCBindingParams, body CreateOIDCBindingJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateOIDCBindingRequest(c.Server, directory, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// DeleteOIDCBinding Delete an OpenID Connect binding
+//
+// Corresponds with DELETE /directories/{directory}/oidc-bindings/{binding} (the `DeleteOIDCBinding` operationId).
+func (c *Client) DeleteOIDCBinding(ctx context.Context, directory DirectoryRef, binding OIDCBindingRef, params *DeleteOIDCBindingParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDeleteOIDCBindingRequest(c.Server, directory, binding, params)
 	if err != nil {
 		return nil, err
 	}
@@ -2358,6 +2462,254 @@ func NewListDirectoryFindingsRequest(server string, directory DirectoryRef, para
 	}
 
 	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.ProvostOrganization != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Provost-Organization", *params.ProvostOrganization, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Provost-Organization", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewListOIDCBindingsRequest constructs an http.Request for the ListOIDCBindings method
+func NewListOIDCBindingsRequest(server string, directory DirectoryRef, params *ListOIDCBindingsParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "directory", directory, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/directories/%s/oidc-bindings", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Organization != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "organization", *params.Organization, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.ProvostOrganization != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Provost-Organization", *params.ProvostOrganization, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Provost-Organization", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewCreateOIDCBindingRequest calls the generic CreateOIDCBinding builder with application/json body
+func NewCreateOIDCBindingRequest(server string, directory DirectoryRef, params *CreateOIDCBindingParams, body CreateOIDCBindingJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewCreateOIDCBindingRequestWithBody(server, directory, params, "application/json", bodyReader)
+}
+
+// NewCreateOIDCBindingRequestWithBody constructs an http.Request for the CreateOIDCBinding method, with any body, and a specified content type
+func NewCreateOIDCBindingRequestWithBody(server string, directory DirectoryRef, params *CreateOIDCBindingParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "directory", directory, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/directories/%s/oidc-bindings", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Organization != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "organization", *params.Organization, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.ProvostOrganization != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Provost-Organization", *params.ProvostOrganization, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Provost-Organization", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewDeleteOIDCBindingRequest constructs an http.Request for the DeleteOIDCBinding method
+func NewDeleteOIDCBindingRequest(server string, directory DirectoryRef, binding OIDCBindingRef, params *DeleteOIDCBindingParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "directory", directory, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "binding", binding, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/directories/%s/oidc-bindings/%s", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Organization != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "organization", *params.Organization, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
 	if err != nil {
 		return nil, err
 	}
@@ -6789,6 +7141,42 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with GET /directories/{directory}/findings (the `ListDirectoryFindings` operationId).
 	ListDirectoryFindingsWithResponse(ctx context.Context, directory DirectoryRef, params *ListDirectoryFindingsParams, reqEditors ...RequestEditorFn) (*ListDirectoryFindingsResponse, error)
 
+	// ListOIDCBindingsWithResponse List the OpenID Connect bindings of a directory
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /directories/{directory}/oidc-bindings (the `ListOIDCBindings` operationId).
+	ListOIDCBindingsWithResponse(ctx context.Context, directory DirectoryRef, params *ListOIDCBindingsParams, reqEditors ...RequestEditorFn) (*ListOIDCBindingsResponse, error)
+
+	// CreateOIDCBindingWithBodyWithResponse Let tokens of an OpenID Connect issuer speak for the directory
+	//
+	// A SCIM client may then send a JWT of the issuer as its bearer token. It fits if its issuer is this one, its
+	// audiences have this one, and its subject and app id are those that are given here. No token may fit bindings of
+	// two directories: that is 409.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /directories/{directory}/oidc-bindings (the `CreateOIDCBinding` operationId).
+	CreateOIDCBindingWithBodyWithResponse(ctx context.Context, directory DirectoryRef, params *CreateOIDCBindingParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateOIDCBindingResponse, error)
+
+	// CreateOIDCBindingWithResponse Let tokens of an OpenID Connect issuer speak for the directory
+	//
+	// A SCIM client may then send a JWT of the issuer as its bearer token. It fits if its issuer is this one, its
+	// audiences have this one, and its subject and app id are those that are given here. No token may fit bindings of
+	// two directories: that is 409.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /directories/{directory}/oidc-bindings (the `CreateOIDCBinding` operationId).
+	CreateOIDCBindingWithResponse(ctx context.Context, directory DirectoryRef, params *CreateOIDCBindingParams, body CreateOIDCBindingJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateOIDCBindingResponse, error)
+
+	// DeleteOIDCBindingWithResponse Delete an OpenID Connect binding
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /directories/{directory}/oidc-bindings/{binding} (the `DeleteOIDCBinding` operationId).
+	DeleteOIDCBindingWithResponse(ctx context.Context, directory DirectoryRef, binding OIDCBindingRef, params *DeleteOIDCBindingParams, reqEditors ...RequestEditorFn) (*DeleteOIDCBindingResponse, error)
+
 	// CreatePlanWithResponse Read the directory and plan what a run would change
 	//
 	// Changes nothing. Read the run until its phase is `ready`; then its items are the plan.
@@ -7622,6 +8010,143 @@ func (r ListDirectoryFindingsResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r ListDirectoryFindingsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type ListOIDCBindingsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *OIDCBindingList
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Failed
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListOIDCBindingsResponse) GetJSON200() *OIDCBindingList {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ListOIDCBindingsResponse) GetApplicationProblemJSONDefault() *Failed {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListOIDCBindingsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListOIDCBindingsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListOIDCBindingsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListOIDCBindingsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type CreateOIDCBindingResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON201 the response for an HTTP 201 `application/json` response
+	JSON201 *OIDCBinding
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Failed
+}
+
+// GetJSON201 returns the response for an HTTP 201 `application/json` response
+func (r CreateOIDCBindingResponse) GetJSON201() *OIDCBinding {
+	return r.JSON201
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r CreateOIDCBindingResponse) GetApplicationProblemJSONDefault() *Failed {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r CreateOIDCBindingResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r CreateOIDCBindingResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r CreateOIDCBindingResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r CreateOIDCBindingResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type DeleteOIDCBindingResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Failed
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r DeleteOIDCBindingResponse) GetApplicationProblemJSONDefault() *Failed {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r DeleteOIDCBindingResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r DeleteOIDCBindingResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r DeleteOIDCBindingResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r DeleteOIDCBindingResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -10087,6 +10612,66 @@ func (c *ClientWithResponses) ListDirectoryFindingsWithResponse(ctx context.Cont
 	return ParseListDirectoryFindingsResponse(rsp)
 }
 
+// ListOIDCBindingsWithResponse List the OpenID Connect bindings of a directory
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /directories/{directory}/oidc-bindings (the `ListOIDCBindings` operationId).
+func (c *ClientWithResponses) ListOIDCBindingsWithResponse(ctx context.Context, directory DirectoryRef, params *ListOIDCBindingsParams, reqEditors ...RequestEditorFn) (*ListOIDCBindingsResponse, error) {
+	rsp, err := c.ListOIDCBindings(ctx, directory, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListOIDCBindingsResponse(rsp)
+}
+
+// CreateOIDCBindingWithBodyWithResponse Let tokens of an OpenID Connect issuer speak for the directory
+//
+// A SCIM client may then send a JWT of the issuer as its bearer token. It fits if its issuer is this one, its
+// audiences have this one, and its subject and app id are those that are given here. No token may fit bindings of
+// two directories: that is 409.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /directories/{directory}/oidc-bindings (the `CreateOIDCBinding` operationId).
+func (c *ClientWithResponses) CreateOIDCBindingWithBodyWithResponse(ctx context.Context, directory DirectoryRef, params *CreateOIDCBindingParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateOIDCBindingResponse, error) {
+	rsp, err := c.CreateOIDCBindingWithBody(ctx, directory, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateOIDCBindingResponse(rsp)
+}
+
+// CreateOIDCBindingWithResponse Let tokens of an OpenID Connect issuer speak for the directory
+//
+// A SCIM client may then send a JWT of the issuer as its bearer token. It fits if its issuer is this one, its
+// audiences have this one, and its subject and app id are those that are given here. No token may fit bindings of
+// two directories: that is 409.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /directories/{directory}/oidc-bindings (the `CreateOIDCBinding` operationId).
+func (c *ClientWithResponses) CreateOIDCBindingWithResponse(ctx context.Context, directory DirectoryRef, params *CreateOIDCBindingParams, body CreateOIDCBindingJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateOIDCBindingResponse, error) {
+	rsp, err := c.CreateOIDCBinding(ctx, directory, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateOIDCBindingResponse(rsp)
+}
+
+// DeleteOIDCBindingWithResponse Delete an OpenID Connect binding
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /directories/{directory}/oidc-bindings/{binding} (the `DeleteOIDCBinding` operationId).
+func (c *ClientWithResponses) DeleteOIDCBindingWithResponse(ctx context.Context, directory DirectoryRef, binding OIDCBindingRef, params *DeleteOIDCBindingParams, reqEditors ...RequestEditorFn) (*DeleteOIDCBindingResponse, error) {
+	rsp, err := c.DeleteOIDCBinding(ctx, directory, binding, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseDeleteOIDCBindingResponse(rsp)
+}
+
 // CreatePlanWithResponse Read the directory and plan what a run would change
 //
 // Changes nothing. Read the run until its phase is `ready`; then its items are the plan.
@@ -11188,6 +11773,101 @@ func ParseListDirectoryFindingsResponse(rsp *http.Response) (*ListDirectoryFindi
 			return nil, err
 		}
 		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Failed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseListOIDCBindingsResponse parses an HTTP response from a ListOIDCBindingsWithResponse call
+func ParseListOIDCBindingsResponse(rsp *http.Response) (*ListOIDCBindingsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListOIDCBindingsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest OIDCBindingList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Failed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseCreateOIDCBindingResponse parses an HTTP response from a CreateOIDCBindingWithResponse call
+func ParseCreateOIDCBindingResponse(rsp *http.Response) (*CreateOIDCBindingResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &CreateOIDCBindingResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 201:
+		var dest OIDCBinding
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON201 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Failed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseDeleteOIDCBindingResponse parses an HTTP response from a DeleteOIDCBindingWithResponse call
+func ParseDeleteOIDCBindingResponse(rsp *http.Response) (*DeleteOIDCBindingResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &DeleteOIDCBindingResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		break // No content-type
 
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
 		var dest Failed

@@ -346,7 +346,7 @@ func (e ListRunItemsParamsType) Valid() bool {
 
 // Actor defines model for Actor.
 type Actor struct {
-	// Kind token, person, directory, schedule or system.
+	// Kind token, oidc, person, directory, schedule or system.
 	Kind string `json:"kind"`
 	ID   string `json:"id,omitempty"`
 	Name string `json:"name,omitempty"`
@@ -498,6 +498,9 @@ type DirectorySettings struct {
 
 	// OnMatch What becomes of a stated user that equals an internal one. Default duplicate.
 	OnMatch *DirectorySettingsOnMatch `json:"on_match,omitempty"`
+
+	// RateLimit Of kind scim, how many requests the directory's clients may send; each replica counts its own. More are 429.
+	RateLimit *RateLimit `json:"rate_limit,omitempty"`
 
 	// ReplicateState Of kind ldap, whether what is disabled or gone there becomes so here. Default true.
 	ReplicateState *bool `json:"replicate_state,omitempty"`
@@ -904,6 +907,48 @@ type NewToken struct {
 	Token  Token  `json:"token"`
 }
 
+// OIDCBinding defines model for OIDCBinding.
+type OIDCBinding struct {
+	// AppID Any if it is absent.
+	AppID     string    `json:"app_id,omitempty"`
+	Audience  string    `json:"audience"`
+	CreatedAt time.Time `json:"created_at"`
+	ID        string    `json:"id"`
+	Issuer    string    `json:"issuer"`
+
+	// LastUsedAt To within a minute.
+	LastUsedAt *time.Time `json:"last_used_at,omitempty"`
+
+	// Name What events call the client.
+	Name string `json:"name"`
+
+	// Subject Any if it is absent.
+	Subject string `json:"subject,omitempty"`
+}
+
+// OIDCBindingInput One of subject and app_id is required.
+type OIDCBindingInput struct {
+	// AppID Of `appid`, `azp` or `client_id`.
+	AppID *string `json:"app_id,omitempty"`
+
+	// Audience One of `aud`.
+	Audience string `json:"audience"`
+
+	// Issuer An https URL, letter by letter as its tokens name it in `iss`; of Entra `https://sts.windows.net/TENANT/`.
+	Issuer string `json:"issuer"`
+
+	// Name Default "oidc".
+	Name *string `json:"name,omitempty"`
+
+	// Subject Of `sub`.
+	Subject *string `json:"subject,omitempty"`
+}
+
+// OIDCBindingList defines model for OIDCBindingList.
+type OIDCBindingList struct {
+	Items []OIDCBinding `json:"items"`
+}
+
 // Organization defines model for Organization.
 type Organization struct {
 	CreatedAt time.Time `json:"created_at"`
@@ -968,6 +1013,15 @@ type ProductUsers struct {
 	ID    string `json:"id"`
 	Name  string `json:"name"`
 	Users int    `json:"users"`
+}
+
+// RateLimit Of kind scim, how many requests the directory's clients may send; each replica counts its own. More are 429.
+type RateLimit struct {
+	// Burst So many at once after a pause; 0, the default, is per_second rounded up.
+	Burst *int `json:"burst,omitempty"`
+
+	// PerSecond 0 is no limit. Default 0.
+	PerSecond *float64 `json:"per_second,omitempty"`
 }
 
 // Run defines model for Run.
@@ -1266,6 +1320,9 @@ type Instance = bool
 // Limit defines model for Limit.
 type Limit = int
 
+// OIDCBindingRef defines model for OIDCBindingRef.
+type OIDCBindingRef = string
+
 // OrganizationHeader defines model for OrganizationHeader.
 type OrganizationHeader = string
 
@@ -1355,6 +1412,33 @@ type ListDirectoryFindingsParams struct {
 	// Limit The most items of a page.
 	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
 
+	// Organization The id or name of the organization, where a header cannot be set.
+	Organization *OrganizationQuery `form:"organization,omitempty" json:"organization,omitempty"`
+
+	// ProvostOrganization The id or name of the organization.
+	ProvostOrganization *OrganizationHeader `json:"Provost-Organization,omitempty"`
+}
+
+// ListOIDCBindingsParams defines parameters for ListOIDCBindings.
+type ListOIDCBindingsParams struct {
+	// Organization The id or name of the organization, where a header cannot be set.
+	Organization *OrganizationQuery `form:"organization,omitempty" json:"organization,omitempty"`
+
+	// ProvostOrganization The id or name of the organization.
+	ProvostOrganization *OrganizationHeader `json:"Provost-Organization,omitempty"`
+}
+
+// CreateOIDCBindingParams defines parameters for CreateOIDCBinding.
+type CreateOIDCBindingParams struct {
+	// Organization The id or name of the organization, where a header cannot be set.
+	Organization *OrganizationQuery `form:"organization,omitempty" json:"organization,omitempty"`
+
+	// ProvostOrganization The id or name of the organization.
+	ProvostOrganization *OrganizationHeader `json:"Provost-Organization,omitempty"`
+}
+
+// DeleteOIDCBindingParams defines parameters for DeleteOIDCBinding.
+type DeleteOIDCBindingParams struct {
 	// Organization The id or name of the organization, where a header cannot be set.
 	Organization *OrganizationQuery `form:"organization,omitempty" json:"organization,omitempty"`
 
@@ -1914,6 +1998,9 @@ type CreateDirectoryJSONRequestBody = DirectoryInput
 // UpdateDirectoryJSONRequestBody defines body for UpdateDirectory for application/json ContentType.
 type UpdateDirectoryJSONRequestBody = DirectoryPatch
 
+// CreateOIDCBindingJSONRequestBody defines body for CreateOIDCBinding for application/json ContentType.
+type CreateOIDCBindingJSONRequestBody = OIDCBindingInput
+
 // StartRunJSONRequestBody defines body for StartRun for application/json ContentType.
 type StartRunJSONRequestBody = RunInput
 
@@ -1976,6 +2063,15 @@ type ServerInterface interface {
 	// ListDirectoryFindings List the open findings of a directory
 	// (GET /directories/{directory}/findings)
 	ListDirectoryFindings(ctx echo.Context, directory DirectoryRef, params ListDirectoryFindingsParams) error
+	// ListOIDCBindings List the OpenID Connect bindings of a directory
+	// (GET /directories/{directory}/oidc-bindings)
+	ListOIDCBindings(ctx echo.Context, directory DirectoryRef, params ListOIDCBindingsParams) error
+	// CreateOIDCBinding Let tokens of an OpenID Connect issuer speak for the directory
+	// (POST /directories/{directory}/oidc-bindings)
+	CreateOIDCBinding(ctx echo.Context, directory DirectoryRef, params CreateOIDCBindingParams) error
+	// DeleteOIDCBinding Delete an OpenID Connect binding
+	// (DELETE /directories/{directory}/oidc-bindings/{binding})
+	DeleteOIDCBinding(ctx echo.Context, directory DirectoryRef, binding OIDCBindingRef, params DeleteOIDCBindingParams) error
 	// CreatePlan Read the directory and plan what a run would change
 	// (POST /directories/{directory}/plans)
 	CreatePlan(ctx echo.Context, directory DirectoryRef, params CreatePlanParams) error
@@ -2424,6 +2520,140 @@ func (w *ServerInterfaceWrapper) ListDirectoryFindings(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.ListDirectoryFindings(ctx, directory, params)
+	return err
+}
+
+// ListOIDCBindings converts echo context to params.
+func (w *ServerInterfaceWrapper) ListOIDCBindings(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "directory" -------------
+	var directory DirectoryRef
+
+	err = runtime.BindStyledParameterWithOptions("simple", "directory", ctx.Param("directory"), &directory, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter directory: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListOIDCBindingsParams
+	// ------------- Optional query parameter "organization" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "organization", ctx.QueryParams(), &params.Organization, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter organization: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Provost-Organization" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Provost-Organization")]; found {
+		var ProvostOrganization OrganizationHeader
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Provost-Organization, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Provost-Organization", valueList[0], &ProvostOrganization, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Provost-Organization: %s", err))
+		}
+
+		params.ProvostOrganization = &ProvostOrganization
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListOIDCBindings(ctx, directory, params)
+	return err
+}
+
+// CreateOIDCBinding converts echo context to params.
+func (w *ServerInterfaceWrapper) CreateOIDCBinding(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "directory" -------------
+	var directory DirectoryRef
+
+	err = runtime.BindStyledParameterWithOptions("simple", "directory", ctx.Param("directory"), &directory, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter directory: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params CreateOIDCBindingParams
+	// ------------- Optional query parameter "organization" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "organization", ctx.QueryParams(), &params.Organization, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter organization: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Provost-Organization" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Provost-Organization")]; found {
+		var ProvostOrganization OrganizationHeader
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Provost-Organization, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Provost-Organization", valueList[0], &ProvostOrganization, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Provost-Organization: %s", err))
+		}
+
+		params.ProvostOrganization = &ProvostOrganization
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.CreateOIDCBinding(ctx, directory, params)
+	return err
+}
+
+// DeleteOIDCBinding converts echo context to params.
+func (w *ServerInterfaceWrapper) DeleteOIDCBinding(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "directory" -------------
+	var directory DirectoryRef
+
+	err = runtime.BindStyledParameterWithOptions("simple", "directory", ctx.Param("directory"), &directory, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter directory: %s", err))
+	}
+
+	// ------------- Path parameter "binding" -------------
+	var binding OIDCBindingRef
+
+	err = runtime.BindStyledParameterWithOptions("simple", "binding", ctx.Param("binding"), &binding, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter binding: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params DeleteOIDCBindingParams
+	// ------------- Optional query parameter "organization" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "organization", ctx.QueryParams(), &params.Organization, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter organization: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Provost-Organization" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Provost-Organization")]; found {
+		var ProvostOrganization OrganizationHeader
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Provost-Organization, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Provost-Organization", valueList[0], &ProvostOrganization, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Provost-Organization: %s", err))
+		}
+
+		params.ProvostOrganization = &ProvostOrganization
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.DeleteOIDCBinding(ctx, directory, binding, params)
 	return err
 }
 
@@ -4758,6 +4988,9 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.GET(options.BaseURL+"/directories/:directory/tokens", wrapper.ListDirectoryTokens, options.OperationMiddlewares["listDirectoryTokens"]...)
 	router.POST(options.BaseURL+"/directories/:directory/tokens", wrapper.CreateDirectoryToken, options.OperationMiddlewares["createDirectoryToken"]...)
 	router.DELETE(options.BaseURL+"/directories/:directory/tokens/:token", wrapper.RevokeDirectoryToken, options.OperationMiddlewares["revokeDirectoryToken"]...)
+	router.GET(options.BaseURL+"/directories/:directory/oidc-bindings", wrapper.ListOIDCBindings, options.OperationMiddlewares["listOIDCBindings"]...)
+	router.POST(options.BaseURL+"/directories/:directory/oidc-bindings", wrapper.CreateOIDCBinding, options.OperationMiddlewares["createOIDCBinding"]...)
+	router.DELETE(options.BaseURL+"/directories/:directory/oidc-bindings/:binding", wrapper.DeleteOIDCBinding, options.OperationMiddlewares["deleteOIDCBinding"]...)
 	router.POST(options.BaseURL+"/directories/:directory/plans", wrapper.CreatePlan, options.OperationMiddlewares["createPlan"]...)
 	router.GET(options.BaseURL+"/directories/:directory/runs", wrapper.ListRuns, options.OperationMiddlewares["listRuns"]...)
 	router.POST(options.BaseURL+"/directories/:directory/runs", wrapper.StartRun, options.OperationMiddlewares["startRun"]...)
@@ -5071,6 +5304,122 @@ type ListDirectoryFindingsdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ListDirectoryFindingsdefaultApplicationProblemPlusJSONResponse) VisitListDirectoryFindingsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListOIDCBindingsRequestObject struct {
+	Directory DirectoryRef `json:"directory"`
+	Params    ListOIDCBindingsParams
+}
+
+type ListOIDCBindingsResponseObject interface {
+	VisitListOIDCBindingsResponse(w http.ResponseWriter) error
+}
+
+type ListOIDCBindings200JSONResponse OIDCBindingList
+
+func (response ListOIDCBindings200JSONResponse) VisitListOIDCBindingsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListOIDCBindingsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListOIDCBindingsdefaultApplicationProblemPlusJSONResponse) VisitListOIDCBindingsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateOIDCBindingRequestObject struct {
+	Directory DirectoryRef `json:"directory"`
+	Params    CreateOIDCBindingParams
+	Body      *CreateOIDCBindingJSONRequestBody
+}
+
+type CreateOIDCBindingResponseObject interface {
+	VisitCreateOIDCBindingResponse(w http.ResponseWriter) error
+}
+
+type CreateOIDCBinding201JSONResponse OIDCBinding
+
+func (response CreateOIDCBinding201JSONResponse) VisitCreateOIDCBindingResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateOIDCBindingdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response CreateOIDCBindingdefaultApplicationProblemPlusJSONResponse) VisitCreateOIDCBindingResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteOIDCBindingRequestObject struct {
+	Directory DirectoryRef   `json:"directory"`
+	Binding   OIDCBindingRef `json:"binding"`
+	Params    DeleteOIDCBindingParams
+}
+
+type DeleteOIDCBindingResponseObject interface {
+	VisitDeleteOIDCBindingResponse(w http.ResponseWriter) error
+}
+
+type DeleteOIDCBinding204Response struct {
+}
+
+func (response DeleteOIDCBinding204Response) VisitDeleteOIDCBindingResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type DeleteOIDCBindingdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response DeleteOIDCBindingdefaultApplicationProblemPlusJSONResponse) VisitDeleteOIDCBindingResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -7090,6 +7439,15 @@ type StrictServerInterface interface {
 	// ListDirectoryFindings List the open findings of a directory
 	// (GET /directories/{directory}/findings)
 	ListDirectoryFindings(ctx context.Context, request ListDirectoryFindingsRequestObject) (ListDirectoryFindingsResponseObject, error)
+	// ListOIDCBindings List the OpenID Connect bindings of a directory
+	// (GET /directories/{directory}/oidc-bindings)
+	ListOIDCBindings(ctx context.Context, request ListOIDCBindingsRequestObject) (ListOIDCBindingsResponseObject, error)
+	// CreateOIDCBinding Let tokens of an OpenID Connect issuer speak for the directory
+	// (POST /directories/{directory}/oidc-bindings)
+	CreateOIDCBinding(ctx context.Context, request CreateOIDCBindingRequestObject) (CreateOIDCBindingResponseObject, error)
+	// DeleteOIDCBinding Delete an OpenID Connect binding
+	// (DELETE /directories/{directory}/oidc-bindings/{binding})
+	DeleteOIDCBinding(ctx context.Context, request DeleteOIDCBindingRequestObject) (DeleteOIDCBindingResponseObject, error)
 	// CreatePlan Read the directory and plan what a run would change
 	// (POST /directories/{directory}/plans)
 	CreatePlan(ctx context.Context, request CreatePlanRequestObject) (CreatePlanResponseObject, error)
@@ -7473,6 +7831,108 @@ func (sh *strictHandler) ListDirectoryFindings(ctx echo.Context, directory Direc
 		return err
 	} else if validResponse, ok := response.(ListDirectoryFindingsResponseObject); ok {
 		return validResponse.VisitListDirectoryFindingsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListOIDCBindings operation middleware
+func (sh *strictHandler) ListOIDCBindings(ctx echo.Context, directory DirectoryRef, params ListOIDCBindingsParams) error {
+	var request ListOIDCBindingsRequestObject
+
+	request.Directory = directory
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListOIDCBindings(ctx.Request().Context(), request.(ListOIDCBindingsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListOIDCBindings")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListOIDCBindingsResponseObject); ok {
+		return validResponse.VisitListOIDCBindingsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// CreateOIDCBinding operation middleware
+func (sh *strictHandler) CreateOIDCBinding(ctx echo.Context, directory DirectoryRef, params CreateOIDCBindingParams) error {
+	var request CreateOIDCBindingRequestObject
+
+	request.Directory = directory
+	request.Params = params
+
+	var body CreateOIDCBindingJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.CreateOIDCBinding(ctx.Request().Context(), request.(CreateOIDCBindingRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CreateOIDCBinding")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(CreateOIDCBindingResponseObject); ok {
+		return validResponse.VisitCreateOIDCBindingResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// DeleteOIDCBinding operation middleware
+func (sh *strictHandler) DeleteOIDCBinding(ctx echo.Context, directory DirectoryRef, binding OIDCBindingRef, params DeleteOIDCBindingParams) error {
+	var request DeleteOIDCBindingRequestObject
+
+	request.Directory = directory
+	request.Binding = binding
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.DeleteOIDCBinding(ctx.Request().Context(), request.(DeleteOIDCBindingRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DeleteOIDCBinding")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(DeleteOIDCBindingResponseObject); ok {
+		return validResponse.VisitDeleteOIDCBindingResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
@@ -9076,192 +9536,203 @@ func (sh *strictHandler) RestoreUser(ctx echo.Context, user UserRef, params Rest
 // const string: with thousands of chunks the chained `+` fold is several
 // times slower for the Go compiler than parsing a slice literal.
 var swaggerSpec = []string{
-	"7H1pc9u4tuBfQem9qtyux9jOeqftT77ZOvO6kzzH3blVnYwMk5CENgWwAdCKOuP/PoVzABKUQGqjbOfO",
-	"/ZRYgrCeff02SOW0kIIJowfH3wYFVXTKDFPw14tSaans/zKmU8ULw6UYHA/OJ4xcCPbVDFMYcUHkiJgJ",
-	"IwUdM3LJRlKxg0Ey4HbwnyVT80EyEHTKBscD/MUgGeh0wqbUTj6lX39mYmwmg+PHz54nAzMv7EhtFBfj",
-	"wc1NMnjJcmZY9prnhrXsJ8MhRAqmiZlQQ1IqiDY8z8klI4ppIxXLEsKFNoxm1ZYV00wY+F3bnt3cjU1n",
-	"bETL3AyORzTXrNr0pZQ5owJ3zRVLjVTzMzaKb5pnRCpiV/Hbyfxvqr0U1EyCrfjvB8lAsT9Lrlg2ODaq",
-	"ZK03+iwZTLnwfz+K3q+cUi422Sb8oG2P8GWvG3wlDDc5mzJhOneJu2P16MTunBtNrrjICBUZHCMhukwn",
-	"hGqiZM6Of2HTS6ZaThNMtu6RnhwdrT7SGyXLYsWVZ1wXOZ0Pw6sf298dkNPmlwDxml0zRfMKiDjTpNSM",
-	"CMYyDT/mWcspYdZ1z/fo6PHT1Qd8K7ShImXxAxp5xYT2h5pNZM4ANe0vFpBU6urwUo2p4H9RO1EbtvpZ",
-	"NkXXn/mUm/hmp1Ibwg2bwoYp0Lm25XOYJrr2I4AL+pVPyyn8hWDi/qw2xYVhY6ZgU++DA//EaNZG/pZR",
-	"NHpVE5yi2uwHJa+lNg/DZQa7IGo40f/AxWyx3YTMJkwxQgnu15JyIY2l45qZtouXvZ1hJpjq4jWR3c8E",
-	"F+Oaep+QC/uKStD8goykclAMWCqkgB+0s5uAxm9/irNSrEEqVdlGxVW5Ngl/8nz1ds4tvq+xIaALLVuC",
-	"73rlK79qplbQ4FIz1SDA9gNLf+svdiW+dqY+ae+NnUsXUmgGctxrynM7rZX2hLGM7PjbgBZFzlPAlsNC",
-	"ycucTf/rD20P/y1Y+T+VvZ3BfxzWcuIhfqsPP+CvcMHm9X2yNzKzctVMSTFOgPPO7IdGkkwSeilLS1EP",
-	"4BXchHa9U3t1IIkqWTBlOJ6Aw+6b50wGXx+O5UP74UN9xYuHElan+cNCAvL5e/z6UCognI9vkoGVA5af",
-	"GyArIQVT2pKfCgMTYveWlbklUETPtWFT+4jLO3FLPLrxr7r7dp/gQ3qg+B33/qVaXV7+wVIzuEkGp1mm",
-	"mIabolnGcd4PwQ06rte81FSWwiCFXsSbXbf+/CYZjKSaUmMQ8IIFnh79+Hz3FexF5zKlOTfzKIrsfvvJ",
-	"oJDa0HyYyozt45ae2SUUn1J8hAWZZPP5/hfAy5gjEvd+I08tqhrFmBnSGuB6X8ZiKc7R/43//eamHX0c",
-	"qbFi3irS5xHuBuS5t/gTEO/c5FQpOse5p1ycyTwiBp8KKwYwRaZ0bomiZSBzM+FifEKoINT+MviQXJaG",
-	"TKmwOnYtPcMoro2iRiqdNOQojXT3Wlplx0ohqJlpnL7MuJGKSJHPiWI0A3mECSuL/j6AjQ2SAUxv/8XR",
-	"AfXx3CYZnBaFktc0fyuK0mxIg7ShYzacUD2J8+D6+0BiQYY7o5rkUl6xjFAQCgNgeb4tHEbh4x88z+kl",
-	"PmFz+4WSWZma9QHnA/7Ayh0APYvgUmpne2lexSuaTgjQazBxpCxgQqG6EHILnCqp9xjjHC9oqSPnop4N",
-	"dyIBDLqxQFJRg+UXfPuBuO/x2eAN2Z8l04akVnoaKdnCU9d5L3tm6sSW5uJvBZlJhWC9/dyw0VVC60/n",
-	"5x/8oXZarhRrCuxbA3cIIfjKUbCwoKaX4SLNKZ+yUBjz0NcgsskgVYyaVQMfgdxIU8OvVw9+AoPRENc5",
-	"0LKprEThdtVYy4GnMuMjvmqk5UqyNEM5GupUFqx79I9w06NSr5r2OcrqYJvsHmmZeynSCRXjlfd6tPjS",
-	"/jmC0zavPgmMnMHl1adIqrcPNrxwJeEGY1BVGUQjgFUBXBfFqSZw8FkD2pACkqLMaXVoathDw6dsEGFY",
-	"E6qHmqWKRRD7lFxykZGCam2pB+Ga4GEPyFtj/xKWIxM9kbMQEStDUhLVVQLFY63z/bcd3KpKWDmMGcPF",
-	"eP0b++h/YH88F2l1ZYuKGxOEApPNqTZEl2nKWMZAFaakKPUEGa/9kqYpKwzLTgi9BCM6mv6BTo24Qlq4",
-	"3pOURbbhMy5AOM+8Pu2uOrijxos3QKaxcCfI1hSxeWE/yZkVyqwIlVpu07Tig53nBGUsLuA7KvSMKRDH",
-	"pFgw+C8xYX7NhpVIsMjvE7TatnzX+rMWMaGxWjV1551sI/BZ7Bp67Fq+zvcjtNTnGS08xjGRqrmFM0IN",
-	"OHIWhL2YQrkrwm1kSNoJHReeIwThzsv/76ghQ6d8CljKNDGSlDqBq7TXWMg8Zxm5nJOyIerbnwySgR0W",
-	"Fe+rFX/mKAktmGa82LuW/FuzgCXhdxGhYbrOK/hATTrZFf5WA9KdwET7qT8G83YefEkcpl5GTdAWZ7mZ",
-	"NGTMr5kgV4wVGlxllUtUEee6INc0L9kyhXJfD5XMWYQ2vqNTBkoqfO+s32wGllNNxswckJduASEFelQ8",
-	"EG142Su0cFR8h4XMeTqPcT2pmdsWVYzkzBAuTkC/znNyzRTITF5/TrwwrlnOUu91BlcjzfP6UP53Ibb5",
-	"z4A/4a+tGDUaRXHPLRilk40zVVtJlnbb6hBqu+ruy43cLhNWOx4KNhu26K/+RqwWEpea2Fd0l6zClld+",
-	"nGV/JVUrSfwbGHTjCNyKwT+/PP0QSkpSDKeeyEQs3JcslQ7EKdHGChIARQjq7M+S5ppQQbwvyMJJDR6V",
-	"nB3CR/Whl7ijcKGYGzWEVbv5KLjTzISpCuszru2LgVA3tlKIAX+bP46WxP5d77T92UpBteZjMcx5ykQa",
-	"owKf3OKIXqa+N8IFCh2AOKqO4cjRV8a4In7aei9A3GKb6SSa4H7aRl5hXwuumN5Iv/AMI44Dn9Hb8Hmw",
-	"IMbEcC96JgyvWFahJiy92lAT2kZ7GlGelyr20i/sDtwTj8DnZIVeSpScRexV65tFWjQqq4MMmVKxEKVP",
-	"kzkQPdBT4GbcjnYxz7RqYyj7D+Pvfj5hDV/x+T/PnbJgJbSivMy5nhwMktZpgfnG54WvNp+4Ihqe6hRM",
-	"ZHgXAX/CC4vSHz9qI8ABOzSLCK2/eY51ObfUEmzPDzRY7yKIvqWxK1QQ8fzNd1u47gZufGlFw21ISlSe",
-	"fLLaWb2kJrRvqxdRHenM9nL6K/sYheJoYN5AVP344u0vD6ze539PrHQgNJeC/O3s9Qvy9+dPnxDNUjue",
-	"PD148sOyaJpKbYYpEy6Io29H0mOwRhZUmanzp+/DOZjxa66X3Xm9zP/UCl3TIpdzxoainF7u56Iegfwo",
-	"6Jit9Cf84oZZuSuM5dnDrp5EOWsQZRhhr1uwygZYf9ua7+xgUQyOtNKmqFgNbU2EPKNcI3lm4IgCG2/D",
-	"uMeFef404pOyWg41cQWGeukuQWWK/wWsDFRQKfPKqsjtZ1ZsnXEzkaUhEGJ3EF3N0Csm1lrNbgtFFRRM",
-	"JzLP4nP2Y5t0RsmK17i73swcGTznNpxnAR77saF1gFjzEX4V/M/SSv11QK5/UcXGFMWWlGoGhj+0syOo",
-	"6ZiovNL8siXcHZBPIZzV4FfZStxu6jDOo3VCOZcieZJ2Lr54p4GopmRuAcgdofbvRuW0YJ4+RIKQQEac",
-	"10FKwPbkbhPxwm9mG0PgxriwAyE7ilKvLhA6ioLQ8h1cx3mV9+p3PSa6/q0S2JLm8dbuP6cp866LkCs/",
-	"0AR46ZpcIKOGtj8QcudYCCHV3qlERUboyDAFdja7nZoNNe8lgLTB8eAPLcXBGZ39wrSmYzhwFvohu5W1",
-	"hnumZ/6tmJalStlwh+jGcBofNLVAdbW9Msg2SEhlD4Hr1JJIEVUQga2tLebEF/7oUiwgXtYxuehi10zF",
-	"xY73+AZ2E/Y9LAytEfdSZRgB24XB9RqL15U4XHEQ6k7+pQ3VeiGi1+uRz2XAxO8sl6T6CpGB2B+doBzj",
-	"I0RccA0fObOeRSIhMYZMsNlaGBulws0tRi8psOJuoPB9mkhw9LlfJx460Q4PZkuQBpqpR81HqMKxYz59",
-	"q6iF8dswsLYp/serf57/xxrmOPSqAuREOMFvNC/RGFyNqpd4A29iz+XvaAcbfEQlX3qK1xxNOkvQetvU",
-	"L2vXfVz8+8t3uxPTdtsbmnUeaDjZLgeRBRMbKoC49op9aUMvc0Z4ViWr1QkmuwWvaZlftwR6nKJuNZtw",
-	"uzTIt/Z860dsqDIW01q5LxJSispKiDhrP7oSciaGU0i4S4i8ZmqY0iIh4MpJCDVG8cvSsOE1FVxPWJag",
-	"X2V4xQqTEC6uac6zIRNGzRPvAsulxkQ/dGVQYyUyaqmjI/uEZrE4wLUj7lyGB53Zm8rpbkF+mjGxERDZ",
-	"h2LRRLpPzp+jZUeGxdoM20oK9hZBVqi079mECQcgOKeQDnR7i0MERg3wFBw2xLf60r60U7o+eLMnmneu",
-	"3LxRNCbYj+3HG9IgnrVKVkFuaxRO+rYw6VIXTGQtJMlqUmkKgcKSUOL0WhfsDaDIzQToI+bArk2qrvnK",
-	"XCa47984Xcd2EzxC69P1AYwIA/cDFH/DK1yUJOoM5Oh7R3l17IIbM8U3IcuiL6MseJnbwx856p1uXIwQ",
-	"CrlBaGNPRuANxLblbFR3hJFUjXCECo923tSOOuxKSGKjEcMARYgUbskpVyXDLAl7E9VPCIobOvE+UQx8",
-	"cI+4bKvwasiQt0hu1akfaHvXtQBXq2C78cdWKde/XCTWSi5EnTZ5fxCy4SPAN0KaxdD3RUsRydkIcztg",
-	"iDd/ZQ17g79+i0CXMpvv4NxNBl52jO5mQjWZSsWWgcCyEwEZV5eshof4TXkxyZtekQh96XjVNrvGxvp2",
-	"YLpo4EYAAstIEVxKaPFoOBjC128ltPv3LWxPGjbLhV7C5n7SFS0aITxFwC8DG0BFZF1YociQ3Oo2vf/J",
-	"85Whd4uK/5a8fj1u248IYzHmHogwsixuxUlwu9AaNfy88VGRGxjgTmst19Ar5ognhDWmOdWa0BmdI+nk",
-	"4DZVTE9kDukxE5ZnpBSG51Zohwx6QiEllGlXxCalKgOGRFBjFakChYHmn4UqhRX45ZX3MkDI1uOnZCJL",
-	"VXtNqEsyRf6On1cJcZ/FkjkQcW0YZIx1wem5P9BixpnD8qFiU3m95TxPfTbGcCHZbeOZHgUzbX+ux1Gw",
-	"+UnmrrrMJkL++vRye9V1pRq5mZfCc/NfserGhky9YWbuz/rheP0K1RLfqA/C7F77zilzI+B6M9pM81zO",
-	"hkVO7cJfTaSCwk0yqAyKHbN/W6GzDd5fM6V4xnSjaJxJCNXk44u3v9RmS2IksUeqP1l2T94kg0uq2TAT",
-	"zedaRetDYSDIb29IAs6g/g+q2ct3EMEO+S7ZBgUh/BRcZC/fgXuYRiJ97d2NwNCrLd3+8OqXk4pUmwmb",
-	"oioA9VIeYE6FUaV2HsDQ2fH88aOnK7by4rTKdRuOqrJMq3lxQcdsqPlfHbHYVqiKuOK7YzksINr3D4mJ",
-	"LJiABIMqka7W12OBGb6szCo8/ejHwW9kwYZ1zl9Lsk1VJE5jGHCeI7OkUAkxlzN4oBOsQzVlVOigyESb",
-	"cLoSImPiKUYaKzM0uY6jp6XVVrXULJUii0dX2G16n6aRLnhLXTNVO9eeNx/xyfPVT1iqPLKcfcLjw0Mr",
-	"ttj/6uPDw4QYxTGSvQp42O6Gnnfi7K9nP+uKwawP5jFW/ksdb7mJrLtKdO0jZrYjlr02n7h40QcYO3Bi",
-	"yWwzq9al2nCT1F5uMMthXUeIOGjSmX5O8Ch+3cwHz8YcrVH7BNde2gVMtUI1y0cJhJj5ZGHqvgOc3clU",
-	"0pcI1yKO7UGwioRY+UftWeb60vqgLyC8aFNFKsu4GJMZBjRQZ3UC7R9UiOBLoL8uv15Hsr+z7LuwLdiL",
-	"tbpR62bvh/2j5ZH7kKUd/t+5LI370BNe3DotWseEv50zyPsYoid+59bagMuN6JTne2ZybZXv+mJCyQDC",
-	"kPd3iCc3yWAihVRWxh8Wio34170s9KyxkC5H+1rouaUlPMtytr9bexqlM+/YDJJPl3GyrQTNJxfFoZnI",
-	"vOxzyahiqq6OusyE/Rqd5iAYtIh0vqyq208M0d4v5OPs7oVdEca1rDBpOVSMZvNYeF8tGU6oJljeBgOG",
-	"XYiQJXJhNn4kd7g1V7BaeGVKYHhLvSUGPuspMTDcXB9crwES2ycJvi9NKqdsnQR79KqegELoqwUz4QO+",
-	"VCmcbThMp7/Lwlc18H6YUM3OXUz1QgVB+9Wquz4rBUyB0WAtqvJRHcw3lvbOFoL5ZHmZB6joUv68jr5l",
-	"ahNu389R7y721L5e8LJwwgzleQsI1FWEiZlwTey2ohRwxFne4rDnFhkJDCCQm17mO4XwTbjooNud0Xcb",
-	"1x5sjUIIww1cVRdaiXJoIXmgSS7Hu8aQlirtDK3t5UqtSl+2lJCE8oo4oCXrj5u8ZYuQZiZHxJW4hnDy",
-	"eFXI1rjIUx/gYWnrMbkolTgusHD+sZv2+ALYjaNMPkoVjB110CoadRIyLQ295Dk384SUgpZmIhX/i2UJ",
-	"GUl1ybOMCZC+hyNZiiwhU2YmMhvaT8DmbUemUoxynho7A/+zZIJpnUDmPEbM5iwhhQJk5FhSfywFS4iR",
-	"cphTNYb4XF0WhVSWoU1ZxilErOOQKRXzhFyWep4QZ6NLKq3zYCVVcN4MfJbqbROP6C3EoS6Mulb97y5p",
-	"Yd3iZyGjx9/E9nZWRoQeWhT5PKpQzSjEdCuoWKaRNaE6BX8VORU7mXOcczUbXs53seZsmCS2VoHGs1Ls",
-	"Vpqxn+QEVEdTqrLqlpYTTqoRYEeUqnqzRtC3YpACl+1IzDvKlHDTQ2mSEQYu63gWHxRjBGcH8QO95XRO",
-	"ZtBqQ1+xzNKfhnVmy1DpEcfY/c2Kcso8G7bV8nX35KIN9hJYV4UkRHFaQTcakc8xxt6qGU7gI5qLlBEq",
-	"CKMq50wtlOjdHL83FgnhBxvUoK6k0cjbWeq0WaImlOkup1Oq5hY1fY0pqNydJVCtGlGJa2J3Y6XtTZM2",
-	"N7g8Jce+GPWq+/NDUfxorUP+0VCRaQieDaqx18WsSytSlHlGMnmCx6eijlfhmlxaPk6MPCBgybZXjOVU",
-	"IXRmp4rOTvLeENeq+j8rbugjjGsx0gVNalw5Ha8MOF4RPEYFoyt16JqDRJIfvOezk2NV/KcSAtYZ3lIV",
-	"taMM6lm5lZLvEaxLoAcIMZKAjLHgyXryvM/S9vYQJqqT9Zi1t2Dw2yi+uiW2ugpplyMgvcKoOaLkhOqq",
-	"mmQfdtB11C+7o8QVimBfuTa6j9Ufd6Y1NvoSoXsscXJRs2kc7QrzD0LUZG2J6bT7uGFLRcw7OTcSSGjE",
-	"CGYVpH9BtmBL+toJYblm+I1P4g2ng7BzWZo+7vvv/fgyF/3FEcXIaRz+xr+0I2YfljqP43fuoDorRU/n",
-	"uRdn+eDlNA8sf5asdHZC6v+x/BFVxWTg0g0s95SCRS2FoVgSVTn5Ou0P7MLD1uLgCyQGBrcpzAt+JxTq",
-	"VjVqWLjEYIHm1qr5kupoLVf9calgYU6FwLsuhcAXttKUndOXrK9LGAbqYPTWPwbRWJtEIMaTGDPK8/kx",
-	"2qc50uCMYn13aizrGxwP/s/ffj969OX3o4c/fvm/j38/evjkyw/Hvx89fIYf/WdMaAPZc5jRuW5ftQ6J",
-	"erQQEfV8VUAUYME1zYdTLny8ZDxo7vHTZrjVs8fP1gi4ijde83P61Rs9iEajQb0vKNHB83g43V8Wnzre",
-	"ggry9vTdKb7HX40qvL+ev1jZPCgqOtWx1ZuFiPyCLRKoc1eQ03cvMdwePiuYSp1cM3MaBgQ3ge6wEI2e",
-	"NE0hVYqTxKC5iu1HWm10vC4+bnshogWS4DbcFWMZ90OEMZfRBZ2HYmXkeot7dRvz0zbVflstCm3tbzHm",
-	"YixlVuuUS9W5t7YeQFVcK2JFE1zPJQSDQkgHIvr6iayt1tY6QGC5NwY6I1LFDLlkYy5ayjCwa7lp7WIl",
-	"V4fPYtdRO7DL8utKqrljrFRRb7WWdDsYvWkHoEYD5aYutDlAbdn+YJ3nqZvjtbTBgEla36APYdKFRGzt",
-	"v64hLJBOQuPIJp30QNuINWPj120e8qCNqyaasWPiaqo7R2DQyhTL9Geoa3GBmbrxYC4adkRcoxEi297g",
-	"f9vZ+HtIo98tNPW2sug3cFZMo+74c8h8gXalvqXfTi4Ru8pKAMOiWnWXiRZrTKMNpk/Ln3GTTlraTTRq",
-	"U6+ob+JH4u98tZNNtn4PKgq05Y2c1+kiIHPydOLL/QT1ElC07Oxk5bFgg5hZiFWNqPJtItV0gzvvo1QC",
-	"NBjeCZW2Krbg8bfroBD6asfy9GpnhN+1usOO7i4pfAXyDd63mEgjNxmv2IgpxbJhTsW4pOOdbqxQcsRz",
-	"NixVvlPtTt84ab0zWIDxqu62S1axMltPEDOR9pE/G5ZX3GWDm9TdSAZfnx39OEyDfMZ1n6Mjjbc+pE8H",
-	"HNT8q1HCY8sqHfbO19NAFkOZoD0R1VWDac8zyUxxSOY0B+RcEtwN0HXBWKadh2HoaxIu5apsIS5umHD2",
-	"/7XIsPpuNmKONWNbWXh0a2a0est3SvlXHnyBxK/ON96BmK/cTEW1V99qg8JuWn+kQYBX7moX2hmlaX1o",
-	"9MCP7tw/9JtPdN08A3dveUlOeYukYm/XPmY9ONnO7V4lCoeG+WfPto5+WJnF60BzXSjD912jMLNmaam4",
-	"mX+0P3TlJmS0Sckppve4kIYGe0qCejcyZ9giK8Ex4EpHoxL5m2I006ClQU8k2C08NOQP1XxtYkwxuLkB",
-	"PWkkl/fyqg508tnVIPpDExgIcw7MjceN+uNwiITYTYOhpD6V/XY2sfv3Vk2IWPgMmbCWYsHsdtSE0Ywp",
-	"cvEBw6wfhskmF77+/58lU3NSUEWnzNjR4Z4uEowcuHA9Si8OPovP4pM9zDWDVtbUTGBRXaWWJEHxZfs/",
-	"MAbNeJ6TTB4QLLBAFYMoNqpYa/sSu5KlZDi6oGOmj11yxkVAhS6gKy82W02g47hVvKkmF/57I33g4QF5",
-	"AZ/hlLKgf5a4ziul/KcXgS3w0AWm/9cf2t4YdM368emzv/9wQM6hseKFBYQLF6h3mbMT13DRsK+g/Nun",
-	"K5gscrvMKWj6CFdgbiZjygUmVGisvgQdMFA04pkVeUbc4trgtKDphD18fHDk7e2Nz6CazxSpEta4t/SI",
-	"5Fz70J6FphOL2cRozZxIKM2c2gczklyiWRN55sABUSBtHw8eDVxBb1rwwfHgycEj2KAFCkDRw0ue5/Ze",
-	"IPAs2igezay4HzmqSm5gDNI1i9WyTVz/JFkK7BqbwkYtD8CksWxwPHjDzD/84pCAUUjhROvHR0fowRPG",
-	"udzCJ//DBeAgiVpFwKo1gApEmg3YTeLteuyGzbujHKDxFnCrbalq74ev0Q9/03huCL3D7Ea3F+KjBAwd",
-	"a8tfoR6SHnyBai4Oz+0X8fXqIY3stJ+AmAxuko1+9T+Wugxu7NKH3tDhAxERHprPZhH+ZTBuj0/X7Mgd",
-	"eb/TPHf0dppYkopa284PZpdrOBXwnP6xwk/v8sWSQSF1BGM/Uii/AAGzVUcMoIfEl+PBeLnAOhi00XX+",
-	"y5oTY1R9lSlQFb/DBZYR+wXo1C8D35BL3PqHxLTWfoED7QM3TZG1TusKQfNR/6u3kRXBZqHdcHcigoaK",
-	"4NFaIXIBkw+/VT+5QWDJmWHxBAoQYZDLOlf1AbGfL3KjurOx72Sy0NrYlTBfBo6XMCAEjgX06c6O5ZHN",
-	"gDHeDgZBqWa/dShWCBVJ8MLetHfFWFFlyEY8lhbXFkDpaVu8g7uBHp4cr2qtJ0/itPoNM0003DehbsOG",
-	"PjHhDTMN2lVVy6/C8fsh1NWhzthoUxK9M2GPN2P3FQQdIVas7tVnqfHcVVGY269OoF2bFS+tFjClRZWc",
-	"guNdwheWXZB5hj3bgwKpELtjGYlLcwo4gvb74BDtQgV8tYzsv0KXx1vjBFj5di1OcBewD2nLzpM/64Ml",
-	"QGJWiAuu+U9SP5BULippG25xGGbbrRQG56/96E0xDVW+dbDlZz7lZhAhx/29Z9hlJSZygp5rWZG/nD4F",
-	"TqupVRMvCGnBC6pSfF8UrQvIipxihdDviDxH5W7Ex0DiPmO0zrLFytHQK3NCNViaLiBw/gJMElhwGkxy",
-	"WEbUpUe1idcfciqWWfrj3tAAkg/iBM1uK3ERFBNoXDkuRQ9YUF3XQjeFnAqXbhjkIGJW6jJOdEEaDOki",
-	"ZWd2wHdNvXzqSSflsvfQJ9WC0uZNYpVYBYhpg8rj90y62rD9E9SadcgAAhMAKtfE5Xh4FHGF3IH56ypf",
-	"9sQnyFbJfGOok2hoDrTB54/97enRj/jpDwefhe/YjA3gQkyBn9Cszi/L+Ghk9aRwQ6XIwVQ3YdiIjtAx",
-	"5UIbQtMUrJk0R/2FSwGNwnWz9HwTYz5a/d/Sif2IdVXe6Y2T6G6f0kFBi/4JHVwcUrPNCBiq5+tJY+c4",
-	"do+0po5NXmWaC2mBc/E484KF5F5pkbNgtIpO37FO6MhQp7Ht3NW426ueFSQG3LLZrSoy2IKw6IKrLAKo",
-	"+ngUtooXOHX0RM4E0r4+LXPB4rggxar5ac6ZMEQXjF6hw6lBurfSzBDMD7/BvwtmvSaAnAGiRQBkPXOW",
-	"NwP2Id7ZmUI/6X3AUMxruBN9CCo2rqDmbsw+7RewxF15WFzNQZJVB63AwH1yPzwszac5zTK8tn1RWpj8",
-	"bhwbeK421Y+BacJXG60Mguf/PPdF8qAXA4TT90FbLXhU1U2j0BGg0uE3/E+nm+NX78ium6yD7fSECAle",
-	"GyuRgAruurJfzrscGTUYrEdP0fhaFn0Ywvk1qyu/lkUL8rR6Blq2fnRLsOQb3PflEGgHkY15CPzyLplC",
-	"BcmHUM13voV57G7O0EYxf4Nj3A+QC+TBqlYyOSXphKVXqI6PKM+1Sw1y9TRdZ/S5rqq3OCrn0gw1uWIF",
-	"RjVBZjIUwrvog1VKebVIY8uCCDlbmxweXssS3UnfGQwt5DNhgL7AqMAH2kfgufufKW4MEz5ri11boduV",
-	"hV0ARnsddw2LHvT6o4NwLBeL6MuB1+nRhcKuHNxYjvby3cdW8FkM5G+VTl+FA1c48t+LfE7MRGrmyzZc",
-	"cZG1ue5dI/L17nmpM/sacHevjLbBAbqNt4kHbojwtRcJ+StQSqEfmRxi+xMCUY4pwygLFwl3z+LVug0i",
-	"wZXuSUYPVrgTQT08YUcMUoDMfdo6LJwkEGEAgIJBBg5QYnCySFcOvwV/dcrrpxgJ7kLPaoO3FaQh6tSe",
-	"EkOCFszmP5w4LxFxhx4CdKMZsk2gXwScOwr64QYjUukV/H+k5BTrX1jKOZtIZ53nJo6UbTJ/5+mObhM2",
-	"+4VLVAE2BcpNiVdwrLuMCYrF2NwqvbuTOJvNYGpPsTZgM6jX9RkamtE4e+wme4cT6E6rW2Pvf10Mu0Rn",
-	"ITSkxv6jmuXXTB+QyqrhO1hVIzHZwkUUwHcPtK+gtUwErRDwk9vVd+0ID1oId/rC3RMkjoVcspFUrAos",
-	"7UeoWk2vvx86BBB9vaAaLBWdBzfLFWMFOpCb2UBVhoV9AuhepJ1fBFRrjPWlI8OUBd0p17oOqoHxmgUf",
-	"mBlPmXONk4vTNGWFOYb0HtznQ20Uo9OLsJRHJnECwkR27OpKob7INdE1+YCtJEGEKZzARVl+Fhc8u/CW",
-	"RGxE8hB+DFNhkpWZF8z3trqAzy98rgkjmk4Z+d8f378Ds0FGDb2I+dlB1bpeR8mCfBbco9sWNJnHowFF",
-	"gJ4NjIkTcgQVuxHcqyj/Nn0MXqOhkFVocZQsVx/oqKoHytliVKsAnZR6T5kcLV+no32pFIKlRqP37gSq",
-	"JnGhibQAdwHbvKgOgdl19Sl+pto8hJt8+PZl4zQ7nuC9yxez25Qj4pvJODMzRzBIsGkr1UCsEwK1di0H",
-	"eRmWF4ndvp9v6Mou1PteVc1xxUax4g5O7o35XBOerdwJz9r28eR5dB/3QMu+rvXrZLBEIJoTLZ6gRb/6",
-	"6qETEyAITuU9Zn3GxLlHQ7JIHZYHzMTR5LvOIKurL0VZw2toDRTEr6M7xMgxMxOmyLTUBhp4W3YZl07e",
-	"+Jq6C8eMgetCh80ovK5RLsDeR2z6sHbFbrOvuu2ZYArvbp3HQR0yW/8H90pygwdeLbj1K6JVlZpr4Qwb",
-	"ItxbCxeWat+Prgdz34lVC0/VYc9yxX57s2QF5Q3H7kaXQKAmbIff4N+VeXS+QrE2WBA7ZmmqH/CuEsvW",
-	"OXu7Lall/0e3Awt9wQFajjqOvxn2w57vm3Fo76TiTgxCq8Fjj0YgrJ+qmsag0bbk5NCZArqcbXDcNzju",
-	"u7bMwBnW4e8Uetz2ZYKhFZ6jLaYPQ8zdYHsr/HQ5VWJBoa+VnK7PhWq0qswnzhLZwyOd0yvvVgJNarmm",
-	"CPpAYqT6Fh7vji3/ZUSVAjTiYlw1ooMma+liDtppaA/mmkD2yMjVN8UeUtUNu1sH31mkXotd8FxuAzDe",
-	"+NkHv7a7WAEp8EcrnETQx4lrnfTXVfJdxwRXlxNmoxEL6uc06tWbCVuuq1ApxujoxCLEvNUuV80ft825",
-	"6mvLXeC/L46BV7+aZbhn3Kst375a0H/kX1d0RGGnhvp9CI84O670ry8+nmaYnoddbSLNbLaVHl27/s0D",
-	"/O4M5KLxfRCh6erHwMmSulgeFqxLICYTarIh1wOHRlLVp3N3eewb/gpTFaIhPp0lSKusW4r/8Flg3Tpq",
-	"GSdTnm+5pE3IeiCnQfSJZ6dFmecMn1UbrKDnZSN6Hfhc3cHQGQuJRxFHzxm+4z1QrPsGfXcyQpsP3Abf",
-	"YS28bq78vjFyj3cWLnRXyTKNa6kb82I+1ZTOiWZhRnzzFoEhbRBXGy9k2VaOILyePTGLcIk7sU02zthh",
-	"omy2uOrRUimbl9z2zksYdPgt/POmFaHeMLPwjp2i7tuqiKivlg4iakHNpJZQ5TJgxGtxbdR2aa/i5jrv",
-	"3PMbgxVyowdWpX1XVXY/J2bnd77iaa4lMLlI8/w2tWNUV/rZQOvYc92LjiT+/iIMyyC72Hf9dkKdtpPv",
-	"XOjirLybxKMang6xRMUW4uRd7L1LmLSvNbbymHSvxr5S0Km98GjlO2zNekBcPY+6QT4EH5XakEvWqPsM",
-	"RSGg5jJKSFWBDmyFisUxPws7dy6hxgE1RMspw3gl+0ssxolhORY83Y1nrk7zbCKJ/wgECcxXckwVwA2M",
-	"YS7L3LWoigiUpzjJ/mp0nLpqJveoUId78D70Nbw9QtG01lqtI0Ad1373e0OdBfckHsJDzZ1QbKeAMJH1",
-	"4/HEI/maOxCrs/ajrlUF76wU/65/13P9u0rDsQCh6exfgrtWXReiAVKvaDpxLMkne7qCItS4ymeu9C4U",
-	"wyW84klkxqyCjaWerNq+kCwGNhPX9M5P5IcffBZnsFhw57WtQxtqmA5rixLQ5rOqAqnnoQ44rCoK5o8R",
-	"m0EQL5tq7Pp8kVsAvkiA9xEhBUu85aUZIwyZtiZsDA29ow8IRDCGpbNc4SusFVdjNW4Alj5e5NapFKOc",
-	"p6Yt2PasFNjqYp2cRlcYX2HTgO6KxEvxm43eYskADTNf1g3kVO7Nqn6GEL0ZQknbRmRp7Ndrp1i+d+O/",
-	"O9eBe8o1auLhXfbsb17mNu55pvSKVYHwuPb3S92WypKtY1+KR3dWVcs2O/lb3z16r8B03wuehZ10wvgG",
-	"9z73sVdBHDZOqmarLd10djNW7rNI2r9ro3XURot0fIqBaU1T4gXOtiMvGPPi374/+nLrpdP6wOy7K3uG",
-	"XRn6SRAg566L04pOVQlhX1NWGBJE7Mf5z686GuPR1l6ij8yCBTYi5mFwyANNoBkoqVqPtoaCQDPzf6Ek",
-	"h1ZZu4INbDmbVMI3lhcJeyO05rMtB81sESTzfedZVH0oO+ViuPK+5JXFtlf49/3NsXBq2T7khLqz8S2L",
-	"Cdg2tN17ie3t95FfUeJtLj5+xRQOv9l/OuNWEeOqZ7kHiRMth2pPm4hv/uhW3rent0VfGHTYrsTJpQSq",
-	"bXHb7v/+dNx5Da0fN+63Iwg2XF2j586JHc2mhZljT8o0Z1RpQrHr5MFn8X7kL3upBo6cCdes8sK1AL8g",
-	"KRXkkrlA4Ay6mtol5rX3aSkOygrO2Q8xaxjmj9wfMnh7aLK3Zj1rUsHllJBFDo2BWlgGqXJoYs1+GQQX",
-	"zyZyar/yQclgyK0iZVEQghgOadpF4n/nnexmBwSIgseBshAsH4G52gU2RpJPt8xpuBPi2QK665f4OqdX",
-	"YSIDRE9Gkxk+eedEfZ9YOAJxwZJk3ab4v1ZyurbgUFGBxVQX93p7yHipqla5PJcFOnEbIPE9Z7n42/MG",
-	"AEpGimFlJuf2ac1o2Rwq9pnPUp0EsljaoGAJ57aOAb8reWtlCHgJVVLWjAB3rs4wiwa/Ilysiv3GluWf",
-	"hY/9xid2od/wh8/2dBZp6ONT2WO2jQtH+rJ+WPhdKw77jwlvE43sz1haKm7mANFoBT3+/YsFJKwUhKBe",
-	"qnxwPDikBT+8fgRg5uZagjMmgMuT94J5GHOnSQj7Cj3tgQ5DmSZDFchGkZBWHTFVuR5pVs5HEQz89Xa6",
-	"qvQTV3WLRvgI7LgHYeWSuglGZIUWn08wgbMML//25buPLsyscvWHB8KODI2tuOLAy1O98gUpl4IGONMY",
-	"NpC58syhuhxOjm+8PDVWeakaDHDl02XqC6xz64Jqdm5aJ1Etz3u2UN82WKCQMndt9uukQl/7NnGNtWTd",
-	"FmvaWA/o8vJ6H3IqXICoa5IWXlGlViK5CMEjDMH1xZfKVnDL5Ri8yVDJDLlj4Nmhuba8ZMRYFkznKgbd",
-	"fLn5fwEAAP//",
+	"7L1rc9u4kjf+VVDarcqZWsZ2ruc/9iufJJPJ7kySdTyTrZrkL8EkJOGYAjgAaEWTx9/9KXQDJEiBulKx",
+	"c559lViiQFwafe9ffx2kclZIwYTRg9Ovg4IqOmOGKfjrRam0VPZ/GdOp4oXhUgxOB5dTRkaCfTHDFJ4Y",
+	"ETkmZspIQSeMXLGxVOxokAy4ffjPkqnFIBkIOmOD0wH+YpAMdDplM2oHn9EvvzAxMdPB6eNnz5OBWRT2",
+	"SW0UF5PB7W0yeMlyZlj2E88N65hPho8QKZgmZkoNSakg2vA8J1eMKKaNVCxLCBfaMJpVU1ZMM2Hgd11z",
+	"dmM3Jp2xMS1zMzgd01yzatJXUuaMCpw1Vyw1Ui0u2Dg+aZ4RqYh9i59O5n9TzaWgZhpMxX8/SAaK/Vly",
+	"xbLBqVEl69zRZ8lgxoX/+1F0f+WMcrHNNOEHXXOEL3ud4CthuMnZjAmzcpY4O1Y/ndiZc6PJNRcZoSKD",
+	"ZSREl+mUUE2UzNnpr2x2xVTHaoLBNl3Sk5OT9Ut6rWRZrNnyjOsip4thuPUT+7sjct78EihesxumaF4R",
+	"EWealJoRwVim4cc861gljLrp+h6dPH66foFvhDZUpCy+QCOvmdB+UfOpzBlcTfuL1iWVulq8VBMq+F/U",
+	"DtR1W/0o217XX/iMm/hkZ1Ibwg2bwYQp8Lmu1+cwTPTdj4Au6Bc+K2fwF5KJ+7OaFBeGTZiCSb178/LF",
+	"P7jIuJhsQPhX+GTHGbtve72Y74ID+ZnRrIs9L7OQ6FFOcYhqyu+VvJHaPAxfM+hrvv8NB7fDdBMynzLF",
+	"CCU4XytqhDRWzmhmughD9raGuWBqlSyMzH4uuJjU0uWMjCyVKUHzERlL5W4ZcBEhBfygWxwGMmj3VVyU",
+	"YgOKVmWXlFHlxiLmyfP107m0/GiDCQHf6pgSfNfr9fpNM7VGRpSaqYaAsB9Y+VB/sa9wsCP1KRtu7Vi6",
+	"kEIz0DN/ojy3w1ptVBgraE+/DmhR5DyF23JcKHmVs9l//FPbxX8N3vzvyu7O4N+Oaz32GL/Vx+/xV/jC",
+	"5vZ9tDsyt3rfXEkxSUAzmNsPjSSZJPRKlpbjH8EpuAHt+87t1oGmrGTBlOG4Ag6zb64zGXx5OJEP7YcP",
+	"9TUvHkp4O80fFhIun9/HLw+lAsb5+DYZWD1l+biBshIieZYmpGBKWyZU3cOE2BlmZW7ZFNELbdjMHuXy",
+	"fNyLHt36s91/0k/wOD1p/IEr+Fy9XV79k6VmcJsMzrNMMQ37RbOM47jvg310srm5takshUE+3b49+079",
+	"+W0yGEs1o8Yg+QUveHry4/P932A3OpcpzblZRC/K/rufDAqpDc2HqczYIXbpmX2F4jOKh9DSnLYf7/8D",
+	"eplwvMq978hTe2GNYswMaU1wvb/G3lUco/8d//vtbff1cQzHKqPrGKC/cLegdb7Bn4AS6ganStEFjj3j",
+	"4kLmEWX9XFhlgCkyowvLGq0YWZgpF5MzQgWh9pfBh+SqNGRGBZ2EOj48xbVR1Eilk4Y2pZH73khrklld",
+	"BO1HjcOXGTdSESnyBVGMZqCVMGE15j8GMLFBMoDh7b/4dMB9vMxJBudFoeQNzd+IojRb8iBt6IQNp1RP",
+	"45K4/j7QW1DszqkmuZTXLCMUVMOAWJ7vSodR+vgHz3N6hUfYnH6hZFamZnPCeY8/sNoHUE+bXErtPETN",
+	"rXhF0ykBfg2OmJQFQig0akJpgUMl9RxjkuMFLXVkXdQL45WXAB66tURScYPlE3zznrjv8djgDNmfJdOG",
+	"pFaHGivZIVM3OS+7ZuqUl+bL3wgylwrJevexYaLrVNefLy/f+0Xt9bpSbKi270zcIYXgKUfJwpKaXqaL",
+	"NKd8xkKVzFNfg8kmg1QxatY9+Ai0R5oafrP+4SfwMLoLVz5oxVRWooq77lkrgWcy42O+7kkrlWRphnI8",
+	"1Kks2Oqnf4SdHpd63bDPUWMHD+rqJ61wL0U6pWKydl9P2iftjyNYbXPrk8AVG2xevYqkOvtgwq0tCScY",
+	"o6rKbRshrIrgVnGcagBHnzWhDSlcUtQ5rSVNDXto+IwNIgJrSvVQs1SxyMU+B1cPKajWlnsQrgku9oi8",
+	"MfYvYSUy0VM5Dy9i5e5KohZLYH5stL7/sg93mhJWD2PGcDHZfMc++B/YHy9EWm1Z23xjglAQsjnVhugy",
+	"TRnLGBjElBSlnqLgtV/SNGWFYdkZoVfg6scABfCpMVfICzc7krLItjzGFoXzzFvVbquDPWqceINkGi9e",
+	"SbI1R2xu2M9ybpUyq0KlVto0Yw3g7TlDHYsL+I4KPWcK1DEpWmGJJSHMb9iwUgna8j5B33LHd50/61AT",
+	"Gm+rhl65J7sofPZ2Df3tWt7Od2OMJ+QZLfyNYyJVC0tnhBoIN7WUvZhBue+F28qdtNd1bB1HSMIrN/+/",
+	"ou4MnfIZ3FKmiZGk1Alspd3GQuY5y8jVgpQNVd/+ZJAM7GNR9b564y8cNaGWg8arvRvpv7UIWFJ+2xca",
+	"hlu5Be+pSaf70t96QroTmuhe9Ydg3JULX1KHqddRE/TIWWkmDZnwGybINWOFhoBeFbhVxAVYyA3NS7bM",
+	"odzXQyVzFuGNb+mMgZEK3zsfOJuD/1STCTNH5KV7gZAC4z6eiLbc7DVWOBq+w0LmPF3EpJ7UzE2LKkZy",
+	"ZggXZ2Bf5zm5YQp0Jm8/J14Z1yxnqY+NQ0CU5nm9KP+78Lb5z0A+4a+tGjUeR++ee2GUTzbWVE0lWZpt",
+	"Z1ioa6tXb25kd5mw1vFQsPmww371O2KtkLjWxL5g0GTdbXnln7Pir6RqLYt/DQ/dOga35uFfXp6/DzUl",
+	"KYYzz2Qifu4rlkpH4pRoYxUJoCIkdfZnSXNNqCA+ImTppCaPSs8O6aP60GvcUbpQ1LBh7sOqq1Z0QQ3D",
+	"+CvwVzf4ECa7WvxCLM5MmaqYRca1PWjQBSdWeTEQrPO7oCWxf9cL7D7tUlCt+UQMc54ykcaYx0f3cryV",
+	"pt5uwgXqKnDfVJ2gkmOgjXFF/LD1XIAnxiazktdC7GoXNYd9KbhieiuzxMuZ+NX5hKGKT4OW9hO7stE1",
+	"Ye7IsuU1Zen1lgbULkbXmPK8VLGTfmFn4I54DAErqytTouQ84uba3JvSYYhZ02XIlIrlX32cLoBXgnkD",
+	"O+NmtI9Xp9OIQ5NhGD/3yylrBJov/+fS2RhWsSvKq5zr6VFsp92wILPj48JX2w9cMQ3PrArm8x4CsYYb",
+	"FmVb/qmtCAfc1yyi6/7uBd3VwjJZcFk/0OD0i1z0HX1koV2J62+eW2u7G3fjc+c13IWlRNXQJ+sj3UvW",
+	"Rfe0etHwkc/srt6/sodRKI5+6S003A8v3vz6wJqL/vfEKhVCcynI3y5+ekH+/vzpE6JZap8nT4+e/LCs",
+	"0aZSm2HKhMsA6Tv+9BicmAVVZuaC8YeIKWb8huvlKGAv4z+1utqsyOWCsaEoZ1eH2ahHoHYKOmFrwxC/",
+	"usesuhYmAh1gVk+ikjVIoYyI1x1EZYOsv+4sd/ZwRAZLWuuKVKymtuaFvKBcI3tmEL8C13DDJ8iFef40",
+	"EsqyxhE1cbuHeu0uQRuM/wWiDCxXKfPKGcntZ1ZtnXMzlaUhoC8fRd9m6DUTG73NTgtVFVRMpzLP4mP2",
+	"49J0vsxK1ri93s6LGRznLpKnRY/9uN5WkFjzEH4T/M/Sav11trE/UcUmFNWWlGoG/kJ0zyOp6ZiqvNZr",
+	"syPdHZGPIZ3V5Fe5WNxs6hzVk03yVJcSgJJuKd7e00BVUzK3BOSWUIeFo3paME4fKkHIICMx76DeYXd2",
+	"t4164Sezi/9w67uwByM7iXKvVSR0EiWh5T24icsqnwyw6jAxY8AagR01LG/s/HOaMh/xCKXyA01Alm4o",
+	"BTJqaPcBoXSO5R9S7WNRVGSEjg1T4J6z06nFUHNfAkobnA7+qaU4uqDzX5nWdAILzsLw5WpjrRHV6Vl+",
+	"K6ZlqVI23CM1MhzG51q1uK62WwalFAmp/CGwnVoSKaIGIoi1jdWc+Is/uPoRSLZ1Qi76shum4mrHOzwD",
+	"Owl7HpaGNkiXqcqnQOzCw/U72tuVuLviKNSt/HPXVeuFid5sxj6XCRO/s1KS6mu8DMT+6Az1GJ9Y4nJy",
+	"+Ni59ewlEhJTzwSbb3Rjo1y4OcXoJgXO3y0Mvo9TCfFB9+vEUye678FtCdpAs66qeQhVLncsFcAaamHy",
+	"NzxY+xT/7dX/XP7bBu44DMYC5UQkwe80L9GHXD1Vv+I1nIldl9+jPVz3EZN86Sh+cqUsS9T6rblf1m37",
+	"uOT5l2/3Z6bdvjd06zzQsLJ9FiILJrY0APHda+alDb3KGeFZVYlXV6fsl/OmZX7TkR9yjrbVfMrtq0G/",
+	"tevbPNFDlbFU2CrqkZBSVF5CvLP2o2sh52I4g2rChMgbpoYpLRICEaCEUGMUvyoNG95QwfWUZQmGY4bX",
+	"rDAJ4eKG5jwbMmHUIvGRs1xqrGLEUAY1ViOjljs6tk9oFksf3DhRz5WH0LndqZzulxuoGRNbEZE9KBat",
+	"Evzo4jlarijP2FhgW03B7iLoCpX1PZ8y4QgExxTSkW5v6YsgqIGegsWG963etM/dnK4P2eyZ5p0bN68V",
+	"jSn2E/vxljyIZ52aVVC4G6WTvj1MutQFE1kHS7KWVJpCfrEklDi71uWIAylyMwX+iAW+G7OqG762EAr2",
+	"+3dON/HdBIfQeXR9ECPSwP0gxd9xC9uaRF1eHT3vqKyObXBjpPgkZFn05ZSFKHN31iRHu9M9F2OEQm6R",
+	"EdmTE3gLtW25lNUtYSxVI4uhukd7T2pPG3YtJbHxmGFeIyQYdxTMq5JhcYXdieonBNUNnfiYKCY+uENc",
+	"9lV4M2TIOzS3atUPtN3rWoGrTbD95GOnlutPLpKiJVvJqk3ZH6Rs+MTxrS5NO2O+7SkiORtjSQg84t1f",
+	"WcPf4LffXqArmS32CO4mA687RmczpZrMpGLLRGDFiYBCrStW00N8p7ya5F2vyIQ+rzjVLr/G1vZ24Lpo",
+	"3I2ABJYvRbApocejEWAIT7+T0R4+trA7a9iukHrpNvdT5WivEdJThPwy8AFUTNZlI4oM2a3usvufPF+b",
+	"sdc2/HeU9ZtJ235UGHtj7oEKI8vimwQJvi21Rh0/r30y5RYOuPPayjX0mjnmCdmQaU61JnROF8g6OYRN",
+	"FdNTmUNVzZTlGSmF4blV2qHwnlCoJGXaIfSkVGUgkAharCJVYDDQ/JNQpbAKv7z2UQZI2Xr8lExlqeqo",
+	"CXW1qSjf8fOqju6TWHIH4l0bBoVmq+j00i+oXajmbvlQsZm82XGcp76IY9iqkdt6pEfBSLuv63GUbH6W",
+	"uYOm2UbJ35xf7m66rjUjt4tSeGn+G0J2bCnUG27m/rwfTtavMS3xjPpgzO6075wzN/K0t+PNNM/lfFjk",
+	"1L74i4kAL9wmg8qhuGL0r2tstsG7G6YUz5huIOKZhFBNPrx482vttiRGEruk+pPl8ORtMriimg0z0Tyu",
+	"dbw+VAaCsviGJuAc6v+gmr18C4nvUCaTbYEj4YfgInv5FsLDNJLpa/duDI5ebfn2+1e/nlWs2kzZDE0B",
+	"gFl5gKUYRpXaRQDDYMfzx4+erpnKi/OqRG44rjCd1svigk7YUPO/VuRiW6UqEopfncthCdGef8hMZMEE",
+	"1CVU9Xe1vR5LzPBoNOvu6Qf/HPxGFmxYlwp21OhUCHga04DzHIUlBZjHXM7hgM4QxGrGqNABNkWXcrqW",
+	"ImPqKWYaKzM0uY5fT8urrWmpWSpFFs+usNP0MU0jXfKWumGqDq49bx7ik+frj7BUeeR19ghPj4+t2mL/",
+	"q0+PjxNiFMdM9irhYbcder7yzv528YuuBMzmZB4T5b/W+Zbb6LrrVNc+cmZX5LLX7hOXL/oAcwfOLJtt",
+	"FuO6Ch1ukjrKDW45BK2EjIMmn+lnBY/i28188mws0Br1T3DttV24qVapZvk4gRQzX2NM3XdwZ/dylfSl",
+	"wnWoYwdQrCIpVv5Qe9a5Pnce6AtIL9rWkMoyLiZkjgkN1HmdwPoHEyL4EvivK8vXkaLxLPsufAt2Y61t",
+	"1DnZ++H/6DjkPnRpd//vXJfGeegpL745L9rEhb9bMMjHGKIrfuvetYWUG9MZzw8s5LoA8/oSQskA0pAP",
+	"t4gnt8lgKoVUVscfFoqN+ZeDvOhZ40W6HB/qRc8tL+FZlrPD7drTKJ95y+ZQfLp8J7uQaz66LA7NROZ1",
+	"nytGFVM1tOqyEPbvWOkOgofal85jsrr5xC5agLEcwRgrimio7Fws6uR5jEDuExKjZcZ9GkwvhaxdMTat",
+	"S6a6K05L3RE8vpRgaAG7nHHhjP99SoaBEtiNPUOSWvsN0p5z3pWvoUs8scMexYrCSrd3wWGtraMMSGuz",
+	"sFNLNxTgp3YrxyxxoEe7Uj/NiHbVQbPvxmREi4Jno4SM6F/FyJqCI9zyIc9GLbPi2aPHkWMIKTU62xEt",
+	"40OtiQ7UpLkEQDk1ptDkt4tfEpIzY5giVwv/P4pwIA5rEjIFOCTWjrjWI0DHeCWMomQEo5weH2ujj+Zc",
+	"ZHKujwQzx5ev3p6/vTzeZc7riuElz9KNauFXkLc9NV1ebXI6beJdItg1NNqHwhhy093La9+1aiT3z4xZ",
+	"k1q7fB5aDhWj2SKWcl1b61OqCSKV4fV0aZv2gobAKhE8h8767erF69lLsEu9FWs/66lYO5xcL4QVksQe",
+	"lFWaVHbKowZWCma6nIGTzsO/M+GTcFUpXLwuREa5SwzDmnjfT6lml67OpQUGa79ai8dSChgCM3Q73Jcn",
+	"dYL1RNo9ayVYy/IqD66iK8P2ftMdy01x+n6Menaxo/YA8MsGIzOU5x0kUMPCEzPlmthpRRWSMWd5RxIV",
+	"t5eRwAME8ELKfC/1cMrFCl16ZUb01jCynZlhYQqYA+iilXmNXusHmuRysm9ef6nSleUOvWypNtSUHWjA",
+	"gJSLD3RUYnOTd0wRSn/lmLieBVDiEwf47cxVP/dJd5a3npJRqcRpgZ1QTt2wpyMQN44z+coBcEDXhQTo",
+	"aE/IrDT0iufcLBJSClqaqVT8L5YlZCzVFc8yJsAjMhzLUmQJmTEzldnQfgJxSPtkKsU456mxI/A/SyaY",
+	"1gmgmWAVQ84SUii4jBx7pEykYAkxUg5zqiZQM6HLopDKCrQZyziFKiJ8ZEbFIiFXpV4kxMVNksoTeLSW",
+	"K7gIMx5LdbaJv+gdzKHGuN6oocMqbWFTHMtQ0ONvYnOr4bC2tBccMJZO+Swh0xr0E65rK9DwQDtrS0PG",
+	"oDXIzxACwQFw+WwUq17LuTgiv0KpqmLk6eMfl62Oq1LFMKg/SJwENQAJ7ir7KCloqdkZOcGyYofRlwAE",
+	"JFMuZkaUJUiWEUzkbdcUry4pTgb1QDHhhTEVLFiugm0ncRG20Zu9gIs5Si5KEfUt5Iuo23JOoXJKAZyo",
+	"RmUDnZbwV5FTsVfQxKUwZcOrxT4xky1LsTdCT74oxX64yf2UAKLTN6Uqq3ZpuayzegKidVJVZ9YorbLX",
+	"iabw0D4CawUYGDc9AICN0WjT8Vp5QEqGlALiH/TxyQWZQzcsfc0yK1EaMZAdC5LGHCvktkPMlnk27ALa",
+	"d/vkcvoOkr5eJf5F77SChnYiX2AlmzUcnQpPNAfOKAijKudMtfDzt7/fWyv58IMtGkRU9kXk7Cx32g4O",
+	"AXpolLMZVQt7NT2SI7TVyBKUG8Z9aGdj7adtoRG22DwlJ75TxLr984+iQtnZJOSDoSLTUKIStEqpO02U",
+	"Vkks84xk8gyXT0WdFco1ubKCkBh5RCBebLcYsc4hQXWvdgvOltryrlUoe2t26AM81xEKC/rIOdA6b945",
+	"WREcRkWja70itQSJlBj6/KKVEquSP5Vat8njHZDlKzDKL8qd3Db+gq0y0YBCjCSgY7Rch0+e99l3xi7C",
+	"RK3sHmvjW2G1raqYOiqYqsIxOQbWK4xa4JWcUl1BPfcRbdzEoLYzSlwYg33h2ug+3v54JXhAo3UgJqE4",
+	"bbzVd5auKqYLEsFl7Vtb6clzjy11GFkpuZFBQi9ncJQh/wtq8juKxM8IyzXDbzxURjgcFHfJ0vSx33/v",
+	"J2OonZUVMXWdDel3/HP3xezD9+rv+J2ngVyUoqf13Iu1vPd6mieWP0tWOs8v9f9Y+YimYjJwRX1WekrB",
+	"or7fUC2Jmpx8k95E9sXDzs4dLRYDD3e5QFrZHajUreui1NrE4AXNqVXjJdXSOrb6wxIscE6FwL0uhcAT",
+	"ttqUHdP3k6mBggNzMLrrH4Kc523y/OMBv4zyfHGKEQeOPDij2HyFGiv6BqeD//9vf5w8+vzHycMfP/+f",
+	"x3+cPHzy+YfTP04ePsOP/j2mtIHuOczoQne/tfaFPGrlHT9fl3YMt+CG5kNMEFiBsP/4aTOp+dnjZxuk",
+	"Ncd7o/ox/dsbDQLH40E9LwDC4nk8af0ve59WnAUV5M3523M8j78aEPm/Xb5Y29kvqjrVFUzb+fl+xf5F",
+	"1AWgyPnbl1jUBp8VTKVOr5k7CwNSiMF2aNV8JU1XSFVILDE1vRL7kT5YK04XD7fbN9diCW7CqyoZ1rvl",
+	"Vrnk1taHdSQx7eJ+2gVTv9Oj0NVBHzMbJ1JmtU251DpjZ+/B4TOBlstZqjS85cZVGF5KFTPkik246AA7",
+	"Yjdy2w4BSq4vUsHG4PbBVb58B1zqlrHWRP2mHRu6yeh1NwElxP4MXFbACvYiqB17E21yPHXn2o4eVTBI",
+	"5xn0oUy6xMOdMxJqCgu0k9A5sk2bW7A2Yp1S+U1XzkPQaV0TzdgpcZ1LXGg36DOOPXQytLW4QDyMeMo0",
+	"DdsVb9ClmO3u8P/WmDcHAKvZrwDkW2HVbBGsmEUTLC6hvhR6ift+u3uFROxb1hIYQlfWLaA6vDGNHtUe",
+	"/GbOTTrt6AXV6ACxBkXMP4m/85hi20z9HuD2dFVnXtZFmaBz8nTqs3EDVCJULVe2mfS3YIvKFKgIiZjy",
+	"XSrVbIs97wOQCLr/73WVdoI08vd31UKhwMQ+y9PrvS/8vhhKe4a7pPB9PrY432IqjdzmecXGTCmWDXMq",
+	"JiWd7LVjhZJjnrNhqfK9ELJ9V8PN1mAJxpu6u76yyn7aeYCYi7QPlIoQxHifCW6DbpUMvjw7+XGYBqgB",
+	"mx7HCrCMepG+6H5Qy68GUNaOWFh2z3epSTjH3oEUWgY2ZCaZKw6QCeaIXEqCswG+LhjLtIswDD3y71JF",
+	"6A7q4pZl3f9Pqwzr92Yr4VgLtrWlDTsLo/VTvlPOv3bhLRa/HtVjD2a+djIV116/qw0Ouy3KV4MBr53V",
+	"PrwzytP6sOhBHt15fOh3DyexPc7Fwap/nfEWATzZrUnbZnSyW9i9guMIHfPPnu2c/bAWK8OR5qZUhue7",
+	"QfsDzdJScbP4YH/oQJ1ktBXYOdbBuZSGhnhKAlQ5mTNsRJngMxBKR6cS+ZtiNNNgpUHnQZgtHDRU6dZy",
+	"bWpMMbi9BTtpLJfn8qpOdPIYJqD6Q6s1SFwP3I2njS4fsIiE2EmDo6Relf12PrXz915NyFj4BHgTlmPB",
+	"6PapKaMZU2T0HhPnH4blQyPfZefPkqkFKaiiM2bs0+GcRglmDoxccvLo6JP4JD7axdy4FGYzhZfqqlgo",
+	"CVoc2P+BM2jO85xk8oggjBFVDLLYqGKdTcLsmywnw6cLOmH61JXbjAIuNIJ8aeyEnpCCaqt9Wd1s5L83",
+	"0iceHpEX8BkOKQv6Z4nveaWU/3QU+AKPXanBf/xT2x2D3pQ/Pn329x+OyCW0Lx5ZQhi5RL2rnJ25tsaG",
+	"fQHj3x5dwWSR29ecg6WPdAXuZjKhXGCJjEaMQ+gzhaoRz6zKM+b2rg3OC5pO2cPHRyfe3974DGonZ8iV",
+	"sJOM5Uck59qn9rRaO7UxO9CbOZXQACG1B2YkuUK3JsrMgSOiQNs+HTwauLYZtOCD08GTo0cwQUsUcEWP",
+	"r3ie232BxLNYLfw5ullxPnJcAVthDtINiyHGJ65LoSwFtnRPYaJWBmAZYDY4Hbxm5h/+5VBSU0jhVOvH",
+	"JycYwRPGhdzCI/+nS8BBFrWOgVXvAC4QaeljJ4m76283TN4t5Qidt3C3ul5Vzf34J4zD3zaOG1LvEEPA",
+	"zYX4LAFDJ9rKV0Ad1IPPgJnm7rn9Iv6++pFGveHPwEwGt8lWv/pvy10Gt/bVx97R4RMRkR6ax2Yv/Mvg",
+	"uQMeXdUrC9SlyPmd57njt7PEslS02vY+MPu6RlAB1+kPK/z0Lk8sGRQyWsxCAeQIEmarvlPAD4kHvcN8",
+	"ucA7GDSrd/HLWhJjVn1VKVBBzOILli/2C7CpXwaxIVfb8w+Jhcr9Egf6B26bKmtdqBeS5qP+397FVgSb",
+	"h37D/ZkIOiqCQ+ukyNZNPv5a/eQWiSVnhsULKBxAgZWyLlR9ROznbWnkSpCr0BDUldhfufCVbxSyTBwv",
+	"4YGQOFrXZ3W9M49MBpzx9mFQlGrxW6dihVSRBCfsXXvXjBVVzXMkYmnvWouUnnblO7gd6OHIcas2OvIk",
+	"zqtfM9O8hodm1F23oc+b8JqZBu+qetJU6fj9MOpqURdsvC2L3puxe6T0Fmd3OL2OEStWd8S13HjhsIoW",
+	"9qszaIpq1UtrBcxoURWn4POu4AvrLWUOZbpHJIAhh9wdK0hcmVMgEbSfB4dsFyrgq+XL/hv0Uv5mkgDx",
+	"5TeSBHdB+4gCg5H8eR8iAQqzwrvgWuwl9QFJ5bKSdpEWx2G13VplcPGTf3rbm4Ym3ya3BeuNI+y4v/MM",
+	"e5nFVE6wc60o8pvTp8JpLbVq4JaSFpygKsX3xdFWEZnkWfrwahNKC1B7Dmp3tMGG1lkegs2ZNqgn90kN",
+	"7wom3rwkL6QQLDXkai1dfMcCL2rJnCO4OyIAAACAmVpRB7B85D8/XnpvG4JIeZitBlQfeWNPxmgsW9L+",
+	"Ua4ROAXwH7jRn4THn9Lo1qi/hTQyo9sIZ4RnCKs+lZrVEhml65QpdkTeSucUtFMf88YRfhJmLkML87QS",
+	"u09PfkRnU8yuCqGrDiNPl/DgvrFt1QDn6rau3F72ceGY8ZYP+uJaF8+RjC4YvQaHYSPhcCfJ2mB6x1/d",
+	"/1r2Wcxyah//VkbJmV8mUNqYG8TwdvYeFKz1aLeIDgZ2dwyr3rt7JQGLnGIniu+dX6NGGvicLhitcSaw",
+	"Q5HlpFAkbelyBKVjozPk68CeDZu5dhWuQLjLwfQ+p2L5CjzujQ1B+V2c/dhpJS6HcEqtwJmUooebU21X",
+	"q2tfToUruA+q8BGXYVkrXEVp8MgqFevCPvBd6++++HKl7m73oU9NDVpoNdWyplr4PSvvXbf9I/Q0cZcB",
+	"JAoQKtfEVTn6K+Igmpx25hEjzjxERFXOPgE8fkNzhtCxWEH9t6cnP+KnPxx9Eh9dKBIbjYc3BX5Cs7rC",
+	"OuPjMVO6MaFS5BCsmjJseE7ohHKhDaFpCvE8mqOw5FKQqcwz3Wxx1rwxHwxV9socSBGrkBdunQb27Tkd",
+	"QDr1z+hg45CbbcfAUH/ZzB9xic8ekNfU1TnbmIguycE52C0l98qLAk32X9RIXBluunRY6gf1NAalcd/Y",
+	"OKrA7DsuLNqblU8cnX/+CnNNBKQ16KmcC+R9fcamgpfjC2nDgAcDSvdkQSGZH3+Ff1caThdw0SIEspnt",
+	"5ANhfah3dqQwU+g+3FCs7LsTewhQqNdwc/fMIT348Iq7yjFwOMokqxZakYH75H7kGDSP5jzLcNsOxWlh",
+	"8LsJ7eO6ukw/Bv4Dj6BehcQu/+fSA/9Czz8oKOuDt1ryqBDbo9QRXKXjr/iflYH+33wqFzBhXIc2dHFG",
+	"hATPmtVIwATPGTQpuFqsCuXXZLAZP0UHaVn0EQrmN6xGsy+LjsvTGRvvmPrJN6IlnGN/IfFuEtlahsAv",
+	"71IoVJR8DB0KFju4x+5mDV0c83dYxv0guUAfrPo/kHOSTll67XzDlOfaFcc6jHD4XNOFrvDLHJdzERJN",
+	"rlmBeb2AzQFQsKM+RKWU120eWxZEyPnG7PD4RpaYUPGd0VCrohdL1ATmxT/QPgfd7f9ccWOY8HXL0LbI",
+	"Q923iNFux13Toie9/vggLMtl4/sWJzVASKGw+yM3VqK9fPuhk3zapWyd2umr8ME1qWzvRL5wwUIHXHTN",
+	"RdaVvAYwUsmG+xxM47/s7243oLt75bQNFrDaeZt44oYaF7uRUMEJYEL96ORQ3ZYQyPNPGeYZulzwe5ax",
+	"vdohEmzpgXT04A13oqiHK1wRJw4uc5++DksnCeTYAaFgmp0jlBidtPnK8dfgr5X6+jnWQrnk69rhbRVp",
+	"qLuwq8Sk2Jbb/IczFyXyrQuGQN0+UyWu0LcJ547SXjkmWhh6Df8fKzlDBCjLOedT6bzz3MQvZZfOv3J1",
+	"J9+SNvulSzQBtiXKbZlXsKy7zIqNZZl+U353J5mm29HUgbJNsQ9K9V5fo6gZjYvH1Wzv2F5iVxQfrT77",
+	"rV14gMFCmUPeipmymWb5DdNHpPJq+E7J1ZPap7hUHZYfaI8hucwErRLws5vVdx0Ix0Wsj4W7I0icCLli",
+	"Y6lYVVrRj1K1nl9/P3wIKPqmZRostV2BMMs1YwUGkJv1sFWNoT0CSCfULi4CpjVWu2APIm7IjGtdJ9XA",
+	"85oFH5g5T5kLjZPReZqywpxCgSvO86E2itHZKASzyiQOQJjITh2yItqLXBNdsw+YShLUWMAKXJ3BJzHi",
+	"2ch7ErG52kP4MQyFZcZmUTDfQ3kEn498tSUjms4Y+c8P796C2yCjho5icXYwtW42MbKgohPn6KaVU+3m",
+	"gxwBuhYxJs4IdFdy5F7VuXXZY3AaDYOsuhYnyTL+zqqeT5bu2nUdAmxS6iNlcry8nY73pZhMpzF6dwa4",
+	"gVxoIi3BjWCao2oRWF9er+IXqs1D2MmHb142VrPnCt65imk7TTkmvkGeczNzJIOEaGufUw3MOiGANm8l",
+	"yMsQYCu2+368oQMeque9Ds94zUQRcw4H9858rgnP1s6EZ13zWMZuuL0nVvZNbV8ngyUG0RyovYIO++qL",
+	"p04sASQ4lI+Y9ZkT5w7Nt2ZzCCe1MHE8+a5rqGv8waho+AnaHep2vriRE2amTJFZqQ2heQ7iMq6dvPao",
+	"8q1lxsi1gT3VQa8bAObY/YgNH6I37Tf6ut2eC6Zw7zY5HLQhs81/cK80Nzjg9Ypbvypa1augVs6wJdC9",
+	"9XBhs5LD2How9p14tXBVK/xZDu6+N09WAPA7cTu6RAI1Yzv+Cv+urST3GP3aYEuImKepPsC7Kq3eZO3d",
+	"vqSO+Z98G1roiw7Qc7Ri+dvdfpjzfXMOHZxV3IlDaD15HNAJhAjiqukMGu/KTo6dK2BVsA2W+xqf+649",
+	"M7CGTeQ7hb79fblgaHXP0RfThyPmbm57J/2sCqrEkkJ/UnK2uRSqr1XlPnGeyB4O6ZJe+7ASWFLLqFoY",
+	"A4mx6m9weHfs+S8jphRcIy4mVStWaDOatmvQzkN/MNcEqkfGDuEbuyhWO+x2HWJnEcQy+8JLuQvBeOdn",
+	"H/LazmINpcAfnXQSuT5OXVvJfx2W/SYuuBpQn43HLECQa3RsMVO2jCxUGcYY6EQYft7pl6vGj/vmHP5o",
+	"G+X4e7MIcevXiwx3jAf15dtTCzpw/euqjqjs1FR/COURR8c3/eurj+cZludhX7dIO7ddtUfFtJGKbZ/g",
+	"d2ckF83vgwxNh6AGK0tquFiEbE0gJxNQSVHqQUAjqRBa3V6e+pb3wlRQbMSXswRllaXgf5ZMMK1/+CQQ",
+	"uZVawcmUl1uuaBOqHsh5kH3ixWlR5jnDY9UGMWS9boQwGpXOBAvDYCwUHkUCPRd4jvfAsO6b9N3KCG0e",
+	"cBd9h2iwa0BxGk8eEhUneNFdFcs0tqVuTV+DrGgWVsQ3dxEE0hZ5tXEo5y44gnB7DgXMErzibpBZwjWu",
+	"cFE2mzz26KmUzU3uOuelG3T8NfzztvNCvWamdY4rVd03FYy27xcCKmpBzbTWUOUyYcTRKLdqPHhQdXOT",
+	"c+75jMELudUBq9KeqypXHydW5688xfNcSxByCHT76OTkJAB3i5sd4xqGbAur48C4FyuK+PvLMCyD6uLC",
+	"tfB2Sp22g+8NdHFR3k3hUU1PxwhRsYM6eRdzX6VM2tOaWH1MulNjXyjY1F55tPodNic/Ig7PA/4cTqmG",
+	"/ngQj75ijc4HAAoBXQe4xytDgA5sBo7w0J+EHTuXgHFADdFyxjBfyf4S4agxLceSp9vxzHUqmE8l8R+B",
+	"IoH1Sk6oArmBM8xVmbsmjRGF8hwHORxGx7lDM7lHQB3uwPuw13D3CEXXWidaR3B1XAP67+3qtMKTuAhP",
+	"NXfCsZ0BwkTWT8QTl+QxdyBXZ+ND3QgH9qIU/4sA2zMCbGXhWILQdP4vIV2rvkPRBKlXNJ06keSLPR2g",
+	"CDUO+cyBzwMcPOGVTCJzZg1shHqyZnurWAx8Jq7tqx/IP370SVzAy4I9r30d2lDDdIiuTcCazyoMbi9D",
+	"HXFYUxTcH2M2hyReNoOBBRnlloBHCcg+IqRgife8NHOEodLWzwU7E82kYkcEMhhD6CwHfIVYcfWtxgnA",
+	"q0/b0jqVYpzz1HQl216UAps9bVLT6FrDKGybsxqTfyl/s9FdMxmgY+bzpomcyp1Z1dEXsjdDKumaiCyN",
+	"/XrjEst37vnvLnTgjnIDTDzcy57jzcvSxh3PjF6zKhEe3/39crclWLJN/Evx7M4KtWy7lb9x7qnDEtN9",
+	"BzwLe8mF+Q3ufO5jt544bZxV7cY7+snt56w8JEja/2KjrcBGi/Q8jJFpzVPiAGe7sRfMefFn3x9/+ebQ",
+	"aX3c7LuDPcO+RP0UCJBL18dwTa/GhLAvKSsMCTL24/LnNx3N8ehqsNRHZUFLjIhFmBzyQBNoh02q5tud",
+	"qSD2sX+lIodOXbuiDWy6nlTKd6sXgZDd9WzLSTM7JMl833UWVSfmlXoxbHlf+kq78SP+fX9rLJxZdgg9",
+	"oe7t/43VBGyc3R29tGdymPqKEnezffiVUDj+av/ZoAtEdSz3oHCiY1HdZRPxyZ98k/Pt6WwxFmYHq9XJ",
+	"pQKqXe+2nf/96Tn3EzQ/3rrjnCDYcnyDrnNn9mk2K8wCuzKnOaNKE4p9l48+iXdjv9lLGDhyLly75hET",
+	"9Cpn2YikVJAr5hKBM2jFY1+xqKNPS3lQVnHOfoh5w7B+5P6wwW93TQ7Wrm5DLrhcEtKW0JiohTBIVUAT",
+	"MftlkFw8n8qZ/conJYMjt8qURUUIcjik6VaJ/7fuZD8/IFAUHA7AQrB8DO5ql9gYKT7dsabhTphnB+lu",
+	"DvF1Sa/DQgbInowWM3z0wYl6PxE4Au+CZcm6y/D/ScnZxopDxQXapS7u9A5Q8VKhVrk6lxaf+BYk8T1X",
+	"ufjd8w4ASsaKITKTbyrXVdGyPVUcsp6lWglUsXRRwdKd2zkH/K70rbUp4CWgpGyYAe5CnWEVDX5FuFiX",
+	"+00gAPlJ+NxvPGKX+g1/+GpP55GGPj6VP2bXvHDkL5unhd+14XD4nPAu1cj+jKWl4mYBFI1e0NM/PltC",
+	"QqQgJPVS5YPTwTEt+PHNIyAzN9YSnTEBUp68E8zTmFtNQtgXro1GPgwwTYYq0I0iKa064qpyPdKsno8q",
+	"GMTr7XAV9BNXdZNi+Aj8uEchckndBCPyho6YTzCA8wwv//bl2w8uzawK9YcLwo4Mjak4cODloV55QMql",
+	"pAHONKYNZA6eOTSXw8HxjJeHRpSXqsEAV75cpt7AurYuQLNzwzqNanncixa+bfCCQspc43TrokKPfZu4",
+	"xlqybos1a7wP+PLy+97nVLgEUdckLdyiyqxEdhGSR5iC68GXyk5yy+UEosmAZIbSMYjs0FxbWTJmLAuG",
+	"c4hBt59v/28AAAD//w==",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,

@@ -32,11 +32,18 @@ func (s *Server) serviceProviderConfig(c *call) error {
 			"cursor": true, "index": true, "defaultPaginationMethod": "index",
 			"defaultPageSize": defaultCount, "maxPageSize": MaxResults, "cursorTimeout": int(cursorTimeout.Seconds()),
 		},
-		"authenticationSchemes": []any{map[string]any{
-			"type": "oauthbearertoken", "name": "Bearer token", "primary": true,
-			"description": "a token of the directory, in the Authorization header",
-			"specUri":     "https://www.rfc-editor.org/rfc/rfc6750", "documentationUri": documentation,
-		}},
+		"authenticationSchemes": []any{
+			map[string]any{
+				"type": "oauthbearertoken", "name": "Bearer token", "primary": true,
+				"description": "a token of the directory, in the Authorization header",
+				"specUri":     "https://www.rfc-editor.org/rfc/rfc6750", "documentationUri": documentation,
+			},
+			map[string]any{
+				"type": "oauthbearertoken", "name": "OpenID Connect token",
+				"description": "a JWT of an OpenID Connect issuer that is bound to the directory, in the Authorization header",
+				"specUri":     "https://www.rfc-editor.org/rfc/rfc9068", "documentationUri": documentation,
+			},
+		},
 		"meta": c.discoveryMeta("ServiceProviderConfig", "/ServiceProviderConfig"),
 	})
 }

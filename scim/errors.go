@@ -48,7 +48,7 @@ func (s *Server) fail(c *call, err error) error {
 		h.Set(echo.HeaderWWWAuthenticate, challenge)
 	case http.StatusServiceUnavailable, http.StatusTooManyRequests:
 		if h.Get(echo.HeaderRetryAfter) == "" {
-			h.Set(echo.HeaderRetryAfter, "1")
+			h.Set(echo.HeaderRetryAfter, strconv.Itoa(store.RetrySeconds(err)))
 		}
 	case http.StatusInternalServerError:
 		if !errors.Is(err, context.Canceled) {

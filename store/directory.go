@@ -82,7 +82,7 @@ type External struct {
 // RateLimit is how many requests clients of a directory may send, in each process.
 type RateLimit struct {
 	PerSecond float64 `json:"per_second"` // 0: as many as they like
-	Burst     int     `json:"burst"`      // at once, after a pause
+	Burst     int     `json:"burst"`      // at once, after a pause; 0: PerSecond rounded up
 }
 
 // LDAP is how a directory of kind ldap is read.

@@ -119,7 +119,7 @@ type Cause struct {
 
 // Actor is who caused a change.
 type Actor struct {
-	Kind string `json:"kind"` // token, person, directory, schedule, system
+	Kind string `json:"kind"` // token, oidc, person, directory, schedule, system
 	ID   string `json:"id,omitempty"`
 	Name string `json:"name,omitempty"`
 }

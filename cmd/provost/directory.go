@@ -15,6 +15,7 @@ type directoryCommand struct {
 	Create directoryCreate `cmd:"" help:"Create a directory. Nothing is synchronized yet."`
 	Set    directorySet    `cmd:"" help:"Change the settings of a directory; what is not given stays."`
 	Delete directoryDelete `cmd:"" help:"Delete a directory and revoke its tokens."`
+	OIDC   oidcCommand     `cmd:"" name:"oidc" help:"Bindings: which tokens of OpenID Connect issuers speak for a directory."`
 }
 
 type directoryList struct{ remote }
@@ -120,6 +121,7 @@ func (*directorySet) Help() string {
 
 Examples:
 
+    provost directory set entra --rate-limit 50/100
     provost directory set corp --schedule interval=30m
     provost directory set corp --scope-group Staff --scope-group Contractors
     provost directory set corp --scope all`
@@ -186,6 +188,8 @@ func showDirectory(s *session, r *remote, d *openapi.Directory) error {
 		}
 		if l := d.Settings.Ldap; l != nil {
 			pairs = append(pairs, ldapDetails(d, l)...)
+		} else {
+			pairs = append(pairs, [2]string{"rate limit", rateLimitOf(d.Settings.RateLimit)})
 		}
 		if n := d.Counts; n != nil {
 			pairs = append(pairs,

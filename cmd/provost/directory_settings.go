@@ -24,6 +24,7 @@ type directoryFlags struct {
 	UnassignLicences *bool    `negatable:"" group:"rules" help:"Whether users that become inactive or are deleted lose their licences; no by default."`
 	ReplicateState   *bool    `negatable:"" group:"rules" help:"Whether what is gone or disabled in LDAP becomes so here; yes by default."`
 	Guard            []string `sep:"none" placeholder:"CLASS=COUNT/PERCENT%" group:"rules" help:"A run that takes more than so many AND more than such a part of a class away is held: users-deactivated, users-deleted, groups-deleted, members-removed (of one group), or all. By default all=20/10%."`
+	RateLimit        string   `placeholder:"N[/BURST]" group:"rules" help:"How many SCIM requests a second its clients may send, and how many at once after a pause; each replica counts its own. 0, the default, is no limit."`
 
 	URL              []string          `name:"url" variable:"DIRECTORY_URL" sep:"none" placeholder:"URL" group:"ldap" help:"An LDAP server, ldaps://HOST:PORT or ldap://HOST:PORT; several are tried in order."`
 	Preset           string            `placeholder:"NAME" group:"ldap" help:"What kind of server it is: openldap or active_directory."`
@@ -72,6 +73,13 @@ func (f *directoryFlags) settings(s *session) (*openapi.DirectorySettings, *stri
 			return nil, nil, err
 		}
 		d.Guard, given = guard, true
+	}
+	if f.RateLimit != "" {
+		limit, err := parseRateLimit(f.RateLimit)
+		if err != nil {
+			return nil, nil, err
+		}
+		d.RateLimit, given = limit, true
 	}
 	if f.DefaultRole != nil {
 		roles := f.DefaultRole

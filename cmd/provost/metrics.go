@@ -16,6 +16,7 @@ type metrics struct {
 	seconds  *prometheus.HistogramVec
 	busy     prometheus.Gauge
 	refused  prometheus.Counter
+	limited  *prometheus.CounterVec
 }
 
 func newMetrics() *metrics {
@@ -34,12 +35,15 @@ func newMetrics() *metrics {
 		refused: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "provost_http_requests_refused_total", Help: "Requests answered 503 because too many were being served.",
 		}),
+		limited: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "provost_scim_requests_limited_total", Help: "SCIM requests answered 429 because of the rate limit of their directory, by its id.",
+		}, []string{"directory"}),
 	}
 	build := prometheus.NewGauge(prometheus.GaugeOpts{
 		Name: "provost_build_info", Help: "1, with the version of the program.", ConstLabels: prometheus.Labels{"version": versionText()},
 	})
 	build.Set(1)
-	m.registry.MustRegister(m.requests, m.seconds, m.busy, m.refused, build,
+	m.registry.MustRegister(m.requests, m.seconds, m.busy, m.refused, m.limited, build,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }

@@ -10,6 +10,7 @@ import (
 	"os"
 	"strings"
 	"sync/atomic"
+	"time"
 
 	"github.com/labstack/echo/v4"
 
@@ -30,6 +31,7 @@ type program struct {
 	store      *gormstore.Store
 	sealer     *seal.Sealer
 	auth       *auth.Authenticator
+	limits     auth.Limits // of directories
 	reconciler *reconcile.Reconciler
 	runs       *run.Engine
 	domains    *domain.Keeper
@@ -63,7 +65,7 @@ func (c *serveCommand) open(ctx context.Context, log *slog.Logger) (_ *program, 
 	if p.sealer, err = seal.New(key); err != nil {
 		return nil, err
 	}
-	p.auth = auth.New(p.store, auth.Options{})
+	p.auth = auth.New(p.store, auth.Options{Log: log})
 	p.reconciler = reconcile.New(p.store, reconcile.Options{Cap: c.Cap})
 	p.runs = run.New(p.store, p.reconciler, c.runOptions(p))
 	p.domains = &domain.Keeper{Store: p.store, Verifier: domain.Verifier{Resolver: c.resolver()}, Log: log}
@@ -167,10 +169,15 @@ func returning(run func(context.Context)) func(context.Context) error {
 	}
 }
 
-// scimCaller is the directory that a SCIM request's bearer speaks for.
+// scimCaller is the directory that a SCIM request's bearer speaks for, unless its
+// clients send more than they may.
 func (p *program) scimCaller(ctx context.Context, authorization string) (scim.Caller, error) {
 	who, err := p.auth.Directory(ctx, authorization)
 	if err != nil {
+		return scim.Caller{}, err
+	}
+	if err := p.limits.Admit(who, time.Now()); err != nil {
+		p.metrics.limited.WithLabelValues(string(who.DirectoryID)).Inc()
 		return scim.Caller{}, err
 	}
 	return scim.Caller{Org: who.Org, Directory: who.Directory, Actor: who.Actor()}, nil

@@ -27,6 +27,7 @@ import (
 // scimWorld is a running program, a SCIM client of one directory, and the database
 // beneath, opened beside the program to look at what is stored.
 type scimWorld struct {
+	server    *provostServer
 	url       string // of the program
 	dsn       string
 	logged    *lines // what the program wrote
@@ -69,7 +70,7 @@ func newSCIMWorld(t *testing.T, dsn string, flags ...string) *scimWorld {
 	})
 	flags = append([]string{"--database", dsn, "--log-level", "warn"}, flags...)
 	p := startProvost(t, flags...)
-	w := &scimWorld{url: p.url, dsn: dsn, logged: p.stderr, store: db, saved: map[string]string{}}
+	w := &scimWorld{server: p, url: p.url, dsn: dsn, logged: p.stderr, store: db, saved: map[string]string{}}
 	w.update(t, func(ctx context.Context, tx store.Tx) error {
 		org, err := tx.Organization(ctx, store.DefaultOrganization)
 		if err != nil {

@@ -24,13 +24,13 @@ type tokenCreate struct {
 	Role      string `enum:"owner,admin,auditor" default:"admin" help:"What an administrator with the token may do: owner, admin or auditor."`
 	Instance  bool   `help:"Make an administrator's token good for every organization."`
 	Name      string `default:"token" help:"What to recognise the token by."`
-	Expires   string `placeholder:"WHEN" help:"When it ends: a span such as 90d or 12h, or a date such as 2030-01-31; never, if not given."`
+	Expires   string `aliases:"expires-in" placeholder:"WHEN" help:"When it ends: a span such as 90d or 12h, or a date such as 2030-01-31; never, if not given."`
 }
 
 // Help shows how it is used.
 func (*tokenCreate) Help() string {
 	return "The token is shown this once and stored only as a hash.\n\nExamples:\n\n" +
-		"    provost token create --directory entra\n" +
+		"    provost token create --directory entra --expires-in 365d\n" +
 		"    provost token create --role auditor --name reports --expires 90d"
 }
 

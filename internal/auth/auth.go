@@ -3,7 +3,9 @@
 //
 // The usual path: an HTTP layer calls [Authenticator.Directory] (SCIM) or uses
 // [Authenticator.Admin] (REST), and works for the [Principal] it gets. Tokens are
-// made by [Issue] and end by [Revoke], inside the caller's transaction.
+// made by [Issue] and end by [Revoke], inside the caller's transaction; [Bind] and
+// [Unbind] do the same for bindings, by which the tokens of an OpenID Connect issuer
+// speak for a directory. How often a directory's clients may call is for [Limits].
 //
 // Only hashes of tokens are stored and cached. The package never decides what an
 // operation needs; it answers whether a principal has it.
@@ -16,20 +18,27 @@ import (
 	"strings"
 	"time"
 
+	"github.com/provost-scim/provost/internal/issuer"
 	"github.com/provost-scim/provost/store"
 )
 
 // Principal is who calls: the bearer of a token that is neither revoked nor expired.
 type Principal struct {
-	Token     store.ID
-	Name      string
-	Role      store.TokenRole
-	Org       store.Key // 0: the token is good for every organization
-	Directory store.Key // of a directory token
+	Token       store.ID // of a token of ours
+	Binding     store.ID // of an issuer's token
+	Name        string   // of the token or the binding
+	Role        store.TokenRole
+	Org         store.Key // 0: the token is good for every organization
+	Directory   store.Key // of a directory's token; with its id and limit
+	DirectoryID store.ID
+	RateLimit   store.RateLimit
 }
 
 // Actor is the principal as the event log names it.
 func (p *Principal) Actor() store.Actor {
+	if p.Binding != "" {
+		return store.Actor{Kind: "oidc", ID: string(p.Binding), Name: p.Name}
+	}
 	return store.Actor{Kind: "token", ID: string(p.Token), Name: p.Name}
 }
 
@@ -47,13 +56,23 @@ type Options struct {
 	CacheTime time.Duration    // for how long, 2 s; that long a token revoked by another replica still works
 }
 
-// Authenticator finds tokens in the store and remembers them for a moment.
+// Authenticator finds tokens and bindings in the store and remembers them for a
+// moment.
 type Authenticator struct {
-	store store.Store
-	clock func() time.Time
-	log   *slog.Logger
-	cache *cache
-	use   *usage
+	store   store.Store
+	clock   func() time.Time
+	log     *slog.Logger
+	issuers *issuer.Verifier
+	cache   *cache
+	use     *usage
+}
+
+// credential is a bearer token that was good when it was looked up.
+type credential struct {
+	Principal
+	expired func(now time.Time) error
+	used    used
+	written time.Time // the last use that is stored
 }
 
 // New returns an authenticator. [Authenticator.Run] has to be running for the
@@ -72,14 +91,16 @@ func New(s store.Store, o Options) *Authenticator {
 		o.CacheTime = 2 * time.Second
 	}
 	return &Authenticator{
-		store: s, clock: o.Clock, log: o.Log,
+		store: s, clock: o.Clock, log: o.Log, issuers: issuer.New(issuer.Options{Clock: o.Clock, Log: o.Log}),
 		cache: newCache(o.CacheSize, o.CacheTime), use: newUsage(),
 	}
 }
 
-// Directory returns the principal of an Authorization header that carries a
-// directory's token. A token of an administrator is [store.CodeForbidden]; no
-// token, or one that is not good, is [store.CodeUnauthorized].
+// Directory returns the principal of an Authorization header that carries a token of
+// a directory or of an issuer that is bound to one. A token of an administrator is
+// [store.CodeForbidden]; no token, or one that is not good, is
+// [store.CodeUnauthorized]; one of an issuer that cannot be reached is
+// [store.CodeBusy].
 func (a *Authenticator) Directory(ctx context.Context, header string) (*Principal, error) {
 	p, err := a.principal(ctx, header)
 	if err != nil {
@@ -113,32 +134,50 @@ func (a *Authenticator) principal(ctx context.Context, header string) (*Principa
 		return nil, &store.Error{Code: store.CodeUnauthorized, Message: "a bearer token is required",
 			Hint: "send the header Authorization: Bearer TOKEN"}
 	}
+	if issuer.Looks(secret) {
+		return a.remembered(ctx, secret, a.byIssuer)
+	}
 	if !wellFormed(secret) {
 		return nil, unknownToken()
 	}
-	t, err := a.token(ctx, Hash(secret))
-	if err != nil {
-		return nil, err
-	}
-	now := a.clock()
-	if !t.Usable(now) {
-		return nil, &store.Error{Code: store.CodeUnauthorized, Message: "the token is revoked or expired"}
-	}
-	a.use.note(t, now)
-	return &Principal{Token: t.ID, Name: t.Name, Role: t.Role, Org: t.Org, Directory: t.Directory}, nil
+	return a.remembered(ctx, secret, a.byHash)
 }
 
-// token finds a token by its hash, in the cache or the store.
-func (a *Authenticator) token(ctx context.Context, hash []byte) (*store.Token, error) {
-	key := [hashSize]byte(hash)
-	t, generation := a.cache.get(key, a.clock())
-	if t != nil {
-		return t, nil
-	}
-	err := a.store.View(ctx, func(r store.Reader) error {
+// remembered returns the principal of a bearer token, which is looked up unless that
+// was done a moment ago.
+func (a *Authenticator) remembered(ctx context.Context, secret string, find func(context.Context, string) (*credential, error)) (*Principal, error) {
+	key := [hashSize]byte(Hash(secret))
+	known, generation := a.cache.get(key, a.clock())
+	if known == nil {
 		var err error
-		t, err = r.TokenByHash(ctx, hash)
-		return err
+		if known, err = find(ctx, secret); err != nil {
+			return nil, err
+		}
+		a.cache.put(key, known, generation, a.clock())
+	}
+	now := a.clock()
+	if err := known.expired(now); err != nil {
+		return nil, err
+	}
+	a.use.note(known.used, known.written, now)
+	p := known.Principal
+	return &p, nil
+}
+
+// byHash finds a token of ours.
+func (a *Authenticator) byHash(ctx context.Context, secret string) (*credential, error) {
+	hash := Hash(secret)
+	var t *store.Token
+	found := &credential{}
+	err := a.store.View(ctx, func(r store.Reader) (err error) {
+		if t, err = r.TokenByHash(ctx, hash); err != nil {
+			return err
+		}
+		found.Principal = Principal{Token: t.ID, Name: t.Name, Role: t.Role, Org: t.Org}
+		if t.Directory == 0 || !t.RevokedAt.IsZero() { // the directory may be gone
+			return nil
+		}
+		return found.of(ctx, r, t.Directory)
 	})
 	if store.CodeOf(err) == store.CodeNotFound {
 		return nil, unknownToken()
@@ -149,12 +188,32 @@ func (a *Authenticator) token(ctx context.Context, hash []byte) (*store.Token, e
 	if subtle.ConstantTimeCompare(t.Hash, hash) != 1 {
 		return nil, unknownToken()
 	}
-	a.cache.put(key, t, generation, a.clock())
-	return t, nil
+	found.used, found.written = used{key: t.Key}, t.LastUsedAt
+	found.expired = func(now time.Time) error {
+		switch {
+		case t.Usable(now):
+			return nil
+		case !t.RevokedAt.IsZero():
+			return &store.Error{Code: store.CodeUnauthorized, Message: "the token is revoked"}
+		}
+		return &store.Error{Code: store.CodeUnauthorized, Message: "the token has been expired since " + t.ExpiresAt.UTC().Format(time.RFC3339)}
+	}
+	return found, nil
 }
 
-// Forget drops every remembered token, so that what was just revoked here stops
-// at once. It is called after the transaction that revoked it.
+// of completes the principal with the directory that it speaks for.
+func (p *Principal) of(ctx context.Context, r store.Reader, directory store.Key) error {
+	d, err := r.DirectoryByKey(ctx, directory)
+	if err != nil {
+		return err
+	}
+	p.Directory, p.DirectoryID, p.RateLimit = d.Key, d.ID, d.Settings.RateLimit
+	return nil
+}
+
+// Forget drops what is remembered of tokens and bindings, so that what was just
+// revoked here stops at once, and new settings of a directory hold. It is called
+// after the transaction that did it.
 func (a *Authenticator) Forget() { a.cache.clear() }
 
 func unknownToken() error {

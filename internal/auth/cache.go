@@ -3,12 +3,11 @@ package auth
 import (
 	"sync"
 	"time"
-
-	"github.com/provost-scim/provost/store"
 )
 
-// cache remembers tokens by the hash of their secret, so few and for so short a
-// time that it needs no care: the oldest knowledge is as old as its time limit.
+// cache remembers credentials by the hash of the bearer token, so few and for so
+// short a time that it needs no care: the oldest knowledge is as old as its time
+// limit.
 type cache struct {
 	size int
 	age  time.Duration
@@ -19,26 +18,26 @@ type cache struct {
 }
 
 type cached struct {
-	token *store.Token
-	until time.Time
+	credential *credential
+	until      time.Time
 }
 
 func newCache(size int, age time.Duration) *cache {
 	return &cache{size: size, age: age, entries: map[[hashSize]byte]cached{}}
 }
 
-// get returns a remembered token, or nil and the generation to put it with.
-func (c *cache) get(key [hashSize]byte, now time.Time) (*store.Token, uint64) {
+// get returns a remembered credential, or nil and the generation to put it with.
+func (c *cache) get(key [hashSize]byte, now time.Time) (*credential, uint64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	e, ok := c.entries[key]
 	if !ok || !now.Before(e.until) {
 		return nil, c.generation
 	}
-	return e.token, c.generation
+	return e.credential, c.generation
 }
 
-func (c *cache) put(key [hashSize]byte, t *store.Token, generation uint64, now time.Time) {
+func (c *cache) put(key [hashSize]byte, known *credential, generation uint64, now time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if generation != c.generation {
@@ -47,7 +46,7 @@ func (c *cache) put(key [hashSize]byte, t *store.Token, generation uint64, now t
 	if len(c.entries) >= c.size {
 		c.makeRoom(now)
 	}
-	c.entries[key] = cached{token: t, until: now.Add(c.age)}
+	c.entries[key] = cached{credential: known, until: now.Add(c.age)}
 }
 
 // makeRoom drops what has run out, and if nothing has, everything: it is read

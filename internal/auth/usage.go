@@ -8,53 +8,60 @@ import (
 	"github.com/provost-scim/provost/store"
 )
 
-// touchEvery is how exact the last use of a token is.
+// touchEvery is how exact the last use of a token or a binding is.
 const touchEvery = time.Minute
 
-// usage collects the tokens whose last use has to be written. A request only
-// notes it; [Authenticator.Run] writes.
+// used is what a request used: a token of ours, or a binding of an issuer's tokens.
+type used struct {
+	binding bool
+	key     store.Key
+}
+
+// usage collects what was used and has to be written. A request only notes it;
+// [Authenticator.Run] writes.
 type usage struct {
 	mu      sync.Mutex
-	noted   map[store.Key]time.Time // when each token's use was last noted
-	pending map[store.Key]time.Time // to be written
+	noted   map[used]time.Time // when each use was last noted
+	pending map[used]time.Time // to be written
 	wake    chan struct{}
 }
 
 func newUsage() *usage {
-	return &usage{noted: map[store.Key]time.Time{}, pending: map[store.Key]time.Time{}, wake: make(chan struct{}, 1)}
+	return &usage{noted: map[used]time.Time{}, pending: map[used]time.Time{}, wake: make(chan struct{}, 1)}
 }
 
 // maxNoted bounds what is remembered; beyond it a token may be touched more often.
 const maxNoted = 100_000
 
-func (u *usage) note(t *store.Token, now time.Time) {
-	if now.Sub(t.LastUsedAt) < touchEvery {
+// note takes down a use, unless one of the last minute is known to be written.
+func (u *usage) note(what used, written, now time.Time) {
+	if now.Sub(written) < touchEvery {
 		return
 	}
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	if last, ok := u.noted[t.Key]; ok && now.Sub(last) < touchEvery {
+	if last, ok := u.noted[what]; ok && now.Sub(last) < touchEvery {
 		return
 	}
 	if len(u.noted) >= maxNoted {
 		clear(u.noted)
 	}
-	u.noted[t.Key], u.pending[t.Key] = now, now
+	u.noted[what], u.pending[what] = now, now
 	select {
 	case u.wake <- struct{}{}:
 	default: // it is awake
 	}
 }
 
-func (u *usage) take() map[store.Key]time.Time {
+func (u *usage) take() map[used]time.Time {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	p := u.pending
-	u.pending = map[store.Key]time.Time{}
+	u.pending = map[used]time.Time{}
 	return p
 }
 
-// Run records the last use of tokens until the context ends. A use that cannot be
+// Run records the last use of tokens and bindings until the context ends. A use that cannot be
 // written is logged and given up: the next minute has another.
 func (a *Authenticator) Run(ctx context.Context) {
 	for {
@@ -69,9 +76,15 @@ func (a *Authenticator) Run(ctx context.Context) {
 	}
 }
 
-func (a *Authenticator) touch(ctx context.Context, used map[store.Key]time.Time) error {
-	for key, at := range used { // one short transaction each: none waits for another's row
-		if err := a.store.Update(ctx, func(tx store.Tx) error { return tx.TouchToken(ctx, key, at) }); err != nil {
+func (a *Authenticator) touch(ctx context.Context, uses map[used]time.Time) error {
+	for what, at := range uses { // one short transaction each: none waits for another's row
+		err := a.store.Update(ctx, func(tx store.Tx) error {
+			if what.binding {
+				return tx.TouchOIDCBinding(ctx, what.key, at)
+			}
+			return tx.TouchToken(ctx, what.key, at)
+		})
+		if err != nil {
 			return err
 		}
 	}

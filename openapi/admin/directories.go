@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"reflect"
 
+	"github.com/provost-scim/provost/internal/auth"
 	"github.com/provost-scim/provost/openapi"
 	"github.com/provost-scim/provost/store"
 )
@@ -97,6 +98,7 @@ func (s *Server) UpdateDirectory(ctx context.Context, req openapi.UpdateDirector
 	if err != nil {
 		return nil, err
 	}
+	s.Auth.Forget() // a limit is remembered with the tokens that it holds for
 	return openapi.UpdateDirectory200JSONResponse(renderDirectory(d)), nil
 }
 
@@ -164,7 +166,7 @@ func (s *Server) idle(ctx context.Context, ref string) (d *store.Directory, err 
 	return d, err
 }
 
-// silence revokes the tokens of a directory.
+// silence revokes the tokens of a directory and deletes its bindings.
 func (s *Server) silence(ctx context.Context, d *store.Directory) error {
 	err := s.Store.Update(ctx, func(tx store.Tx) error {
 		tokens, err := tx.Tokens(ctx, d.Org, &d.Key)
@@ -173,6 +175,15 @@ func (s *Server) silence(ctx context.Context, d *store.Directory) error {
 		}
 		for i := range tokens {
 			if err := s.revoke(ctx, tx, &tokens[i]); err != nil {
+				return err
+			}
+		}
+		bindings, err := tx.OIDCBindings(ctx, d.Org, d.Key)
+		if err != nil {
+			return err
+		}
+		for i := range bindings {
+			if err := auth.Unbind(ctx, tx, &bindings[i], causeOf(ctx, "REST"), s.now()); err != nil {
 				return err
 			}
 		}

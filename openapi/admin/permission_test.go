@@ -82,12 +82,14 @@ func TestNothingCrossesOrganizations(t *testing.T) {
 	pulled := ask[openapi.Directory](w, w.owner, "POST", "/directories", corp(), 201)
 	run := ask[openapi.Run](w, w.owner, "POST", "/directories/"+pulled.ID+"/plans", nil, 202)
 	role := ask[openapi.Entitlement](w, w.owner, "POST", "/entitlements", `{"kind":"role","name":"Member"}`, 201)
+	binding := ask[openapi.OIDCBinding](w, w.owner, "POST", "/directories/entra/oidc-bindings", entra("app"), 201)
 	refs := map[string]string{
-		"{entitlement}": role.ID, "{user}": string(done.Users[0].ID), "{group}": group.ID, "{domain}": domain.ID, "{directory}": directory.ID, "{token}": token.Token.ID, "{run}": run.ID,
+		"{entitlement}": role.ID, "{user}": string(done.Users[0].ID), "{group}": group.ID, "{domain}": domain.ID, "{directory}": directory.ID, "{token}": token.Token.ID, "{run}": run.ID, "{binding}": binding.ID,
 	}
 	bodies := map[string]string{
 		"UpdateUser": `{"enabled":false}`, "UpdateGroup": `{"description":"x"}`, "ChangeMembers": `{"add":[]}`, "UpdateDirectory": `{}`,
 		"CreateDirectoryToken": `{}`, "UpdateEntitlement": `{"description":"x"}`,
+		"CreateOIDCBinding": `{"issuer":"https://example.com","audience":"a","subject":"s"}`,
 	}
 	doc, err := openapi.GetSpec()
 	if err != nil {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"strconv"
 	"strings"
 	"unicode"
 
@@ -78,7 +79,7 @@ func (s *Server) renderError(err error, c echo.Context) {
 		p.Detail, p.Field, p.Hint, p.Resource = "the cause is in the server's log", "", "look for the request_id in the log", ""
 	}
 	if kind.status == http.StatusServiceUnavailable || kind.status == http.StatusTooManyRequests {
-		c.Response().Header().Set("Retry-After", "1")
+		c.Response().Header().Set("Retry-After", strconv.Itoa(store.RetrySeconds(err)))
 	}
 	body, err := json.Marshal(p)
 	if err == nil {

@@ -28,6 +28,9 @@ func (s *Server) edit(ctx context.Context, r store.Reader, d *store.Directory, i
 	if d.Kind != store.DirectoryLDAP && (in.BindPassword != nil || (in.Settings != nil && in.Settings.Ldap != nil)) {
 		return invalid("settings.ldap", "", "a directory of kind %s is not read by LDAP", d.Kind)
 	}
+	if d.Kind != store.DirectorySCIM && in.Settings != nil && in.Settings.RateLimit != nil {
+		return invalid("settings.rate_limit", "", "a directory of kind %s has no clients to limit", d.Kind)
+	}
 	if in.Settings != nil {
 		if err := merge(&d.Settings, in.Settings); err != nil {
 			return err

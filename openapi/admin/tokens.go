@@ -31,13 +31,9 @@ func (s *Server) CreateDirectoryToken(ctx context.Context, req openapi.CreateDir
 		Name: or(deref(req.Body.Name), "token"), ExpiresAt: deref(req.Body.ExpiresAt),
 	}
 	out, err := s.issue(ctx, &t, func(tx store.Tx) error {
-		d, err := tx.Directory(ctx, orgOf(ctx), req.Directory)
+		d, err := pushed(ctx, tx, req.Directory)
 		if err != nil {
 			return err
-		}
-		if d.Kind != store.DirectorySCIM {
-			return &store.Error{Code: store.CodeConflict, Resource: "directory " + d.Name,
-				Message: "a directory of kind " + string(d.Kind) + " is read by us; nobody pushes to it"}
 		}
 		t.Directory = d.Key
 		return nil
