@@ -76,12 +76,12 @@ func (s *Server) list(types ...*schema.ResourceType) handler {
 // listed is a page with what its resources refer to.
 type listed struct {
 	store.Page[store.Resource]
-	groups  map[store.Key][]store.Membership // of users
-	members map[store.Key][]store.Member     // of groups
+	members map[store.Key][]store.Member // of groups
 }
 
 // read reads a page, and of its resources what their projections want.
 func (c *call) read(r store.Reader, q store.Query, types []*schema.ResourceType, p projections) (out listed, err error) {
+	q.Groups = p.wants(schema.Users, "groups")
 	switch {
 	case len(types) > 1:
 		out.Page, err = r.Resources(c.ctx(), q)
@@ -97,35 +97,24 @@ func (c *call) read(r store.Reader, q store.Query, types []*schema.ResourceType,
 	if err != nil {
 		return out, err
 	}
-	if p.wants(schema.Groups, "members") {
-		affordable(&out.Page, q.Before != (store.Position{}))
+	if !p.wants(schema.Groups, "members") {
+		return out, nil
 	}
-	var users, groups []store.Key
+	affordable(&out.Page, q.Before != (store.Position{}))
+	var groups []store.Key
 	for _, item := range out.Items {
-		if item.User != nil {
-			users = append(users, item.User.Key)
-		} else {
+		if item.Group != nil {
 			groups = append(groups, item.Group.Key)
 		}
 	}
-	if len(users) > 0 && p.wants(schema.Users, "groups") {
-		out.groups = map[store.Key][]store.Membership{}
-		memberships, err := r.Memberships(c.ctx(), c.caller.Org, users)
-		if err != nil {
-			return out, err
-		}
-		for _, m := range memberships {
-			out.groups[m.User] = append(out.groups[m.User], m)
-		}
-	}
-	if len(groups) > 0 && p.wants(schema.Groups, "members") {
+	if len(groups) > 0 {
 		out.members, err = r.MembersOf(c.ctx(), c.caller.Org, groups)
 	}
 	return out, err
 }
 
 func resources[T any](page store.Page[T], of func(*T) store.Resource) store.Page[store.Resource] {
-	out := store.Page[store.Resource]{Positions: page.Positions, Total: page.Total, More: page.More}
+	out := store.Page[store.Resource]{Positions: page.Positions, Total: page.Total, More: page.More, Memberships: page.Memberships}
 	for i := range page.Items {
 		out.Items = append(out.Items, of(&page.Items[i]))
 	}
@@ -159,7 +148,7 @@ func affordable(page *store.Page[store.Resource], back bool) {
 // render is what is sent of one resource of a list.
 func (c *call) render(item store.Resource, of listed, p projections) (any, error) {
 	if item.User != nil {
-		return p[schema.Users].apply(c.renderUser(item.User, of.groups[item.User.Key]))
+		return p[schema.Users].apply(c.renderUser(item.User, of.Memberships[item.User.Key]))
 	}
 	return p[schema.Groups].apply(c.renderGroup(item.Group, of.members[item.Group.Key]))
 }

@@ -66,33 +66,26 @@ func (s *Server) getUser(c *call) error {
 	if err != nil {
 		return err
 	}
-	u, err := s.user(c)
+	id, err := c.id(store.KindUser)
 	if err != nil {
 		return err
 	}
-	return s.answerUser(c, p, http.StatusOK, u, true)
-}
-
-func (s *Server) user(c *call) (u *store.User, err error) {
-	id, err := c.id(store.KindUser)
-	if err != nil {
-		return nil, err
-	}
-	err = s.Store.View(c.ctx(), func(r store.Reader) error {
-		page, err := r.Users(c.ctx(), store.Query{
-			Org: c.caller.Org, Directory: &c.caller.Directory, Limit: 1,
+	var page store.Page[store.User]
+	err = s.Store.View(c.ctx(), func(r store.Reader) (err error) {
+		page, err = r.Users(c.ctx(), store.Query{
+			Org: c.caller.Org, Directory: &c.caller.Directory, Limit: 1, Groups: p.wants("groups"),
 			Filter: store.Compare{Field: "id", Op: store.Eq, Value: string(id)},
 		})
-		if err != nil {
-			return err
-		}
-		if len(page.Items) == 0 {
-			return notFound(store.KindUser, string(id))
-		}
-		u = &page.Items[0]
-		return nil
+		return err
 	})
-	return u, err
+	if err != nil {
+		return err
+	}
+	if len(page.Items) == 0 {
+		return notFound(store.KindUser, string(id))
+	}
+	u := &page.Items[0]
+	return c.showUser(p, http.StatusOK, u, page.Memberships[u.Key])
 }
 
 // replaceUser is PUT /Users/{id} (RFC 7644 section 3.5.1): what the body leaves out
@@ -218,6 +211,10 @@ func (s *Server) answerUser(c *call, p *projection, status int, u *store.User, g
 			return err
 		}
 	}
+	return c.showUser(p, status, u, memberships)
+}
+
+func (c *call) showUser(p *projection, status int, u *store.User, memberships []store.Membership) error {
 	body, err := p.apply(c.renderUser(u, memberships))
 	if err != nil {
 		return err

@@ -70,6 +70,7 @@ type Query struct {
 	Before    Position // only the last records before this place; without After and Offset
 	Count     bool     // of the whole list, wherever After and Before are
 	Deleted   bool     // the soft-deleted ones, which nothing else returns, instead of the live ones
+	Groups    bool     // with the groups of the users: Page.Memberships
 }
 
 // Sort orders records by one field: texts by their fold unless their case matters, of
@@ -99,6 +100,9 @@ type Page[T any] struct {
 	Positions []Position // of each of Items
 	Total     int        // of the whole list, if Query.Count asked for it
 	More      bool       // there are further ones, or with Query.Before earlier ones
+	// Memberships are the groups in which the users of the page are published members,
+	// by user, if Query.Groups asked for them.
+	Memberships map[Key][]Membership
 }
 
 // Resource is a user or a group; the other is nil.

@@ -31,7 +31,7 @@ func BenchmarkCreate(b *testing.B) {
 				_, err := client.create("/Users", userBody(fmt.Sprintf("u%07d", next.Add(1))))
 				return err
 			}
-			compareRates(b, e.name, fmt.Sprintf("POST /Users, %d clients", clients), "posts", post, "commits", commit)
+			compareRates(b, e.name, fmt.Sprintf("POST /Users, %d clients", clients), "posts", post, "commits", commit, atLeast(12))
 		})
 	}
 }

@@ -32,7 +32,7 @@ func BenchmarkPatch(b *testing.B) {
 		_, err := client.send(http.MethodPatch, "/Users/"+filledID(user), body, http.StatusOK)
 		return err
 	}
-	compareRates(b, e.name, fmt.Sprintf("PATCH displayName, %d clients", clients), "patches", patch, "updates", update)
+	compareRates(b, e.name, fmt.Sprintf("PATCH displayName, %d clients", clients), "patches", patch, "updates", update, atLeast(12))
 }
 
 // updatesPostgres returns a function that updates one of so many rows and commits, on a

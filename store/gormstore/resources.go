@@ -31,6 +31,15 @@ func (r *reader) Resources(ctx context.Context, q store.Query) (store.Page[store
 	if err == nil && q.Count {
 		out.Total, err = m.count(ctx)
 	}
+	if err == nil && q.Groups {
+		var users []store.Key
+		for _, item := range out.Items {
+			if item.User != nil {
+				users = append(users, item.User.Key)
+			}
+		}
+		out.Memberships, err = r.membershipsOf(ctx, q.Org, users)
+	}
 	return out, err
 }
 

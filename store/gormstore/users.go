@@ -45,9 +45,64 @@ func (r *reader) User(ctx context.Context, org store.Key, ref string) (*store.Us
 	}
 }
 
-// Users lists live users.
+// Users lists live users. With their groups they are one query on PostgreSQL if a name
+// finds them: the look-up of a user by a client, which is nearly all that some send.
 func (r *reader) Users(ctx context.Context, q store.Query) (store.Page[store.User], error) {
-	return page(ctx, r.session, userRecords, q, userColumns, scanUser)
+	columns, scan := userColumns, scanUser
+	var memberships map[store.Key][]store.Membership
+	named := q.Groups && r.e.postgres && userRecords.selective(q.Filter) != broad
+	if named {
+		memberships = map[store.Key][]store.Membership{}
+		columns += ", " + groupsOfUser
+		scan = func(row scanner) (store.User, error) {
+			var groups []groupOfUser
+			u, err := scanUser(trailed{row, scanJSON(&groups)})
+			for _, g := range groups {
+				memberships[u.Key] = append(memberships[u.Key], store.Membership{User: u.Key, Group: g.ID, DisplayName: g.DisplayName, Direct: g.Direct})
+			}
+			return u, err
+		}
+	}
+	out, err := page(ctx, r.session, userRecords, q, columns, scan)
+	if err == nil && q.Groups && !named {
+		keys := make([]store.Key, len(out.Items))
+		for i := range out.Items {
+			keys[i] = out.Items[i].Key
+		}
+		memberships, err = r.membershipsOf(ctx, q.Org, keys)
+	}
+	out.Memberships = memberships
+	return out, err
+}
+
+// groupsOfUser is the column that Memberships reads of one user, from a table called u.
+const groupsOfUser = `(SELECT json_agg(json_build_object('id', g.public_id, 'displayName', g.display_name,
+		'direct', EXISTS (SELECT 1 FROM member m WHERE m.group_id = e.group_id AND m.user_id = e.user_id)) ORDER BY e.group_id)
+	FROM effective e JOIN groups g ON g.org_id = u.org_id AND g.id = e.group_id
+	WHERE e.user_id = u.id AND e.published AND g.deleted_at IS NULL)`
+
+type groupOfUser struct {
+	ID          store.ID `json:"id"`
+	DisplayName string   `json:"displayName"`
+	Direct      bool     `json:"direct"`
+}
+
+// trailed scans a row with a further column at its end.
+type trailed struct {
+	scanner
+	last any
+}
+
+func (t trailed) Scan(dest ...any) error { return t.scanner.Scan(append(dest, t.last)...) }
+
+// membershipsOf is Memberships by user.
+func (r *reader) membershipsOf(ctx context.Context, org store.Key, users []store.Key) (map[store.Key][]store.Membership, error) {
+	list, err := r.Memberships(ctx, org, users)
+	out := map[store.Key][]store.Membership{}
+	for _, m := range list {
+		out[m.User] = append(out[m.User], m)
+	}
+	return out, err
 }
 
 // IDs returns the public ids of live records of one kind.

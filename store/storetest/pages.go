@@ -207,6 +207,30 @@ var pages = map[string]func(*env){
 			})
 		}
 	},
+	"users are listed with the groups that Memberships tells": func(e *env) {
+		p, ann, staff := people(e)
+		p.group(`Top "of" all`, staff)
+		p.deleteUser(p.user("gone"))
+		want := got(e, func(r store.Reader) ([]store.Membership, error) {
+			return r.Memberships(e.Context(), e.org, []store.Key{ann.Key})
+		})
+		if len(want) != 2 {
+			e.Fatalf("%d memberships", len(want))
+		}
+		for name, of := range map[string]store.Condition{
+			"of all": nil, "by name": is("userName", "ann@corp.test"), "by id": is("id", string(ann.ID)), "by email": is("emails.value", "ann@corp.test"),
+			"by title": store.Has{Field: "title"}, "one of two names": store.Or{is("userName", "ann@corp.test"), is("userName", "bob")},
+		} {
+			q := store.Query{Org: e.org, Directory: &p.dir, Filter: of, Limit: 10, Groups: true}
+			users := got(e, func(r store.Reader) (store.Page[store.User], error) { return r.Users(e.Context(), q) })
+			both := got(e, func(r store.Reader) (store.Page[store.Resource], error) { return r.Resources(e.Context(), q) })
+			for which, have := range map[string]map[store.Key][]store.Membership{"users": users.Memberships, "both": both.Memberships} {
+				if diff := cmp.Diff(want, have[ann.Key]); diff != "" {
+					e.Errorf("%s, %s (-want +got):\n%s", name, which, diff)
+				}
+			}
+		}
+	},
 	"a position of another order is refused": func(e *env) {
 		p := e.at("alpha")
 		p.users("a", "b")
