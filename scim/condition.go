@@ -91,23 +91,27 @@ func (t translator) compare(e filter.Compare) (store.Condition, error) {
 	if err != nil {
 		return nil, err
 	}
-	path = path.Value()
-	leaf := path.Leaf()
-	field := store.Field(path.String())
-	if e.Value == nil { // RFC 7644 is silent; null means absent, as RFC 7643 section 2.5 has it
-		switch e.Op {
-		case filter.Equal:
-			return store.Not{Of: store.Has{Field: field}}, nil
-		case filter.NotEqual:
-			return store.Has{Field: field}, nil
+	equality := e.Op == filter.Equal || e.Op == filter.NotEqual
+	var value any
+	if e.Value != nil {
+		leaf := path.Value()
+		if value, err = typed(leaf.Leaf(), e); err != nil {
+			return nil, err
 		}
-		return nil, store.Errorf(store.CodeFilter, "%s cannot be compared with null by %s", e.Attr, e.Op)
+		if value != "" || !equality {
+			return store.Compare{Field: store.Field(leaf.String()), Op: store.CompareOp(e.Op), Value: value}, nil
+		}
+		path = leaf
 	}
-	value, err := typed(leaf, e)
-	if err != nil {
-		return nil, err
+	// What is null or an empty text is unassigned (RFC 7643 section 2.5).
+	there := store.Has{Field: store.Field(path.String())}
+	switch e.Op {
+	case filter.Equal:
+		return store.Not{Of: there}, nil
+	case filter.NotEqual:
+		return there, nil
 	}
-	return store.Compare{Field: field, Op: store.CompareOp(e.Op), Value: value}, nil
+	return nil, store.Errorf(store.CodeFilter, "%s cannot be compared with null by %s", e.Attr, e.Op)
 }
 
 // typed gives a filter's value the type of its attribute, and refuses operators that

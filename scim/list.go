@@ -175,7 +175,7 @@ func (p projections) wants(of *schema.ResourceType, attribute string) bool {
 // query reads filter, sortBy, startIndex and count (RFC 7644 section 3.4.2), or cursor
 // and count (RFC 9865), of which it returns the cursor.
 func (c *call) query(types []*schema.ResourceType) (q store.Query, at *cursor, err error) {
-	q = store.Query{Org: c.caller.Org, Directory: &c.caller.Directory, Count: true}
+	q = store.Query{Org: c.caller.Org, Directory: &c.caller.Directory, Base: c.base, Count: true}
 	if c.params.Has("cursor") {
 		if at, err = c.turnPage(types, &q); err != nil {
 			return q, nil, err

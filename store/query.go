@@ -18,7 +18,9 @@ type (
 	Or []Condition
 	// Not holds if its condition does not.
 	Not struct{ Of Condition }
-	// Compare compares a field with a value.
+	// Compare compares a field with a value. Of an attribute with several values any
+	// may satisfy it; but Ne is always the opposite of Eq, and so holds where there is
+	// no value.
 	Compare struct {
 		Field Field
 		Op    CompareOp
@@ -63,6 +65,7 @@ type Query struct {
 	Org       Key
 	Directory *Key // only those owned by this directory; nil: all of the organization
 	Filter    Condition
+	Base      string   // URL beneath which SCIM serves the records: what meta.location and $ref begin with
 	Sort      *Sort    // nil: by internal key alone
 	Offset    int      // skip so many (SCIM's startIndex - 1)
 	Limit     int      // at most so many; 0: only count

@@ -3,7 +3,6 @@ package gormstore
 import (
 	"fmt"
 	"strings"
-	"time"
 	"unicode/utf8"
 
 	"github.com/provost-scim/provost/store"
@@ -61,17 +60,17 @@ func (r *recordFields) selective(c store.Condition) selectivity {
 			return broad
 		}
 		switch c.Field {
-		case "id", "userName", "externalId":
+		case "id", "userName", "externalId", "meta.location":
 			return byColumn
 		case "displayName": // a name only of groups
 			if r.table == "groups" {
 				return byColumn
 			}
-		case "emails", "emails.value", "members", "members.value":
+		case "emails", "emails.value", "members", "members.value", "members.$ref":
 			return byElement
 		}
 	case store.Element:
-		if c.Attr == "emails" {
+		if c.Attr == "emails" || c.Attr == "members" {
 			return r.selective(c.Of)
 		}
 	case store.And:
@@ -98,8 +97,11 @@ type compiler struct {
 	of      *recordFields
 	beside  *recordFields // of the other records of a list of both; a field that only they have is without a value here
 	org     store.Key
+	base    string // of locations
 	args    []any
-	element store.Field // the attribute whose element is looked at, in a valuePath
+	within  store.Field // the attribute before the brackets of a valuePath
+	element bool        // the element at hand is a row e of user_value
+	link    *link       // what the element is, if it is another record
 }
 
 func (c *compiler) arg(v ...any) { c.args = append(c.args, v...) }
@@ -114,6 +116,10 @@ func (c *compiler) condition(of store.Condition) (string, error) {
 		inner, err := c.condition(of.Of)
 		return "NOT (" + inner + ")", err
 	case store.Compare:
+		if of.Op == store.Ne {
+			of.Op = store.Eq
+			return c.condition(store.Not{Of: of})
+		}
 		f, err := c.field(of.Field)
 		if err != nil {
 			return "", err
@@ -147,10 +153,10 @@ func (c *compiler) join(parts []store.Condition, word, none string) (string, err
 
 func (c *compiler) field(name store.Field) (field, error) {
 	if f, ok := c.of.fields[name]; ok {
-		if c.element == "" || strings.HasPrefix(string(name), string(c.element)+".") || name == c.element {
+		if c.within == "" || strings.HasPrefix(string(name), string(c.within)+".") || name == c.within {
 			return f, nil
 		}
-		return nil, store.Errorf(store.CodeFilter, "a condition in %s[…] is about %s", c.element, name)
+		return nil, store.Errorf(store.CodeFilter, "a condition in %s[…] is about %s", c.within, name)
 	}
 	if c.foreign(name) {
 		return absent{}, nil
@@ -160,26 +166,25 @@ func (c *compiler) field(name store.Field) (field, error) {
 
 // elements is a valuePath: one element of the attribute satisfies all of it.
 func (c *compiler) elements(e store.Element) (string, error) {
-	if c.element != "" {
-		return "", store.Errorf(store.CodeFilter, "%s[…] cannot stand within %s[…]", e.Attr, c.element)
+	if c.within != "" {
+		return "", store.Errorf(store.CodeFilter, "%s[…] cannot stand within %s[…]", e.Attr, c.within)
 	}
 	if c.foreign(e.Attr) {
 		return "false", nil
 	}
-	if c.of.linked[e.Attr] {
-		if one, ok := e.Of.(store.Compare); ok {
-			return c.condition(one)
-		}
-		return "", store.Errorf(store.CodeFilter, "%s[…] takes one condition, on its value", e.Attr)
+	if c.of.links[e.Attr] == nil && !c.of.elements[e.Attr] {
+		return c.only(e)
 	}
-	if !c.of.elements[e.Attr] && len(c.of.below(e.Attr)) > 0 { // one value: the brackets only shorten paths
-		return c.condition(e.Of)
+	c.within = e.Attr
+	defer func() { c.within, c.element = "", false }()
+	if c.of.links[e.Attr] != nil {
+		return c.linked(e.Attr, func(l *link) (string, error) {
+			c.link = l
+			defer func() { c.link = nil }()
+			return c.condition(e.Of)
+		})
 	}
-	if !c.of.elements[e.Attr] {
-		return "", &store.Error{Code: store.CodeFilter, Message: fmt.Sprintf("%s has no elements to look into", e.Attr), Field: string(e.Attr)}
-	}
-	c.element = e.Attr
-	defer func() { c.element = "" }()
+	c.element = true
 	c.arg(string(e.Attr), c.org)
 	inner, err := c.condition(e.Of)
 	if err != nil {
@@ -189,50 +194,71 @@ func (c *compiler) elements(e store.Element) (string, error) {
 	if e.Attr != "addresses" {
 		anchor = " AND e.sub = 'value'"
 	}
-	return "u.id IN (SELECT e.user_id FROM user_value e WHERE e.attr = ? AND e.org_id = ?" + anchor + " AND (" + inner + "))", nil
+	return c.among("u.id", "e.user_id", "user_value e WHERE e.attr = ? AND e.org_id = ?"+anchor+" AND ("+inner+")"), nil
+}
+
+// only is a valuePath of an attribute with one value, which has to be there.
+func (c *compiler) only(e store.Element) (string, error) {
+	f, ok := c.of.fields[e.Attr].(complexOf)
+	if !ok {
+		return "", &store.Error{Code: store.CodeFilter, Message: fmt.Sprintf("%s has no elements to look into", e.Attr), Field: string(e.Attr)}
+	}
+	there, err := f.has(c)
+	if err != nil {
+		return "", err
+	}
+	c.within = e.Attr
+	defer func() { c.within = "" }()
+	inner, err := c.condition(e.Of)
+	return "(" + there + " AND " + inner + ")", err
+}
+
+// expression is a text in SQL, with the arguments of its placeholders.
+type expression struct {
+	sql  string
+	args []any
 }
 
 // text is the SQL of comparing an expression that is empty where the attribute is
 // absent. Ranges and positions are bytewise on both engines, where LIKE is not.
-func (c *compiler) text(expr string, op store.CompareOp, v string) (string, error) {
+func (c *compiler) text(e expression, op store.CompareOp, v string) (string, error) {
 	switch op {
 	case store.Eq:
-		c.arg(v)
-		return expr + " = ?", nil
-	case store.Ne:
-		c.arg(v)
-		return expr + " <> ?", nil
+		return c.with(e, v) + " = ?", nil
 	case store.Greater, store.AtLeast, store.Less, store.AtMost:
-		c.arg(v)
-		return "(" + expr + order[op] + "? AND " + expr + " <> '')", nil
+		return "(" + c.with(e, v) + order[op] + "? AND " + c.with(e) + " <> '')", nil
 	case store.Contains, store.StartsWith, store.EndsWith:
 		if v == "" {
-			return expr + " <> ''", nil
+			return c.with(e) + " <> ''", nil
 		}
 	}
 	switch op {
 	case store.Contains:
-		c.arg(v)
 		if c.s.e.postgres {
-			return "strpos(" + expr + ", ?) > 0", nil
+			return "strpos(" + c.with(e, v) + ", ?) > 0", nil
 		}
-		return "instr(" + expr + ", ?) > 0", nil
+		return "instr(" + c.with(e, v) + ", ?) > 0", nil
 	case store.StartsWith:
-		c.arg(v)
 		if end := successor(v); end != "" {
-			c.arg(end)
-			return "(" + expr + " >= ? AND " + expr + " < ?)", nil
+			return "(" + c.with(e, v) + " >= ? AND " + c.with(e, end) + " < ?)", nil
 		}
-		return expr + " >= ?", nil
+		return c.with(e, v) + " >= ?", nil
 	case store.EndsWith:
-		c.arg(utf8.RuneCountInString(v), v)
-		return "substr(" + expr + ", length(" + expr + ") - CAST(? AS integer) + 1) = ?", nil
+		return "substr(" + c.with(e) + ", length(" + c.with(e, utf8.RuneCountInString(v), v) + ") - CAST(? AS integer) + 1) = ?", nil
 	}
 	return "", unknownOp(op)
 }
 
+// with adds the arguments of an expression, and those that come after it, in the order
+// in which they are written.
+func (c *compiler) with(e expression, after ...any) string {
+	c.arg(e.args...)
+	c.arg(after...)
+	return e.sql
+}
+
 var order = map[store.CompareOp]string{
-	store.Greater: " > ", store.AtLeast: " >= ", store.Less: " < ", store.AtMost: " <= ", store.Eq: " = ", store.Ne: " <> ",
+	store.Greater: " > ", store.AtLeast: " >= ", store.Less: " < ", store.AtMost: " <= ", store.Eq: " = ",
 }
 
 func unknownOp(op store.CompareOp) error {
@@ -253,42 +279,4 @@ func successor(prefix string) string {
 		}
 	}
 	return ""
-}
-
-// moment is the SQL of comparing a time.
-func (c *compiler) moment(expr string, op store.CompareOp, v any) (string, error) {
-	at, ok := v.(time.Time)
-	if text, isText := v.(string); isText {
-		var err error
-		at, err = time.Parse(time.RFC3339Nano, text)
-		ok = err == nil
-	}
-	if !ok {
-		return "", store.Errorf(store.CodeFilter, "%v is not a date and time (RFC 3339)", v)
-	}
-	word, known := order[op]
-	if !known {
-		return "", unknownOp(op)
-	}
-	c.arg(at)
-	return expr + word + "?", nil
-}
-
-// boolean is the SQL of comparing a flag, which is false where the attribute is absent.
-func (c *compiler) boolean(expr string, op store.CompareOp, v any) (string, error) {
-	want, ok := v.(bool)
-	if !ok {
-		return "", store.Errorf(store.CodeFilter, "%v is neither true nor false", v)
-	}
-	switch op {
-	case store.Eq:
-	case store.Ne:
-		want = !want
-	default:
-		return "", unknownOp(op)
-	}
-	if want {
-		return "(" + expr + ")", nil
-	}
-	return "NOT (" + expr + ")", nil
 }

@@ -52,7 +52,7 @@ type mixed struct {
 }
 
 func (m *mixed) lister(of, beside *recordFields) (*lister, error) {
-	return newLister(compiler{s: m.session, of: of, beside: beside, org: m.q.Org}, m.q)
+	return newLister(compiler{s: m.session, of: of, beside: beside, org: m.q.Org, base: m.q.Base}, m.q)
 }
 
 // length counts the users or the groups of the list, once.
@@ -248,16 +248,13 @@ func (c *compiler) foreign(name store.Field) bool {
 }
 
 func (r *recordFields) has(name store.Field) bool {
-	return r.fields[name] != nil || r.elements[name] || r.linked[name] || len(r.below(name)) > 0
+	return r.fields[name] != nil || r.elements[name] || len(r.links[name]) > 0 || len(r.below(string(name)+".")) > 0
 }
 
 // absent is an attribute that records do not have: only ne and not hold for it.
 type absent struct{}
 
-func (absent) compare(_ *compiler, of store.Compare) (string, error) {
-	if of.Op == store.Ne {
-		return "true", nil
-	}
+func (absent) compare(*compiler, store.Compare) (string, error) {
 	return "false", nil
 }
 

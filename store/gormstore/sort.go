@@ -47,10 +47,7 @@ func (f folded) rank(*compiler) *rank {
 func (f exact) rank(*compiler) *rank { return textRank(f.column) }
 
 func (f identifier) rank(c *compiler) *rank {
-	if c.s.e.postgres {
-		return &rank{expr: "CAST(" + f.column + ` AS text) COLLATE "C"`, required: true}
-	}
-	return &rank{expr: f.column, required: true}
+	return &rank{expr: c.idText(f.column), required: true}
 }
 
 func (f flag) rank(*compiler) *rank {
@@ -66,12 +63,17 @@ func (f moments) rank(c *compiler) *rank {
 
 func (f number) rank(*compiler) *rank { return &rank{expr: f.column, number: true, required: true} }
 
-func (description) rank(c *compiler) *rank {
-	if c.s.e.postgres {
-		return textRank(`g.description COLLATE "C"`)
+func (f computed) rank(c *compiler) *rank { return textRank(c.bytewise(f.expr)) }
+
+func (f location) rank(c *compiler) *rank {
+	if f.stated {
+		return &rank{expr: "CASE WHEN " + c.isID(f.column) + " THEN " + f.column + " END"}
 	}
-	return textRank("g.description")
+	return identifier{f.column}.rank(c)
 }
+
+// rank is by the first value, which all records of a kind have.
+func (f oneOf) rank(c *compiler) *rank { return textRank(c.bytewise("'" + f.values[0].value + "'")) }
 
 func (f valueOf) rank(c *compiler) *rank {
 	column := "v.folded"

@@ -12,6 +12,8 @@ import (
 
 const enterpriseUser = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User:"
 
+const base = "https://scim.test/scim/v2"
+
 func op(field store.Field, o store.CompareOp, value any) store.Condition {
 	return store.Compare{Field: field, Op: o, Value: value}
 }
@@ -101,11 +103,27 @@ var query = map[string]func(*env){
 			{"addresses", store.Element{Attr: "addresses", Of: store.And{is("addresses.type", "work"), is("addresses.country", "no")}}, []string{a}},
 			{"addresses of another type", store.Element{Attr: "addresses", Of: store.And{is("addresses.type", "home"), is("addresses.country", "no")}}, nil},
 			{"brackets of one value", store.Element{Attr: "name", Of: is("name.familyName", "ås")}, []string{a}},
+			{"brackets of a value that is not there", store.Element{Attr: "name", Of: not(is("name.familyName", "x"))}, []string{a}},
+			{"schemas", is("schemas", strings.ToUpper(strings.TrimSuffix(enterpriseUser, ":"))), []string{a}},
+			{"schemas of all", op("schemas", store.EndsWith, ":core:2.0:user"), []string{a, b, c, d}},
+			{"location", is("meta.location", base+"/Users/"+string(ann.ID)), []string{a}},
+			{"location sw", op("meta.location", store.StartsWith, base+"/Users/"), []string{a, b, c, d}},
+			{"location elsewhere", is("meta.location", "/Users/"+string(ann.ID)), nil},
+			{"version", is("meta.version", `W/"1"`), []string{a, b, c, d}},
+			{"resourceType in another case", is("meta.resourceType", "user"), nil},
+			{"created between what is stored", op("meta.created", store.Less, e.now.Add(time.Nanosecond)), []string{a, c, d}},
 			{"created", op("meta.created", store.Greater, e.now), []string{b}},
 			{"lastModified ge", op("meta.lastModified", store.AtLeast, e.now.Add(2*time.Hour)), []string{b}},
 			{"lastModified lt", op("meta.lastModified", store.Less, e.now.Add(time.Second)), []string{a, c, d}},
 			{"groups", is("groups.value", string(staff.ID)), []string{a, c}},
 			{"groups ne", op("groups.value", store.Ne, string(staff.ID)), []string{b, d}},
+			{"groups co", op("groups.value", store.Contains, string(staff.ID)[9:]), []string{a, c}},
+			{"groups.display", is("groups.display", "STAFF"), []string{a, c}},
+			{"groups.type", is("groups.type", "Direct"), []string{a, c}},
+			{"groups.type of none", is("groups.type", "indirect"), nil},
+			{"groups.$ref", is("groups.$ref", base+"/Groups/"+string(staff.ID)), []string{a, c}},
+			{"groups.$ref elsewhere", is("groups.$ref", "https://elsewhere.test/Groups/"+string(staff.ID)), nil},
+			{"one group with all of it", store.Element{Attr: "groups", Of: store.And{is("groups.type", "direct"), not(is("groups.display", "top"))}}, []string{a, c}},
 			{"groups in brackets", store.Element{Attr: "groups", Of: is("groups.value", string(staff.ID))}, []string{a, c}},
 			{"groups pr", store.Has{Field: "groups"}, []string{a, c}},
 			{"and", store.And{is("active", true), store.Has{Field: "title"}}, []string{a}},
@@ -117,7 +135,7 @@ var query = map[string]func(*env){
 			{"co of nothing", op("title", store.Contains, ""), []string{a}},
 		} {
 			page := got(e, func(r store.Reader) (store.Page[store.User], error) {
-				return r.Users(e.Context(), store.Query{Org: e.org, Filter: tt.of, Limit: 10, Count: true})
+				return r.Users(e.Context(), store.Query{Org: e.org, Filter: tt.of, Base: base, Limit: 10, Count: true})
 			})
 			var have []string
 			for _, u := range page.Items {
@@ -141,6 +159,13 @@ var query = map[string]func(*env){
 			{"a user", is("members.value", string(ann.ID)), []string{"Staff"}},
 			{"a group", is("members.value", string(staff.ID)), []string{"Top"}},
 			{"not a member", op("members.value", store.Ne, string(ann.ID)), []string{"Top"}},
+			{"members.type", is("members.type", "group"), []string{"Top"}},
+			{"members.display is the userName without a displayName", is("members.display", "CARL"), []string{"Staff"}},
+			{"members.$ref", is("members.$ref", base+"/Users/"+string(ann.ID)), []string{"Staff"}},
+			{"members.$ref of the other kind", is("members.$ref", base+"/Groups/"+string(ann.ID)), nil},
+			{"one member", store.Element{Attr: "members", Of: store.And{is("members.type", "User"), op("members.display", store.Contains, "a")}}, []string{"Staff"}},
+			{"no one member", store.Element{Attr: "members", Of: store.And{is("members.type", "User"), is("members.value", string(staff.ID))}}, nil},
+			{"schemas", is("schemas", "urn:provost:params:scim:schemas:extension:1.0:Group"), []string{"Staff", "Top"}},
 			{"members pr", store.Has{Field: "members"}, []string{"Staff", "Top"}},
 			{"effectiveCount", op("urn:provost:params:scim:schemas:extension:1.0:Group:effectiveCount", store.AtLeast, int64(2)), []string{"Staff", "Top"}},
 			{"overCap", is("urn:provost:params:scim:schemas:extension:1.0:Group:overCap", true), nil},
@@ -148,7 +173,7 @@ var query = map[string]func(*env){
 			{"id", is("id", string(top.ID)), []string{"Top"}},
 		} {
 			page := got(e, func(r store.Reader) (store.Page[store.Group], error) {
-				return r.Groups(e.Context(), store.Query{Org: e.org, Directory: &p.dir, Filter: tt.of, Limit: 10})
+				return r.Groups(e.Context(), store.Query{Org: e.org, Directory: &p.dir, Filter: tt.of, Base: base, Limit: 10})
 			})
 			var have []string
 			for _, g := range page.Items {
@@ -162,7 +187,7 @@ var query = map[string]func(*env){
 	"what is not on the list cannot be asked": func(e *env) {
 		for _, of := range []store.Condition{
 			is("password", "x"), store.Has{Field: "hash"}, is("user_name", "x"), is("userName", true), is("active", "x"), is("meta.created", "yesterday"),
-			op("active", store.Contains, true), op("groups.value", store.Contains, "x"), is("members.value", "x"), op("userName", "like", "x"),
+			op("active", store.Contains, true), op("groups.primary", store.Eq, true), is("members.value", "x"), op("userName", "like", "x"),
 			store.Element{Attr: "userName", Of: is("userName", "x")}, store.Element{Attr: "emails", Of: is("userName", "x")},
 			store.Element{Attr: "emails", Of: store.Element{Attr: "emails", Of: is("emails.type", "x")}}, is("name", "x"), not(is("nothing", "x")),
 		} {
