@@ -17,7 +17,7 @@ type link struct {
 // The links, of which the last are those that readers see: a user's groups are those
 // that publish it, a group's members are those that are stated.
 var (
-	groupOfUser = &link{
+	userGroup = &link{
 		key: "u.id", column: "ef.user_id",
 		rows: "effective ef JOIN groups lg ON lg.org_id = ? AND lg.id = ef.group_id WHERE ef.published AND lg.deleted_at IS NULL",
 		fields: map[string]field{

@@ -57,7 +57,7 @@ func userFields() *recordFields {
 			"groups":                      linked{"groups", ""},
 		},
 		elements: map[store.Field]bool{"addresses": true},
-		links:    map[store.Field][]*link{"groups": {groupOfUser}},
+		links:    map[store.Field][]*link{"groups": {userGroup}},
 	}
 	for _, v := range valued {
 		attr := store.Field(v.attr)
