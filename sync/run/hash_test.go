@@ -73,17 +73,20 @@ func TestEveryAttributeIsPartOfTheHash(t *testing.T) {
 	if seen < 90 {
 		t.Errorf("only %d fields were looked at", seen)
 	}
-	for name, change := range map[string]func(){
-		"name":       func() { entry.Attributes.Name = nil },
-		"manager":    func() { entry.Attributes.Enterprise.Manager = nil },
-		"enterprise": func() { entry.Attributes.Enterprise = nil },
-		"active":     func() { entry.Active = nil },
-		"an email":   func() { entry.Attributes.Emails = entry.Attributes.Emails[:1] },
+	for _, lost := range []struct { // in this order: the manager is of the enterprise
+		name string
+		lose func()
+	}{
+		{"name", func() { entry.Attributes.Name = nil }},
+		{"manager", func() { entry.Attributes.Enterprise.Manager = nil }},
+		{"enterprise", func() { entry.Attributes.Enterprise = nil }},
+		{"active", func() { entry.Active = nil }},
+		{"email", func() { entry.Attributes.Emails = entry.Attributes.Emails[:1] }},
 	} {
 		last := h.user(entry)
-		change()
+		lost.lose()
 		if h.user(entry) == last {
-			t.Errorf("losing the %s does not change the hash", name)
+			t.Errorf("losing the %s does not change the hash", lost.name)
 		}
 	}
 }
