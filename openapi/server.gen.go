@@ -435,6 +435,9 @@ type Directory struct {
 	// SyncedAt When a run last succeeded or a push was last accepted; absent before the first.
 	SyncedAt  *time.Time `json:"synced_at,omitempty"`
 	UpdatedAt time.Time  `json:"updated_at"`
+
+	// Warnings What will not work as the settings say, and what to do about it.
+	Warnings *Warnings `json:"warnings,omitempty"`
 }
 
 // DirectoryCounts How many records the directory owns; only in the answer for one directory.
@@ -484,6 +487,9 @@ type DirectorySettings struct {
 
 	// Domains Of domain_policy selected, verified domains of the organization.
 	Domains *[]string `json:"domains,omitempty"`
+
+	// EmailNewUsers Whether a new user that is active is sent the organization's welcome mail. Default false.
+	EmailNewUsers *bool `json:"email_new_users,omitempty"`
 
 	// EnableNewUsers Default true.
 	EnableNewUsers *bool `json:"enable_new_users,omitempty"`
@@ -955,8 +961,14 @@ type Organization struct {
 	ID        string    `json:"id"`
 	Name      string    `json:"name"`
 
+	// Settings In a request, what is not given keeps its present value.
+	Settings OrganizationSettings `json:"settings"`
+
 	// SsoReady A directory has synced and a domain is verified.
 	SsoReady bool `json:"sso_ready"`
+
+	// Warnings What will not work as the settings say, and what to do about it.
+	Warnings *Warnings `json:"warnings,omitempty"`
 }
 
 // OrganizationInput defines model for OrganizationInput.
@@ -967,6 +979,28 @@ type OrganizationInput struct {
 // OrganizationList defines model for OrganizationList.
 type OrganizationList struct {
 	Items []Organization `json:"items"`
+}
+
+// OrganizationPatch defines model for OrganizationPatch.
+type OrganizationPatch struct {
+	// Settings In a request, what is not given keeps its present value.
+	Settings *OrganizationSettings `json:"settings,omitempty"`
+}
+
+// OrganizationSettings In a request, what is not given keeps its present value.
+type OrganizationSettings struct {
+	// NotifyEmails Who is told by mail of a run that is held.
+	NotifyEmails *[]string `json:"notify_emails,omitempty"`
+
+	// SignInURL Where new users sign in, an http or https URL.
+	SignInURL *string `json:"sign_in_url,omitempty"`
+
+	// WelcomeSubject The subject of the welcome mail, a template like welcome_text. Empty is the default.
+	WelcomeSubject *string `json:"welcome_subject,omitempty"`
+
+	// WelcomeText The text of the welcome mail, of which {{.Name}}, {{.UserName}}, {{.Organization}} and {{.SignInURL}} are replaced;
+	// {{if .SignInURL}}…{{else}}…{{end}} asks whether one is empty. Empty is the default.
+	WelcomeText *string `json:"welcome_text,omitempty"`
 }
 
 // Outcome What becomes of a record; one of the ten that a run counts.
@@ -1295,6 +1329,9 @@ type Value struct {
 
 // Values defines model for Values.
 type Values = []Value
+
+// Warnings What will not work as the settings say, and what to do about it.
+type Warnings = []string
 
 // Cursor defines model for Cursor.
 type Cursor = string
@@ -2028,6 +2065,9 @@ type ChangeMembersJSONRequestBody = MemberChange
 // CreateOrganizationJSONRequestBody defines body for CreateOrganization for application/json ContentType.
 type CreateOrganizationJSONRequestBody = OrganizationInput
 
+// UpdateOrganizationJSONRequestBody defines body for UpdateOrganization for application/json ContentType.
+type UpdateOrganizationJSONRequestBody = OrganizationPatch
+
 // ApproveRunJSONRequestBody defines body for ApproveRun for application/json ContentType.
 type ApproveRunJSONRequestBody = ApprovalInput
 
@@ -2171,6 +2211,9 @@ type ServerInterface interface {
 	// GetOrganization Get an organization
 	// (GET /organizations/{organization})
 	GetOrganization(ctx echo.Context, organization string) error
+	// UpdateOrganization Change an organization's settings
+	// (PATCH /organizations/{organization})
+	UpdateOrganization(ctx echo.Context, organization string) error
 	// GetRun Get a run with its progress and result
 	// (GET /runs/{run})
 	GetRun(ctx echo.Context, run RunRef, params GetRunParams) error
@@ -4095,6 +4138,22 @@ func (w *ServerInterfaceWrapper) GetOrganization(ctx echo.Context) error {
 	return err
 }
 
+// UpdateOrganization converts echo context to params.
+func (w *ServerInterfaceWrapper) UpdateOrganization(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "organization" -------------
+	var organization string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "organization", ctx.Param("organization"), &organization, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter organization: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.UpdateOrganization(ctx, organization)
+	return err
+}
+
 // GetRun converts echo context to params.
 func (w *ServerInterfaceWrapper) GetRun(ctx echo.Context) error {
 	var err error
@@ -4980,6 +5039,7 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.GET(options.BaseURL+"/organizations", wrapper.ListOrganizations, options.OperationMiddlewares["listOrganizations"]...)
 	router.POST(options.BaseURL+"/organizations", wrapper.CreateOrganization, options.OperationMiddlewares["createOrganization"]...)
 	router.GET(options.BaseURL+"/organizations/:organization", wrapper.GetOrganization, options.OperationMiddlewares["getOrganization"]...)
+	router.PATCH(options.BaseURL+"/organizations/:organization", wrapper.UpdateOrganization, options.OperationMiddlewares["updateOrganization"]...)
 	router.GET(options.BaseURL+"/directories", wrapper.ListDirectories, options.OperationMiddlewares["listDirectories"]...)
 	router.POST(options.BaseURL+"/directories", wrapper.CreateDirectory, options.OperationMiddlewares["createDirectory"]...)
 	router.DELETE(options.BaseURL+"/directories/:directory", wrapper.DeleteDirectory, options.OperationMiddlewares["deleteDirectory"]...)
@@ -6758,6 +6818,46 @@ func (response GetOrganizationdefaultApplicationProblemPlusJSONResponse) VisitGe
 	return err
 }
 
+type UpdateOrganizationRequestObject struct {
+	Organization string `json:"organization"`
+	Body         *UpdateOrganizationJSONRequestBody
+}
+
+type UpdateOrganizationResponseObject interface {
+	VisitUpdateOrganizationResponse(w http.ResponseWriter) error
+}
+
+type UpdateOrganization200JSONResponse Organization
+
+func (response UpdateOrganization200JSONResponse) VisitUpdateOrganizationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateOrganizationdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response UpdateOrganizationdefaultApplicationProblemPlusJSONResponse) VisitUpdateOrganizationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type GetRunRequestObject struct {
 	Run    RunRef `json:"run"`
 	Params GetRunParams
@@ -7547,6 +7647,9 @@ type StrictServerInterface interface {
 	// GetOrganization Get an organization
 	// (GET /organizations/{organization})
 	GetOrganization(ctx context.Context, request GetOrganizationRequestObject) (GetOrganizationResponseObject, error)
+	// UpdateOrganization Change an organization's settings
+	// (PATCH /organizations/{organization})
+	UpdateOrganization(ctx context.Context, request UpdateOrganizationRequestObject) (UpdateOrganizationResponseObject, error)
 	// GetRun Get a run with its progress and result
 	// (GET /runs/{run})
 	GetRun(ctx context.Context, request GetRunRequestObject) (GetRunResponseObject, error)
@@ -8996,6 +9099,54 @@ func (sh *strictHandler) GetOrganization(ctx echo.Context, organization string) 
 	return nil
 }
 
+// UpdateOrganization operation middleware
+func (sh *strictHandler) UpdateOrganization(ctx echo.Context, organization string) error {
+	var request UpdateOrganizationRequestObject
+
+	request.Organization = organization
+
+	var body UpdateOrganizationJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.UpdateOrganization(ctx.Request().Context(), request.(UpdateOrganizationRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "UpdateOrganization")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(UpdateOrganizationResponseObject); ok {
+		return validResponse.VisitUpdateOrganizationResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // GetRun operation middleware
 func (sh *strictHandler) GetRun(ctx echo.Context, run RunRef, params GetRunParams) error {
 	var request GetRunRequestObject
@@ -9536,203 +9687,209 @@ func (sh *strictHandler) RestoreUser(ctx echo.Context, user UserRef, params Rest
 // const string: with thousands of chunks the chained `+` fold is several
 // times slower for the Go compiler than parsing a slice literal.
 var swaggerSpec = []string{
-	"7L1rc9u4kjf+VVDarcqZWsZ2ruc/9iufJJPJ7kySdTyTrZrkL8EkJOGYAjgAaEWTx9/9KXQDJEiBulKx",
-	"c559lViiQFwafe9ffx2kclZIwYTRg9Ovg4IqOmOGKfjrRam0VPZ/GdOp4oXhUgxOB5dTRkaCfTHDFJ4Y",
-	"ETkmZspIQSeMXLGxVOxokAy4ffjPkqnFIBkIOmOD0wH+YpAMdDplM2oHn9EvvzAxMdPB6eNnz5OBWRT2",
-	"SW0UF5PB7W0yeMlyZlj2E88N65hPho8QKZgmZkoNSakg2vA8J1eMKKaNVCxLCBfaMJpVU1ZMM2Hgd11z",
-	"dmM3Jp2xMS1zMzgd01yzatJXUuaMCpw1Vyw1Ui0u2Dg+aZ4RqYh9i59O5n9TzaWgZhpMxX8/SAaK/Vly",
-	"xbLBqVEl69zRZ8lgxoX/+1F0f+WMcrHNNOEHXXOEL3ud4CthuMnZjAmzcpY4O1Y/ndiZc6PJNRcZoSKD",
-	"ZSREl+mUUE2UzNnpr2x2xVTHaoLBNl3Sk5OT9Ut6rWRZrNnyjOsip4thuPUT+7sjct78EihesxumaF4R",
-	"EWealJoRwVim4cc861gljLrp+h6dPH66foFvhDZUpCy+QCOvmdB+UfOpzBlcTfuL1iWVulq8VBMq+F/U",
-	"DtR1W/0o217XX/iMm/hkZ1Ibwg2bwYQp8Lmu1+cwTPTdj4Au6Bc+K2fwF5KJ+7OaFBeGTZiCSb178/LF",
-	"P7jIuJhsQPhX+GTHGbtve72Y74ID+ZnRrIs9L7OQ6FFOcYhqyu+VvJHaPAxfM+hrvv8NB7fDdBMynzLF",
-	"CCU4XytqhDRWzmhmughD9raGuWBqlSyMzH4uuJjU0uWMjCyVKUHzERlL5W4ZcBEhBfygWxwGMmj3VVyU",
-	"YgOKVmWXlFHlxiLmyfP107m0/GiDCQHf6pgSfNfr9fpNM7VGRpSaqYaAsB9Y+VB/sa9wsCP1KRtu7Vi6",
-	"kEIz0DN/ojy3w1ptVBgraE+/DmhR5DyF23JcKHmVs9l//FPbxX8N3vzvyu7O4N+Oaz32GL/Vx+/xV/jC",
-	"5vZ9tDsyt3rfXEkxSUAzmNsPjSSZJPRKlpbjH8EpuAHt+87t1oGmrGTBlOG4Ag6zb64zGXx5OJEP7YcP",
-	"9TUvHkp4O80fFhIun9/HLw+lAsb5+DYZWD1l+biBshIieZYmpGBKWyZU3cOE2BlmZW7ZFNELbdjMHuXy",
-	"fNyLHt36s91/0k/wOD1p/IEr+Fy9XV79k6VmcJsMzrNMMQ37RbOM47jvg310srm5takshUE+3b49+079",
-	"+W0yGEs1o8Yg+QUveHry4/P932A3OpcpzblZRC/K/rufDAqpDc2HqczYIXbpmX2F4jOKh9DSnLYf7/8D",
-	"eplwvMq978hTe2GNYswMaU1wvb/G3lUco/8d//vtbff1cQzHKqPrGKC/cLegdb7Bn4AS6ganStEFjj3j",
-	"4kLmEWX9XFhlgCkyowvLGq0YWZgpF5MzQgWh9pfBh+SqNGRGBZ2EOj48xbVR1Eilk4Y2pZH73khrklld",
-	"BO1HjcOXGTdSESnyBVGMZqCVMGE15j8GMLFBMoDh7b/4dMB9vMxJBudFoeQNzd+IojRb8iBt6IQNp1RP",
-	"45K4/j7QW1DszqkmuZTXLCMUVMOAWJ7vSodR+vgHz3N6hUfYnH6hZFamZnPCeY8/sNoHUE+bXErtPETN",
-	"rXhF0ykBfg2OmJQFQig0akJpgUMl9RxjkuMFLXVkXdQL45WXAB66tURScYPlE3zznrjv8djgDNmfJdOG",
-	"pFaHGivZIVM3OS+7ZuqUl+bL3wgylwrJevexYaLrVNefLy/f+0Xt9bpSbKi270zcIYXgKUfJwpKaXqaL",
-	"NKd8xkKVzFNfg8kmg1QxatY9+Ai0R5oafrP+4SfwMLoLVz5oxVRWooq77lkrgWcy42O+7kkrlWRphnI8",
-	"1Kks2Oqnf4SdHpd63bDPUWMHD+rqJ61wL0U6pWKydl9P2iftjyNYbXPrk8AVG2xevYqkOvtgwq0tCScY",
-	"o6rKbRshrIrgVnGcagBHnzWhDSlcUtQ5rSVNDXto+IwNIgJrSvVQs1SxyMU+B1cPKajWlnsQrgku9oi8",
-	"MfYvYSUy0VM5Dy9i5e5KohZLYH5stL7/sg93mhJWD2PGcDHZfMc++B/YHy9EWm1Z23xjglAQsjnVhugy",
-	"TRnLGBjElBSlnqLgtV/SNGWFYdkZoVfg6scABfCpMVfICzc7krLItjzGFoXzzFvVbquDPWqceINkGi9e",
-	"SbI1R2xu2M9ybpUyq0KlVto0Yw3g7TlDHYsL+I4KPWcK1DEpWmGJJSHMb9iwUgna8j5B33LHd50/61AT",
-	"Gm+rhl65J7sofPZ2Df3tWt7Od2OMJ+QZLfyNYyJVC0tnhBoIN7WUvZhBue+F28qdtNd1bB1HSMIrN/+/",
-	"ou4MnfIZ3FKmiZGk1Alspd3GQuY5y8jVgpQNVd/+ZJAM7GNR9b564y8cNaGWg8arvRvpv7UIWFJ+2xca",
-	"hlu5Be+pSaf70t96QroTmuhe9Ydg3JULX1KHqddRE/TIWWkmDZnwGybINWOFhoBeFbhVxAVYyA3NS7bM",
-	"odzXQyVzFuGNb+mMgZEK3zsfOJuD/1STCTNH5KV7gZAC4z6eiLbc7DVWOBq+w0LmPF3EpJ7UzE2LKkZy",
-	"ZggXZ2Bf5zm5YQp0Jm8/J14Z1yxnqY+NQ0CU5nm9KP+78Lb5z0A+4a+tGjUeR++ee2GUTzbWVE0lWZpt",
-	"Z1ioa6tXb25kd5mw1vFQsPmww371O2KtkLjWxL5g0GTdbXnln7Pir6RqLYt/DQ/dOga35uFfXp6/DzUl",
-	"KYYzz2Qifu4rlkpH4pRoYxUJoCIkdfZnSXNNqCA+ImTppCaPSs8O6aP60GvcUbpQ1LBh7sOqq1Z0QQ3D",
-	"+CvwVzf4ECa7WvxCLM5MmaqYRca1PWjQBSdWeTEQrPO7oCWxf9cL7D7tUlCt+UQMc54ykcaYx0f3cryV",
-	"pt5uwgXqKnDfVJ2gkmOgjXFF/LD1XIAnxiazktdC7GoXNYd9KbhieiuzxMuZ+NX5hKGKT4OW9hO7stE1",
-	"Ye7IsuU1Zen1lgbULkbXmPK8VLGTfmFn4I54DAErqytTouQ84uba3JvSYYhZ02XIlIrlX32cLoBXgnkD",
-	"O+NmtI9Xp9OIQ5NhGD/3yylrBJov/+fS2RhWsSvKq5zr6VFsp92wILPj48JX2w9cMQ3PrArm8x4CsYYb",
-	"FmVb/qmtCAfc1yyi6/7uBd3VwjJZcFk/0OD0i1z0HX1koV2J62+eW2u7G3fjc+c13IWlRNXQJ+sj3UvW",
-	"Rfe0etHwkc/srt6/sodRKI5+6S003A8v3vz6wJqL/vfEKhVCcynI3y5+ekH+/vzpE6JZap8nT4+e/LCs",
-	"0aZSm2HKhMsA6Tv+9BicmAVVZuaC8YeIKWb8huvlKGAv4z+1utqsyOWCsaEoZ1eH2ahHoHYKOmFrwxC/",
-	"usesuhYmAh1gVk+ikjVIoYyI1x1EZYOsv+4sd/ZwRAZLWuuKVKymtuaFvKBcI3tmEL8C13DDJ8iFef40",
-	"EsqyxhE1cbuHeu0uQRuM/wWiDCxXKfPKGcntZ1ZtnXMzlaUhoC8fRd9m6DUTG73NTgtVFVRMpzLP4mP2",
-	"49J0vsxK1ri93s6LGRznLpKnRY/9uN5WkFjzEH4T/M/Sav11trE/UcUmFNWWlGoG/kJ0zyOp6ZiqvNZr",
-	"syPdHZGPIZ3V5Fe5WNxs6hzVk03yVJcSgJJuKd7e00BVUzK3BOSWUIeFo3paME4fKkHIICMx76DeYXd2",
-	"t4164Sezi/9w67uwByM7iXKvVSR0EiWh5T24icsqnwyw6jAxY8AagR01LG/s/HOaMh/xCKXyA01Alm4o",
-	"BTJqaPcBoXSO5R9S7WNRVGSEjg1T4J6z06nFUHNfAkobnA7+qaU4uqDzX5nWdAILzsLw5WpjrRHV6Vl+",
-	"K6ZlqVI23CM1MhzG51q1uK62WwalFAmp/CGwnVoSKaIGIoi1jdWc+Is/uPoRSLZ1Qi76shum4mrHOzwD",
-	"Owl7HpaGNkiXqcqnQOzCw/U72tuVuLviKNSt/HPXVeuFid5sxj6XCRO/s1KS6mu8DMT+6Az1GJ9Y4nJy",
-	"+Ni59ewlEhJTzwSbb3Rjo1y4OcXoJgXO3y0Mvo9TCfFB9+vEUye678FtCdpAs66qeQhVLncsFcAaamHy",
-	"NzxY+xT/7dX/XP7bBu44DMYC5UQkwe80L9GHXD1Vv+I1nIldl9+jPVz3EZN86Sh+cqUsS9T6rblf1m37",
-	"uOT5l2/3Z6bdvjd06zzQsLJ9FiILJrY0APHda+alDb3KGeFZVYlXV6fsl/OmZX7TkR9yjrbVfMrtq0G/",
-	"tevbPNFDlbFU2CrqkZBSVF5CvLP2o2sh52I4g2rChMgbpoYpLRICEaCEUGMUvyoNG95QwfWUZQmGY4bX",
-	"rDAJ4eKG5jwbMmHUIvGRs1xqrGLEUAY1ViOjljs6tk9oFksf3DhRz5WH0LndqZzulxuoGRNbEZE9KBat",
-	"Evzo4jlarijP2FhgW03B7iLoCpX1PZ8y4QgExxTSkW5v6YsgqIGegsWG963etM/dnK4P2eyZ5p0bN68V",
-	"jSn2E/vxljyIZ52aVVC4G6WTvj1MutQFE1kHS7KWVJpCfrEklDi71uWIAylyMwX+iAW+G7OqG762EAr2",
-	"+3dON/HdBIfQeXR9ECPSwP0gxd9xC9uaRF1eHT3vqKyObXBjpPgkZFn05ZSFKHN31iRHu9M9F2OEQm6R",
-	"EdmTE3gLtW25lNUtYSxVI4uhukd7T2pPG3YtJbHxmGFeIyQYdxTMq5JhcYXdieonBNUNnfiYKCY+uENc",
-	"9lV4M2TIOzS3atUPtN3rWoGrTbD95GOnlutPLpKiJVvJqk3ZH6Rs+MTxrS5NO2O+7SkiORtjSQg84t1f",
-	"WcPf4LffXqArmS32CO4mA687RmczpZrMpGLLRGDFiYBCrStW00N8p7ya5F2vyIQ+rzjVLr/G1vZ24Lpo",
-	"3I2ABJYvRbApocejEWAIT7+T0R4+trA7a9iukHrpNvdT5WivEdJThPwy8AFUTNZlI4oM2a3usvufPF+b",
-	"sdc2/HeU9ZtJ235UGHtj7oEKI8vimwQJvi21Rh0/r30y5RYOuPPayjX0mjnmCdmQaU61JnROF8g6OYRN",
-	"FdNTmUNVzZTlGSmF4blV2qHwnlCoJGXaIfSkVGUgkAharCJVYDDQ/JNQpbAKv7z2UQZI2Xr8lExlqeqo",
-	"CXW1qSjf8fOqju6TWHIH4l0bBoVmq+j00i+oXajmbvlQsZm82XGcp76IY9iqkdt6pEfBSLuv63GUbH6W",
-	"uYOm2UbJ35xf7m66rjUjt4tSeGn+G0J2bCnUG27m/rwfTtavMS3xjPpgzO6075wzN/K0t+PNNM/lfFjk",
-	"1L74i4kAL9wmg8qhuGL0r2tstsG7G6YUz5huIOKZhFBNPrx482vttiRGEruk+pPl8ORtMriimg0z0Tyu",
-	"dbw+VAaCsviGJuAc6v+gmr18C4nvUCaTbYEj4YfgInv5FsLDNJLpa/duDI5ebfn2+1e/nlWs2kzZDE0B",
-	"gFl5gKUYRpXaRQDDYMfzx4+erpnKi/OqRG44rjCd1svigk7YUPO/VuRiW6UqEopfncthCdGef8hMZMEE",
-	"1CVU9Xe1vR5LzPBoNOvu6Qf/HPxGFmxYlwp21OhUCHga04DzHIUlBZjHXM7hgM4QxGrGqNABNkWXcrqW",
-	"ImPqKWYaKzM0uY5fT8urrWmpWSpFFs+usNP0MU0jXfKWumGqDq49bx7ik+frj7BUeeR19ghPj4+t2mL/",
-	"q0+PjxNiFMdM9irhYbcder7yzv528YuuBMzmZB4T5b/W+Zbb6LrrVNc+cmZX5LLX7hOXL/oAcwfOLJtt",
-	"FuO6Ch1ukjrKDW45BK2EjIMmn+lnBY/i28188mws0Br1T3DttV24qVapZvk4gRQzX2NM3XdwZ/dylfSl",
-	"wnWoYwdQrCIpVv5Qe9a5Pnce6AtIL9rWkMoyLiZkjgkN1HmdwPoHEyL4EvivK8vXkaLxLPsufAt2Y61t",
-	"1DnZ++H/6DjkPnRpd//vXJfGeegpL745L9rEhb9bMMjHGKIrfuvetYWUG9MZzw8s5LoA8/oSQskA0pAP",
-	"t4gnt8lgKoVUVscfFoqN+ZeDvOhZ40W6HB/qRc8tL+FZlrPD7drTKJ95y+ZQfLp8J7uQaz66LA7NROZ1",
-	"nytGFVM1tOqyEPbvWOkOgofal85jsrr5xC5agLEcwRgrimio7Fws6uR5jEDuExKjZcZ9GkwvhaxdMTat",
-	"S6a6K05L3RE8vpRgaAG7nHHhjP99SoaBEtiNPUOSWvsN0p5z3pWvoUs8scMexYrCSrd3wWGtraMMSGuz",
-	"sFNLNxTgp3YrxyxxoEe7Uj/NiHbVQbPvxmREi4Jno4SM6F/FyJqCI9zyIc9GLbPi2aPHkWMIKTU62xEt",
-	"40OtiQ7UpLkEQDk1ptDkt4tfEpIzY5giVwv/P4pwIA5rEjIFOCTWjrjWI0DHeCWMomQEo5weH2ujj+Zc",
-	"ZHKujwQzx5ev3p6/vTzeZc7riuElz9KNauFXkLc9NV1ebXI6beJdItg1NNqHwhhy093La9+1aiT3z4xZ",
-	"k1q7fB5aDhWj2SKWcl1b61OqCSKV4fV0aZv2gobAKhE8h8767erF69lLsEu9FWs/66lYO5xcL4QVksQe",
-	"lFWaVHbKowZWCma6nIGTzsO/M+GTcFUpXLwuREa5SwzDmnjfT6lml67OpQUGa79ai8dSChgCM3Q73Jcn",
-	"dYL1RNo9ayVYy/IqD66iK8P2ftMdy01x+n6Menaxo/YA8MsGIzOU5x0kUMPCEzPlmthpRRWSMWd5RxIV",
-	"t5eRwAME8ELKfC/1cMrFCl16ZUb01jCynZlhYQqYA+iilXmNXusHmuRysm9ef6nSleUOvWypNtSUHWjA",
-	"gJSLD3RUYnOTd0wRSn/lmLieBVDiEwf47cxVP/dJd5a3npJRqcRpgZ1QTt2wpyMQN44z+coBcEDXhQTo",
-	"aE/IrDT0iufcLBJSClqaqVT8L5YlZCzVFc8yJsAjMhzLUmQJmTEzldnQfgJxSPtkKsU456mxI/A/SyaY",
-	"1gmgmWAVQ84SUii4jBx7pEykYAkxUg5zqiZQM6HLopDKCrQZyziFKiJ8ZEbFIiFXpV4kxMVNksoTeLSW",
-	"K7gIMx5LdbaJv+gdzKHGuN6oocMqbWFTHMtQ0ONvYnOr4bC2tBccMJZO+Swh0xr0E65rK9DwQDtrS0PG",
-	"oDXIzxACwQFw+WwUq17LuTgiv0KpqmLk6eMfl62Oq1LFMKg/SJwENQAJ7ir7KCloqdkZOcGyYofRlwAE",
-	"JFMuZkaUJUiWEUzkbdcUry4pTgb1QDHhhTEVLFiugm0ncRG20Zu9gIs5Si5KEfUt5Iuo23JOoXJKAZyo",
-	"RmUDnZbwV5FTsVfQxKUwZcOrxT4xky1LsTdCT74oxX64yf2UAKLTN6Uqq3ZpuayzegKidVJVZ9YorbLX",
-	"iabw0D4CawUYGDc9AICN0WjT8Vp5QEqGlALiH/TxyQWZQzcsfc0yK1EaMZAdC5LGHCvktkPMlnk27ALa",
-	"d/vkcvoOkr5eJf5F77SChnYiX2AlmzUcnQpPNAfOKAijKudMtfDzt7/fWyv58IMtGkRU9kXk7Cx32g4O",
-	"AXpolLMZVQt7NT2SI7TVyBKUG8Z9aGdj7adtoRG22DwlJ75TxLr984+iQtnZJOSDoSLTUKIStEqpO02U",
-	"Vkks84xk8gyXT0WdFco1ubKCkBh5RCBebLcYsc4hQXWvdgvOltryrlUoe2t26AM81xEKC/rIOdA6b945",
-	"WREcRkWja70itQSJlBj6/KKVEquSP5Vat8njHZDlKzDKL8qd3Db+gq0y0YBCjCSgY7Rch0+e99l3xi7C",
-	"RK3sHmvjW2G1raqYOiqYqsIxOQbWK4xa4JWcUl1BPfcRbdzEoLYzSlwYg33h2ug+3v54JXhAo3UgJqE4",
-	"bbzVd5auKqYLEsFl7Vtb6clzjy11GFkpuZFBQi9ncJQh/wtq8juKxM8IyzXDbzxURjgcFHfJ0vSx33/v",
-	"J2OonZUVMXWdDel3/HP3xezD9+rv+J2ngVyUoqf13Iu1vPd6mieWP0tWOs8v9f9Y+YimYjJwRX1WekrB",
-	"or7fUC2Jmpx8k95E9sXDzs4dLRYDD3e5QFrZHajUreui1NrE4AXNqVXjJdXSOrb6wxIscE6FwL0uhcAT",
-	"ttqUHdP3k6mBggNzMLrrH4Kc523y/OMBv4zyfHGKEQeOPDij2HyFGiv6BqeD//9vf5w8+vzHycMfP/+f",
-	"x3+cPHzy+YfTP04ePsOP/j2mtIHuOczoQne/tfaFPGrlHT9fl3YMt+CG5kNMEFiBsP/4aTOp+dnjZxuk",
-	"Ncd7o/ox/dsbDQLH40E9LwDC4nk8af0ve59WnAUV5M3523M8j78aEPm/Xb5Y29kvqjrVFUzb+fl+xf5F",
-	"1AWgyPnbl1jUBp8VTKVOr5k7CwNSiMF2aNV8JU1XSFVILDE1vRL7kT5YK04XD7fbN9diCW7CqyoZ1rvl",
-	"Vrnk1taHdSQx7eJ+2gVTv9Oj0NVBHzMbJ1JmtU251DpjZ+/B4TOBlstZqjS85cZVGF5KFTPkik246AA7",
-	"Yjdy2w4BSq4vUsHG4PbBVb58B1zqlrHWRP2mHRu6yeh1NwElxP4MXFbACvYiqB17E21yPHXn2o4eVTBI",
-	"5xn0oUy6xMOdMxJqCgu0k9A5sk2bW7A2Yp1S+U1XzkPQaV0TzdgpcZ1LXGg36DOOPXQytLW4QDyMeMo0",
-	"DdsVb9ClmO3u8P/WmDcHAKvZrwDkW2HVbBGsmEUTLC6hvhR6ift+u3uFROxb1hIYQlfWLaA6vDGNHtUe",
-	"/GbOTTrt6AXV6ACxBkXMP4m/85hi20z9HuD2dFVnXtZFmaBz8nTqs3EDVCJULVe2mfS3YIvKFKgIiZjy",
-	"XSrVbIs97wOQCLr/73WVdoI08vd31UKhwMQ+y9PrvS/8vhhKe4a7pPB9PrY432IqjdzmecXGTCmWDXMq",
-	"JiWd7LVjhZJjnrNhqfK9ELJ9V8PN1mAJxpu6u76yyn7aeYCYi7QPlIoQxHifCW6DbpUMvjw7+XGYBqgB",
-	"mx7HCrCMepG+6H5Qy68GUNaOWFh2z3epSTjH3oEUWgY2ZCaZKw6QCeaIXEqCswG+LhjLtIswDD3y71JF",
-	"6A7q4pZl3f9Pqwzr92Yr4VgLtrWlDTsLo/VTvlPOv3bhLRa/HtVjD2a+djIV116/qw0Ouy3KV4MBr53V",
-	"PrwzytP6sOhBHt15fOh3DyexPc7Fwap/nfEWATzZrUnbZnSyW9i9guMIHfPPnu2c/bAWK8OR5qZUhue7",
-	"QfsDzdJScbP4YH/oQJ1ktBXYOdbBuZSGhnhKAlQ5mTNsRJngMxBKR6cS+ZtiNNNgpUHnQZgtHDRU6dZy",
-	"bWpMMbi9BTtpLJfn8qpOdPIYJqD6Q6s1SFwP3I2njS4fsIiE2EmDo6Relf12PrXz915NyFj4BHgTlmPB",
-	"6PapKaMZU2T0HhPnH4blQyPfZefPkqkFKaiiM2bs0+GcRglmDoxccvLo6JP4JD7axdy4FGYzhZfqqlgo",
-	"CVoc2P+BM2jO85xk8oggjBFVDLLYqGKdTcLsmywnw6cLOmH61JXbjAIuNIJ8aeyEnpCCaqt9Wd1s5L83",
-	"0iceHpEX8BkOKQv6Z4nveaWU/3QU+AKPXanBf/xT2x2D3pQ/Pn329x+OyCW0Lx5ZQhi5RL2rnJ25tsaG",
-	"fQHj3x5dwWSR29ecg6WPdAXuZjKhXGCJjEaMQ+gzhaoRz6zKM+b2rg3OC5pO2cPHRyfe3974DGonZ8iV",
-	"sJOM5Uck59qn9rRaO7UxO9CbOZXQACG1B2YkuUK3JsrMgSOiQNs+HTwauLYZtOCD08GTo0cwQUsUcEWP",
-	"r3ie232BxLNYLfw5ullxPnJcAVthDtINiyHGJ65LoSwFtnRPYaJWBmAZYDY4Hbxm5h/+5VBSU0jhVOvH",
-	"JycYwRPGhdzCI/+nS8BBFrWOgVXvAC4QaeljJ4m76283TN4t5Qidt3C3ul5Vzf34J4zD3zaOG1LvEEPA",
-	"zYX4LAFDJ9rKV0Ad1IPPgJnm7rn9Iv6++pFGveHPwEwGt8lWv/pvy10Gt/bVx97R4RMRkR6ax2Yv/Mvg",
-	"uQMeXdUrC9SlyPmd57njt7PEslS02vY+MPu6RlAB1+kPK/z0Lk8sGRQyWsxCAeQIEmarvlPAD4kHvcN8",
-	"ucA7GDSrd/HLWhJjVn1VKVBBzOILli/2C7CpXwaxIVfb8w+Jhcr9Egf6B26bKmtdqBeS5qP+397FVgSb",
-	"h37D/ZkIOiqCQ+ukyNZNPv5a/eQWiSVnhsULKBxAgZWyLlR9ROznbWnkSpCr0BDUldhfufCVbxSyTBwv",
-	"4YGQOFrXZ3W9M49MBpzx9mFQlGrxW6dihVSRBCfsXXvXjBVVzXMkYmnvWouUnnblO7gd6OHIcas2OvIk",
-	"zqtfM9O8hodm1F23oc+b8JqZBu+qetJU6fj9MOpqURdsvC2L3puxe6T0Fmd3OL2OEStWd8S13HjhsIoW",
-	"9qszaIpq1UtrBcxoURWn4POu4AvrLWUOZbpHJIAhh9wdK0hcmVMgEbSfB4dsFyrgq+XL/hv0Uv5mkgDx",
-	"5TeSBHdB+4gCg5H8eR8iAQqzwrvgWuwl9QFJ5bKSdpEWx2G13VplcPGTf3rbm4Ym3ya3BeuNI+y4v/MM",
-	"e5nFVE6wc60o8pvTp8JpLbVq4JaSFpygKsX3xdFWEZnkWfrwahNKC1B7Dmp3tMGG1lkegs2ZNqgn90kN",
-	"7wom3rwkL6QQLDXkai1dfMcCL2rJnCO4OyIAAACAmVpRB7B85D8/XnpvG4JIeZitBlQfeWNPxmgsW9L+",
-	"Ua4ROAXwH7jRn4THn9Lo1qi/hTQyo9sIZ4RnCKs+lZrVEhml65QpdkTeSucUtFMf88YRfhJmLkML87QS",
-	"u09PfkRnU8yuCqGrDiNPl/DgvrFt1QDn6rau3F72ceGY8ZYP+uJaF8+RjC4YvQaHYSPhcCfJ2mB6x1/d",
-	"/1r2Wcxyah//VkbJmV8mUNqYG8TwdvYeFKz1aLeIDgZ2dwyr3rt7JQGLnGIniu+dX6NGGvicLhitcSaw",
-	"Q5HlpFAkbelyBKVjozPk68CeDZu5dhWuQLjLwfQ+p2L5CjzujQ1B+V2c/dhpJS6HcEqtwJmUooebU21X",
-	"q2tfToUruA+q8BGXYVkrXEVp8MgqFevCPvBd6++++HKl7m73oU9NDVpoNdWyplr4PSvvXbf9I/Q0cZcB",
-	"JAoQKtfEVTn6K+Igmpx25hEjzjxERFXOPgE8fkNzhtCxWEH9t6cnP+KnPxx9Eh9dKBIbjYc3BX5Cs7rC",
-	"OuPjMVO6MaFS5BCsmjJseE7ohHKhDaFpCvE8mqOw5FKQqcwz3Wxx1rwxHwxV9socSBGrkBdunQb27Tkd",
-	"QDr1z+hg45CbbcfAUH/ZzB9xic8ekNfU1TnbmIguycE52C0l98qLAk32X9RIXBluunRY6gf1NAalcd/Y",
-	"OKrA7DsuLNqblU8cnX/+CnNNBKQ16KmcC+R9fcamgpfjC2nDgAcDSvdkQSGZH3+Ff1caThdw0SIEspnt",
-	"5ANhfah3dqQwU+g+3FCs7LsTewhQqNdwc/fMIT348Iq7yjFwOMokqxZakYH75H7kGDSP5jzLcNsOxWlh",
-	"8LsJ7eO6ukw/Bv4Dj6BehcQu/+fSA/9Czz8oKOuDt1ryqBDbo9QRXKXjr/iflYH+33wqFzBhXIc2dHFG",
-	"hATPmtVIwATPGTQpuFqsCuXXZLAZP0UHaVn0EQrmN6xGsy+LjsvTGRvvmPrJN6IlnGN/IfFuEtlahsAv",
-	"71IoVJR8DB0KFju4x+5mDV0c83dYxv0guUAfrPo/kHOSTll67XzDlOfaFcc6jHD4XNOFrvDLHJdzERJN",
-	"rlmBeb2AzQFQsKM+RKWU120eWxZEyPnG7PD4RpaYUPGd0VCrohdL1ATmxT/QPgfd7f9ccWOY8HXL0LbI",
-	"Q923iNFux13Toie9/vggLMtl4/sWJzVASKGw+yM3VqK9fPuhk3zapWyd2umr8ME1qWzvRL5wwUIHXHTN",
-	"RdaVvAYwUsmG+xxM47/s7243oLt75bQNFrDaeZt44oYaF7uRUMEJYEL96ORQ3ZYQyPNPGeYZulzwe5ax",
-	"vdohEmzpgXT04A13oqiHK1wRJw4uc5++DksnCeTYAaFgmp0jlBidtPnK8dfgr5X6+jnWQrnk69rhbRVp",
-	"qLuwq8Sk2Jbb/IczFyXyrQuGQN0+UyWu0LcJ547SXjkmWhh6Df8fKzlDBCjLOedT6bzz3MQvZZfOv3J1",
-	"J9+SNvulSzQBtiXKbZlXsKy7zIqNZZl+U353J5mm29HUgbJNsQ9K9V5fo6gZjYvH1Wzv2F5iVxQfrT77",
-	"rV14gMFCmUPeipmymWb5DdNHpPJq+E7J1ZPap7hUHZYfaI8hucwErRLws5vVdx0Ix0Wsj4W7I0icCLli",
-	"Y6lYVVrRj1K1nl9/P3wIKPqmZRostV2BMMs1YwUGkJv1sFWNoT0CSCfULi4CpjVWu2APIm7IjGtdJ9XA",
-	"85oFH5g5T5kLjZPReZqywpxCgSvO86E2itHZKASzyiQOQJjITh2yItqLXBNdsw+YShLUWMAKXJ3BJzHi",
-	"2ch7ErG52kP4MQyFZcZmUTDfQ3kEn498tSUjms4Y+c8P796C2yCjho5icXYwtW42MbKgohPn6KaVU+3m",
-	"gxwBuhYxJs4IdFdy5F7VuXXZY3AaDYOsuhYnyTL+zqqeT5bu2nUdAmxS6iNlcry8nY73pZhMpzF6dwa4",
-	"gVxoIi3BjWCao2oRWF9er+IXqs1D2MmHb142VrPnCt65imk7TTkmvkGeczNzJIOEaGufUw3MOiGANm8l",
-	"yMsQYCu2+368oQMeque9Ds94zUQRcw4H9858rgnP1s6EZ13zWMZuuL0nVvZNbV8ngyUG0RyovYIO++qL",
-	"p04sASQ4lI+Y9ZkT5w7Nt2ZzCCe1MHE8+a5rqGv8waho+AnaHep2vriRE2amTJFZqQ2heQ7iMq6dvPao",
-	"8q1lxsi1gT3VQa8bAObY/YgNH6I37Tf6ut2eC6Zw7zY5HLQhs81/cK80Nzjg9Ypbvypa1augVs6wJdC9",
-	"9XBhs5LD2How9p14tXBVK/xZDu6+N09WAPA7cTu6RAI1Yzv+Cv+urST3GP3aYEuImKepPsC7Kq3eZO3d",
-	"vqSO+Z98G1roiw7Qc7Ri+dvdfpjzfXMOHZxV3IlDaD15HNAJhAjiqukMGu/KTo6dK2BVsA2W+xqf+649",
-	"M7CGTeQ7hb79fblgaHXP0RfThyPmbm57J/2sCqrEkkJ/UnK2uRSqr1XlPnGeyB4O6ZJe+7ASWFLLqFoY",
-	"A4mx6m9weHfs+S8jphRcIy4mVStWaDOatmvQzkN/MNcEqkfGDuEbuyhWO+x2HWJnEcQy+8JLuQvBeOdn",
-	"H/LazmINpcAfnXQSuT5OXVvJfx2W/SYuuBpQn43HLECQa3RsMVO2jCxUGcYY6EQYft7pl6vGj/vmHP5o",
-	"G+X4e7MIcevXiwx3jAf15dtTCzpw/euqjqjs1FR/COURR8c3/eurj+cZludhX7dIO7ddtUfFtJGKbZ/g",
-	"d2ckF83vgwxNh6AGK0tquFiEbE0gJxNQSVHqQUAjqRBa3V6e+pb3wlRQbMSXswRllaXgf5ZMMK1/+CQQ",
-	"uZVawcmUl1uuaBOqHsh5kH3ixWlR5jnDY9UGMWS9boQwGpXOBAvDYCwUHkUCPRd4jvfAsO6b9N3KCG0e",
-	"cBd9h2iwa0BxGk8eEhUneNFdFcs0tqVuTV+DrGgWVsQ3dxEE0hZ5tXEo5y44gnB7DgXMErzibpBZwjWu",
-	"cFE2mzz26KmUzU3uOuelG3T8NfzztvNCvWamdY4rVd03FYy27xcCKmpBzbTWUOUyYcTRKLdqPHhQdXOT",
-	"c+75jMELudUBq9KeqypXHydW5688xfNcSxByCHT76OTkJAB3i5sd4xqGbAur48C4FyuK+PvLMCyD6uLC",
-	"tfB2Sp22g+8NdHFR3k3hUU1PxwhRsYM6eRdzX6VM2tOaWH1MulNjXyjY1F55tPodNic/Ig7PA/4cTqmG",
-	"/ngQj75ijc4HAAoBXQe4xytDgA5sBo7w0J+EHTuXgHFADdFyxjBfyf4S4agxLceSp9vxzHUqmE8l8R+B",
-	"IoH1Sk6oArmBM8xVmbsmjRGF8hwHORxGx7lDM7lHQB3uwPuw13D3CEXXWidaR3B1XAP67+3qtMKTuAhP",
-	"NXfCsZ0BwkTWT8QTl+QxdyBXZ+ND3QgH9qIU/4sA2zMCbGXhWILQdP4vIV2rvkPRBKlXNJ06keSLPR2g",
-	"CDUO+cyBzwMcPOGVTCJzZg1shHqyZnurWAx8Jq7tqx/IP370SVzAy4I9r30d2lDDdIiuTcCazyoMbi9D",
-	"HXFYUxTcH2M2hyReNoOBBRnlloBHCcg+IqRgife8NHOEodLWzwU7E82kYkcEMhhD6CwHfIVYcfWtxgnA",
-	"q0/b0jqVYpzz1HQl216UAps9bVLT6FrDKGybsxqTfyl/s9FdMxmgY+bzpomcyp1Z1dEXsjdDKumaiCyN",
-	"/XrjEst37vnvLnTgjnIDTDzcy57jzcvSxh3PjF6zKhEe3/39crclWLJN/Evx7M4KtWy7lb9x7qnDEtN9",
-	"BzwLe8mF+Q3ufO5jt544bZxV7cY7+snt56w8JEja/2KjrcBGi/Q8jJFpzVPiAGe7sRfMefFn3x9/+ebQ",
-	"aX3c7LuDPcO+RP0UCJBL18dwTa/GhLAvKSsMCTL24/LnNx3N8ehqsNRHZUFLjIhFmBzyQBNoh02q5tud",
-	"qSD2sX+lIodOXbuiDWy6nlTKd6sXgZDd9WzLSTM7JMl833UWVSfmlXoxbHlf+kq78SP+fX9rLJxZdgg9",
-	"oe7t/43VBGyc3R29tGdymPqKEnezffiVUDj+av/ZoAtEdSz3oHCiY1HdZRPxyZ98k/Pt6WwxFmYHq9XJ",
-	"pQKqXe+2nf/96Tn3EzQ/3rrjnCDYcnyDrnNn9mk2K8wCuzKnOaNKE4p9l48+iXdjv9lLGDhyLly75hET",
-	"9Cpn2YikVJAr5hKBM2jFY1+xqKNPS3lQVnHOfoh5w7B+5P6wwW93TQ7Wrm5DLrhcEtKW0JiohTBIVUAT",
-	"MftlkFw8n8qZ/conJYMjt8qURUUIcjik6VaJ/7fuZD8/IFAUHA7AQrB8DO5ql9gYKT7dsabhTphnB+lu",
-	"DvF1Sa/DQgbInowWM3z0wYl6PxE4Au+CZcm6y/D/ScnZxopDxQXapS7u9A5Q8VKhVrk6lxaf+BYk8T1X",
-	"ufjd8w4ASsaKITKTbyrXVdGyPVUcsp6lWglUsXRRwdKd2zkH/K70rbUp4CWgpGyYAe5CnWEVDX5FuFiX",
-	"+00gAPlJ+NxvPGKX+g1/+GpP55GGPj6VP2bXvHDkL5unhd+14XD4nPAu1cj+jKWl4mYBFI1e0NM/PltC",
-	"QqQgJPVS5YPTwTEt+PHNIyAzN9YSnTEBUp68E8zTmFtNQtgXro1GPgwwTYYq0I0iKa064qpyPdKsno8q",
-	"GMTr7XAV9BNXdZNi+Aj8uEchckndBCPyho6YTzCA8wwv//bl2w8uzawK9YcLwo4Mjak4cODloV55QMql",
-	"pAHONKYNZA6eOTSXw8HxjJeHRpSXqsEAV75cpt7AurYuQLNzwzqNanncixa+bfCCQspc43TrokKPfZu4",
-	"xlqybos1a7wP+PLy+97nVLgEUdckLdyiyqxEdhGSR5iC68GXyk5yy+UEosmAZIbSMYjs0FxbWTJmLAuG",
-	"c4hBt59v/28AAAD//w==",
+	"7H39cts4tueroHRvVabrMrbzOdv2X54knc693Umu43SmqpOVYRKSMKYANgBaUXtdtU+zD7ZPsoVzABKk",
+	"QH1SsTM7fyWWKBAfB+f7/M7NIJXTQgomjB4c3wwKquiUGabgrxel0lLZ/2VMp4oXhksxOB6cTxi5EOyr",
+	"GabwxAWRI2ImjBR0zMglG0nFDgbJgNuH/yiZmg+SgaBTNjge4C8GyUCnEzaldvAp/foLE2MzGRw/fvY8",
+	"GZh5YZ/URnExHtzeJoOXLGeGZT/x3LCO+WT4CJGCaWIm1JCUCqINz3NyyYhi2kjFsoRwoQ2jWTVlxTQT",
+	"Bn7XNWc3dmPSGRvRMjeD4xHNNasmfSllzqjAWXPFUiPV/IyN4pPmGZGK2Lf46WT+N9VcCmomwVT894Nk",
+	"oNgfJVcsGxwbVbLOHX2WDKZc+L8fRfdXTikXm0wTftA1R/iy1wm+EoabnE2ZMEtnibNj9dOJnTk3mlxx",
+	"kREqMlhGQnSZTgjVRMmcHf/KppdMdawmGGzdJT05Olq9pNdKlsWKLc+4LnI6H4ZbP7a/OyCnzS+B4jW7",
+	"ZormFRFxpkmpGRGMZRp+zLOOVcKo667v0dHjp6sX+EZoQ0XK4gs08ooJ7Rc1m8icwdW0v2hdUqmrxUs1",
+	"poL/Se1AXbfVj7Lpdf2FT7mJT3YqtSHcsClMmAKf63p9DsNE3/0I6IJ+5dNyCn8hmbg/q0lxYdiYKZjU",
+	"uzcvX/yNi4yL8RqEf4lPdpyx+7bXi/kuOJCfGc262PMiC4ke5QSHqKb8Xslrqc3D8DWDvub733BwW0w3",
+	"IbMJU4xQgvO1okZIY+WMZqaLMGRva5gJppbJwsjsZ4KLcS1dTsiFpTIlaH5BRlK5WwZcREgBP+gWh4EM",
+	"2n4VZ6VYg6JV2SVlVLm2iHnyfPV0zi0/WmNCwLc6pgTf9Xq9PmqmVsiIUjPVEBD2Aysf6i92FQ52pD5l",
+	"w60dSxdSaAZ65k+U53ZYq40KYwXt8c2AFkXOU7gth4WSlzmb/sc/tF38TfDmf1d2dwb/dljrsYf4rT58",
+	"j7/CFza375PdkZnV+2ZKinECmsHMfmgkySShl7K0HP8ATsENaN93arcONGUlC6YMxxVwmH1zncng68Ox",
+	"fGg/fKivePFQwttp/rCQcPn8Pn59KBUwzse3ycDqKYvHDZSVEMmzNCEFU9oyoeoeJsTOMCtzy6aInmvD",
+	"pvYoF+fjXvTo1p/t7pN+gsfpSeN3XMGX6u3y8h8sNYPbZHCaZYpp2C+aZRzHfR/so5PNza1NZSkM8un2",
+	"7dl16s9vk8FIqik1BskveMHTox+f7/4Gu9G5TGnOzTx6UXbf/WRQSG1oPkxlxvaxS8/sKxSfUjyElua0",
+	"+Xj/A+hlzPEq974jT+2FNYoxM6Q1wfX+GntXcYz+d/yvt7fd18cxHKuMrmKA/sLdgtb5Bn8CSqgbnCpF",
+	"5zj2lIszmUeU9VNhlQGmyJTOLWu0YmRuJlyMTwgVhNpfBh+Sy9KQKRV0HOr48BTXRlEjlU4a2pRG7nst",
+	"rUlmdRG0HzUOX2bcSEWkyOdEMZqBVsKE1Zh/H8DEBskAhrf/4tMB9/EyJxmcFoWS1zR/I4rSbMiDtKFj",
+	"NpxQPYlL4vr7QG9BsTujmuRSXrGMUFANA2J5vi0dRunjbzzP6SUeYXP6hZJZmZr1Cec9/sBqH0A9bXIp",
+	"tfMQNbfiFU0nBPg1OGJSFgih0KgJpQUOldRzjEmOF7TUkXVRL4yXXgJ46NYSScUNFk/wzXvivsdjgzNk",
+	"f5RMG5JaHWqkZIdMXee87JqpU16aL38jyEwqJOvtx4aJrlJdfz4/f+8XtdPrSrGm2r41cYcUgqccJQtL",
+	"anqRLtKc8ikLVTJPfQ0mmwxSxahZ9eAj0B5pavj16oefwMPoLlz6oBVTWYkq7qpnrQSeyoyP+KonrVSS",
+	"pRnK0VCnsmDLn/4RdnpU6lXDPkeNHTyoy5+0wr0U6YSK8cp9PWqftD+OYLXNrU8CV2ywefUqkursgwm3",
+	"tiScYIyqKrdthLAqglvGcaoBHH3WhDakcElR57SWNDXsoeFTNogIrAnVQ81SxSIX+xRcPaSgWlvuQbgm",
+	"uNgD8sbYv4SVyERP5Cy8iJW7K4laLIH5sdb6/ss+3GlKWD2MGcPFeP0d++B/YH88F2m1ZW3zjQlCQcjm",
+	"VBuiyzRlLGNgEFNSlHqCgtd+SdOUFYZlJ4RegqsfAxTAp0ZcIS9c70jKItv4GGdUiXX24JN/rn0reOYt",
+	"cXc8wb42qKRBZo3JLiXzmos2N/lnObOKnFW7UiuhmvEJ8BCdoF7GBXxHhZ4xBSqcFK1QxoLg5tdsWKkR",
+	"bR0hQX90x3edP+tQLRpvq4ZeuifbKIn2Rg79jVzczncjjEHkGS38LWUiVXNLm4QaCFG1FMSYEbrrJd3I",
+	"BbXTFW4dR0jCSzf/v6IuEJ3yKdxspomRpNQJbKXdxkLmOcvI5ZyUDfPA/mSQDOxjUZOgeuMvHLWnllPH",
+	"q8pr6cy12FhQmNsXGoZbugXvqUknu9LfakK6E5roXvWHYNylC19QoanXaxP04lkJKA0Z82smyBVjhYYg",
+	"YBXsVcQFZcg1zUu2yKHc10MlcxbhjW/plIFhC987vzmbgc9VkzEzB+Sle4GQAmNFnog23OwVljsay8NC",
+	"5jydxySl1MxNiypGcmYIFydgk+c5uWYK9CxvcydegdcsZ6mPp0MQleZ5vSj/u/C2+c9APuGvreo1GkXv",
+	"nnthlE821lRNJVmYbWcoqWurl29uZHfZlPJ8KNhs2GHyfpowM2FW6fDHj8TANUGxA6qZpbn2RB9oMmN5",
+	"KqeM2JfUews0HlfamLAG/rL5+EGsIdUxxleM+6y6vK/8c1Yal1StlDiv4aFbx29XPPzLy9P3obInxXDq",
+	"eV7EVX/J7Ea56Ks2Vq8JNpv9UdJcEyqID2pZsq13tDIVQnKtPvRGQ5RMFTVsmPvI8LIVnVHDMIQM7N4N",
+	"PoTJLtcGIJwIVOR5V8a1PWhQZ8dWlzIQb/S7oCWxf9cL7D7tUlCt+VgMc54ykbIlJIxMwtTbTbhwNGyv",
+	"v6pzbHKMFTKuiB92DfJdyvoh/LaN1sW+FlwxvZFK7sVe/Op8xmjL50FLGYtxkOiaMP1l0XicsPRqQ+Nh",
+	"G7txRHleqthJv7AzcEc8gpibVd0pUXIW8dSt7xDqsCWt9TVkSsVSyD5N5sARwUKDnXEz2sUx1WmHogUz",
+	"jJ/7+YQ1YuXnfz93Jo/VM4vyMud6chDbaTcsqBDxceGrzQeumIZnVgXzqRuBlMUNi7It/9RGhAMeeBZR",
+	"vX/zcvdybpkseN2t+JIqi1z0Ld18oZmL62+eW2u7G3fjS+c13IalRLXiJ6uD9QvGTve0ejE4kM9sb228",
+	"sodRKI6u9Q0U7g8v3vz6wFqv/vfEKhVCcynIX85+ekH++vzpE6JZap8nTw+e/LCoYKdSm2HKhEti6TuE",
+	"9hj8sAVVZuryCfYRFs34NdeLgcxexn8K6meRyzljQ1FOL/ezUY9ACxZ0zFZGUn51j1l1Lcxl2sOsnkQl",
+	"a5AFGhGvW4jKBlnfbC13dvClBkta6U1VrKa25oU8o1wje2YQggPvdsOtyYV5/jQSjbO2GjVxM4x67S5B",
+	"k5D/CaIMDGkp88qfyu1nVm2dcTORpSGgLx9E32boFRNrvc1OC1UVVEwnMs/iY27ulY2JHudarWSN2+vN",
+	"nKrBcW4jeVr02I8ncAmJNQ/ho+B/lFbrrxOm/YkqNqaotqRUM3BfYoQBSU3HVOWVTqQt6e6AfArprCa/",
+	"yuPjZlOn2R6tk2q7kMOUdEvx9p4GqpqSuSUgt4Q6sh3V04Jx+lAJQgYZCdsHJRvbs7tN1As/mW3cmRvf",
+	"hR0Y2VGUey0joaMoCS3uwXVcVvl8hmWHiUkP1gjsKMN5Y+ef05T5AEzLvQSydE0pkFFDuw8IpXMshZJq",
+	"H06jIiN0ZJgCb6GdTi2GmvsSUNrgePAPLcXBGZ39yrSmY1hwFkZglxtrjSBTz/JbMS1LlbLhDtmd4TA+",
+	"XazFdbXdMqgGSUjlD4Ht1JJIETUQQaytrebEX/zBlcBAvrATctGXXTMVVzve4RnYSdjzsDS0RsZPVQEG",
+	"Yhcert/R3q7E3RVHoW7lX7quWi9M9Ho99rlImPidlZJUX+FlIPZHJ6jH+NwYl1bER86tZy+RkJg9J9hs",
+	"rRsb5cLNKUY3KXD+bmDwfZpICFe6XyeeOjGaAG5L0AaapWHNQ6jS0WPZDNZQC/PX4cHap/hvr/5+/m9r",
+	"uOMwNgyUE5EEv9G8RB9y9VT9itdwJnZdfo92iCRETPKFo/jJVeMsUOu35n5Zt+3j8v9fvt2dmXb73tCt",
+	"80DDynZZiCyY2NAAxHevmJc29DJnhGdVMWFdYLNb2p6W+XVHissp2lazCbevBv3Wrm/9XBVVxrJ5q6hH",
+	"QkpReQnxztqProScieEUCiITIq+ZGqa0SAhEgBJCjVH8sjRseE0F1xOWJRiOGV6xwiSEi2ua82zIhFHz",
+	"xAfycqmxEBNDGdRYjYxa7ujYPqFZLANy7VxDV+FCZ3ancrpbeqNmTGxERPagWLTQ8ZOL52i5pMJkbYFt",
+	"NQW7i6ArVNb3bMKEIxAcU0hHur1lYIKgBnoKFhvet3rTvnRzuj5ks2ead27cvFY0ptiP7ccb8iCedWpW",
+	"Qe1xlE769jDpUhdMZB0syVpSaQop0pJQ4uxal+YOpMjNBPgj1iivzaqu+cpaLtjv3zhdx3cTHELn0fVB",
+	"jEgD94MUf8MtbGsSdYV49Lyjsjq2wY2R4pOQZdGXUxaizN2JnxztTvdcjBEKuUFSZ09O4A3UtsVqXLeE",
+	"kVSNLIbqHu08qR1t2JWUxEYjhmmWkCPdUfOvSob1IXYnqp8QVDd04mOimPjgDnHRV+HNkCHv0NyqVT/Q",
+	"dq9rBa42wXaTj51arj+5SMaYbOXONmV/kLLhc983ujTtpP+2p4jkbIQ5SPCId39lDX+D3357gS5lNt8h",
+	"uJsMvO4Ync2EajKVii0SgRUnAmrNLllND/Gd8mqSd70iE/qy5FS7/Bob29uB66JxNwISWLwUwaaEHo9G",
+	"gCE8/U5Gu//YwvasYbNa8IXb3E+hpr1GSE8R8svAB1AxWZccKTJkt7rL7n/yfGUCYdvw31LWrydt+1Fh",
+	"7I25ByqMLItvEiT4ttQadfy89smUGzjgTmsr19Ar5pgnZEOmOdWa0BmdI+vkEDZVTE9kDoVBE5ZnpBSG",
+	"51ZpB+wAQqEYlmkHMpRSlYFAImixilSBwUDzz0KVwir88spHGSBl6/FTMpGlqqMm1JXXonzHz6tSwM9i",
+	"wR2Id20Y1Moto9Nzv6B2rZ275UPFpvJ6y3Ge+pqSYavMb+ORHgUjbb+ux1Gy+VnmDl1nEyV/fX65vem6",
+	"0ozcLErhpflHRB3ZUKg33Mz9eT+crF9hWuIZ9cGY3WnfOWdu5GlvxptpnsvZsMipffFXE8GOuE0GlUNx",
+	"yeg3K2y2wbtrphTPmG6A+pmEUE0+vHjza+22JEYSu6T6k8Xw5G0yuKSaDTPRPK5VvD5UBoLK/oYm4Bzq",
+	"f6OavXwLie9QtZNtAIXhh+Aie/kWwsM0kulr924Ejl5t+fb7V7+eVKzaTNgUTQFAinmAlSFGldpFAMNg",
+	"x/PHj56umMqL06pibziqYKlWy+KCjtlQ8z+X5GJbpSoSil+ey2EJ0Z5/yExkwQTUJVTlgLW9HkvM8IA6",
+	"q+7pB/8c/EYWbFhXLnaUDFUgfhrTgPMchSUFpMpczuCAThCHa8qo0AG8RpdyupIiY+opZhorMzS5jl9P",
+	"y6utaalZKkUWz66w0/QxTSNd8pa6ZqoOrj1vHuKT56uPsFR55HX2CI8PD63aYv+rjw8PE2IUx0z2KuFh",
+	"ux16vvTOfjz7RVcCZn0yj4nyX+t8y0103VWqax85s0ty2Wv3icsXfYC5AyeWzTZrg12FDjdJHeUGtxzi",
+	"bkLGQZPP9LOCR/HtZj55NhZojfonuPbaLtxUq1SzfJRAipkveabuO7izO7lK+lLhOtSxPShWkRQrf6g9",
+	"61xfOg/0BaQXbWpIZRkXYzLDhAbqvE5g/YMJEXwJ/NchC+hIDXuWfRe+Bbux1jbqnOz98H90HHIfurS7",
+	"/3euS+M89IQX35wXrePC3y4Y5GMM0RW/de/aQMqN6JTnexZyXZh/fQmhZABpyPtbxJPbZDCRQiqr4w8L",
+	"xUb8615e9KzxIl2O9vWi55aX8CzL2f527WmUz7xlMyg+XbyTXeA7n1wWh2Yi87rPJaOKqRoddlEI+3cs",
+	"dQfBQ+1L52Fl3XxiFy2AiY7ApBVFNFR2KuZ18jxGIHcJidEy4z4NppdC1q4Ym9YlU90Vp6XuCB6fSzC0",
+	"gF1OuXDG/y4lw0AJ7NqeIUmt/QZpzznvytfQJZ7Yfo9iSWGl27vgsFbWUQaktV7YqaUbCvBTu5VjljjQ",
+	"o12pn2ZEu+qg2XcjckGLgmcXCbmgfxYX1hS8wC0f8uyiZVY8e/Q4cgwhpUZne0HL+FArogM1aS5gaE6M",
+	"KTT5ePZLQnJmDFPkcu7/RxGdxMFlQqYAh8TaC671BYB1vBJGUXIBoxwfHmqjD2ZcZHKmDwQzh+ev3p6+",
+	"PT/cZs6riuElz9K1auGXkLc9NV1ernM6beJdINgVNNqHwhhy0+3La9+1aiR3z4xZkVq7NU5PONMGApuW",
+	"Q8VoNo+lbNfW/oRqgmBteL1d2qe94CFOzKJK2is0WoCJVs97NXcLlt5brfiznmrFw8n1QtchRfZD2NsE",
+	"bXcjy9sVM/pmIFIdyFFCGj6aDwE5KIq2As4FI3Oo17VPYRy3CvC6kG13+cFyN+bjmJeXj8WQi2Gp8mhO",
+	"nWIBepV9mHCREIpSy0rYSnotuO0Cmz8aHPjAx+KN+Hj2C1x4BDwadgoKAFN2qoJvDROAJCWEEsOmRU4N",
+	"Izm/qr4dGvbVHJBX08LMYXuhIxSIsLbkWpxwMDEfqIrkrrGvHVOSIzKb8HRCbm4OrMF7e5vY/37UTAV/",
+	"hiR6ewuM8ubmoNod+5FiRDEo6MtOPoubGz4i4QP/93//n5sblmvm/ysy+yt9pSv8ICnAz8rsNnTsBoTi",
+	"Wyd4tJbX+l1p7KrXQWjC/LoTmI/vm8GET/23lI5ZAiEe012Cv9aE8H5CNTt31XUtFG371UoUqFLAECh+",
+	"O4ImR3VZx1jaPWuVdcjyMg8UAAf+4KM1Wxa54/T9GPXsYhzed85YdFMxQ3neQQJ1Pw1iJpbseKw+5jYZ",
+	"jDjLO1I3uZXBBB4ggFLkbvC2RumEiyUW/NI6jI3xtzvzUcPEUydgaOXUw1jZA01yOd61mqhU6dIiq162",
+	"VBtqyg4YdYAYxwc68B+4yTumCIADckRcsxcoLIwjo3dWyJz6VF8rfI7JRanEcYEtpI7dsMcXwHsdZ/L1",
+	"SiDL6/IlDO8lZFoaeslzbuYJKQUtzUQq/ifLEjKS6pJnGRPghx2OZCmyhEyZmchsaD+B7Af7ZCrFKOep",
+	"sSPwP0ommNYJYChh7VTOEqtS2MvIsbnUWAqWECPlMKdqDJVauiwKqaweO2UZp1C7iI9MqZgn5LLU84S4",
+	"aG1SxR8OVnIFl9eCx1KdbeIvegdzqJsDrNUJZ5mNsi6Yb6jq429ic6tB+Db0Ujg4Pp3yaUImNfIxXNdW",
+	"ePOBdj4eDXnKmonsBIFXHOyfz4Gz2qKciQPyKxTIK0aePv5xUWO8LFUMvP+DxElQA70UXD0xJQUtNTsh",
+	"R0ko1xPAwWXKReqJsgTJMoLlA20kg+VABsmgHigmvDCSizAJVYj/KC7C1nqzF3AxreOsFFGPZj6PBktm",
+	"FOo1FWAqa1Q2MFQCfxU5FTuFal3iZDa8nO8Sqd0QAGIt2PmzUuwGON9P4TGGmlKqsmqXFi2g6gnIEZCq",
+	"OrNGQafXhncUz0sgCLnpAXZwhK4iHUfoAIh5SGQi/kGfFTEnM2gjqK9YZiVKw+TbsgxyxLEud7NWAzLP",
+	"hl0dStw+BWZp70UzVbpx9E4r6AQq8jma5ROqHbRIRjQHzigIoyrnTLUaj2x+vzdW8uEHG3TWqeyLyNlZ",
+	"7rQZCAvay9MpVXO0Q129saFjq16A3PBOBTsbaz9tCsiyweYpOfYtdlbtn38UFcrO7kofDBWZhsK4oMdU",
+	"3aKntEpimWckkye4fCrqXHSuyaUVhMTIAwJZKnaLsUkEpMXv1KfG2VIb3rUK23PFDn2A5zoC8EEDTgeV",
+	"6c07JyuCw6hodKUztJYgkcJmn9W4VGJV8qdS69Z5vKNvw5JGDWflVt5af8GWmWhAIUYS0DFazqMnz/ts",
+	"2GUXYaJWdo+IHK1g/ka1kx11k1W5qhwB6xVGzfFKTqiu8O77yHFYx6C2M0pc8JR95droPt7+eClkSaPn",
+	"Kqa+OW281bCbLivhDcpPZO1bW+oRd48ttGZaKrmRQUITfHCUIf8LkEA6oClOCMs1w288QE84HJSUytL0",
+	"sd9/7SdPsZ0LGjF1nQ3pd/xL98XsI+Ti7/idJ5+dlaKn9dyLtbz3eponlj9KVjrPL/X/WPmIpmIycKXE",
+	"VnpKwaK+31AtiZqcfJ2mbvbFw872RS0WAw93uUBaOWWo1K1qP9faxOAFzalV4yXV0jq2+sMCGHlOhcC9",
+	"LoXAE7balB3TN+Kq4ckDczC66x+CSotNqoviaQYZ5fn8GCMOHHlwRrEDFTVW9A2OB//zL78fPfry+9HD",
+	"H7/8r8e/Hz188uWH49+PHj7Dj/49prSB7jnM6Fx3v7X2hTxqVTs8X1XsALfgmuZDTEta0tfj8dNmKcWz",
+	"x8/WKKaIN5X2Y/q3NzqrjkaDel4Av8fzeKnMn/Y+LTkLKsib07eneB5/NhpzfDx/sbIlalR1qusmN/Pz",
+	"/YqN36gLQJHTty+xlBY+K5hKnV4zcxYGFC6A7dCqNE2arpAKvkBiQUwl9iMNBJecLh5ut2+uxRLchJfV",
+	"T612yy1zya2sSu1IndzG/bRNJ49Oj4I2NJrghfnUYymz2qZc6B+0tfdg//mHi0V0VfLvYvc+DC+lihly",
+	"ycZcdECssWu5aV8SJVeXxgFpQE/pZb58B5fslrHSRP2mfWK6yeh1NwElxP4MXFbACnYiqC0btK1zPHXL",
+	"745GfTBI5xn0oUy6dOetE5FqCgu0k9A5skl/cLA2Yi2m+XVXzgMoTik2MSeaseOq55doeskTgp27MrS1",
+	"uEAUnnhWHA37vK/R3p1t7/D/1khbe4DI2q3s7FshZG0QrJhGEyzOoaqdg6PXEchOIZEqO20ZgSFgbt14",
+	"rsMb02ju7yG3Ztykk64udmHfmRXYhf5J/J1HMtxk6vcALayrJvy8LgWvsshcDUCAhYaq5dJeu/4WbFAP",
+	"B3VoEVO+S6WabrDnfcCg5TKl+U5XaSsgNX9/ly0Uytrsszy92vnC74rctmO4SwrfXWiD8y0m0shNnlds",
+	"xJRi2TCnYlzS8U47Vig54jnz2axbJ0z51q7rrcESjDd1t31llf209QAxF2kf2DghdPouE9wEUy8ZfH12",
+	"9OMwDbBK1j2OJRA99SI91Megll8NeL4tEfjsnm9TCXWKHUspNCptyEwyUxyAWswBOZcEZwN8XTCWaRdh",
+	"GHq88YU69C3UxQ3BJP6/VhlW781GwrEWbCsLqrYWRqunfKecf+XCWyx+NZbQDsx85WQqrr16VxscdlNs",
+	"wQYDXjmrXXhnlKf1YdGDPLrz+NBvHsRmc3SdvWEOOOMtArO0XWvI9ehku7B7BQIUOuafPds6+2ElQo8j",
+	"zXWpDM93dW/8T0F9Yaxegec5pIbOpLryhfy+OI1oOl/atKGaaUdueuDN0iwtFTfzD3b+DtFORvsgnmIR",
+	"sMusaEjJJIDUlDnDLrwJPgMRffRtkb8oRjMNxiK0XYVNA3oDiIJavE6MKQa3t2CujeTiXF7V+VYewAks",
+	"EKhbg/z5wOt53GhxBItIiJ00+GvqVUH51MTO3ztXIXHiM4DtWMYJo9unJoxmTJGL95i//zAsoLrwLcb+",
+	"KJmak4IqOmXGPh3O6SLBBIYLlyN9cfBZfBZQ7nbtMqnNBF6qq5qlJOjvYv8HPikglEweEMRwo4pBMh1V",
+	"rLNDon2TZaj4dEHHTB+7qp+LgBleQNo2FhQmpKDaKoGWFC/890b6/McD8gI+wyFlQf8o8T2vlPKfXgQu",
+	"yUNX8fAf/9B2x6Ax749Pn/31hwNyDr3bLywhXLh8wcucnbie7lDqxjHprmCyyO1rTsHhgHQFXm8yplxg",
+	"pY7GqjJosocaGs+s5jXi9soPTguaTtjDxwdH3u3f+AwKx6fIHLGNlmWLJOfaZxi1+tq1AYvwmk4kdH9J",
+	"7YEZSS7Ru4qie+CIKFD6jwePBq5nEC344Hjw5OARTNASBVzRw0ue53ZfIP8tBgRyit5enI8cVah+mAp1",
+	"zWLtMhLXolWWwrAMMjQPsJeKwiLkbHA8eM3M3/zLobKnkMJp+I+PjjCQKIyL/IVH/g+XB4ScchUfrd4B",
+	"XCDSz8xOEnfX326YvFvKAfqQ4W51vaqa++FPmA5w2zhuyABEABU3F+KTFQy1jPt3hFzVgy8AGOnuuf0i",
+	"/r76kUb58M/ATAa3yUa/+m/LXQa39tWH3t/i8yGRHprHZi/8y+C5PR5d1SgQtLbI+Z3mueO308SyVDQe",
+	"dz4w+7pGbAPX6Q8r/PQuTywZFDJaU0MB4Q3ydqume8APiUf8xLS9wEnpSoPyjBYujFpLYkzurwoWKnxt",
+	"fMHixX4Bpv3LIETlSoz+JhFloV/iQDfFbVNzrusFQ9J81P/bu9iKYLPQfbk7E0F/SXBonRTZusmHN9VP",
+	"bpFYcmZYvI7DobNglTZEzA+I/bwtjVwldBWhgvIW+ysXRfNdkhaJ4yU8EBJH6/osL7vmkcmAomofBkWp",
+	"Fr91RlhIFUlwwt7DeMVYUZVeRwKn9q61SOlpV9qF24Eejhy3aq0jT+K8+jUzzWu4b0bddRv6vAmvmWnw",
+	"rqohV1UV0A+jrhZ1xkabsuidGbtHHGlxdm+3ISNWLMDu0IbOnX03t1+dQEdoq15aK2BKi6pGBp93dWdo",
+	"EMocqoUPyGkDomMsrSBx1VaBRKjsRw5JN1TAV4uX/SM0kv9mkgBxWtaSBHdB+wiBhQkFsz5EAtSHhXfB",
+	"9RdN6gOSyiVHbSMtDsOiv5XK4Pwn//SmNw1NvnVuC5Y9R9hxf+cZNnKMqZxg51pR5DenT4XTWmrVwC0l",
+	"LThBVYrvi6MtIzLJs/Th5TqUFkCW7dXuaCOtrbI8BJsxbVBP7pMa3hVMvHlJXkghWGrI5Uq6+I4FXtSS",
+	"OcXOFghEADgEZmJFHWCSkv/8dO69bYig5zEGGzil5I09GaOxekr7RwExiGsCMBTc6M/Cg+9pdGvU30I2",
+	"m9FteEfCM+wpMZGa1RIZpeuEKXZA3krnFLRTH/HGEX4WZiZDC/O4ErtPj35EZ1PMrgpx+/YjTxfAML+x",
+	"bdVAJuy2rtxe9nHhmPGWD/riWhfPkYwuGL0Ch2Ej73Erydpgeoc37n8t+yxmObWPfyOj5MQvEyhtxA02",
+	"MHD2HtTN9Wi3iA4GdncMq967eyUBi5xiG57vnV+jRhr4nM4YreEusD0boAtOqIZYywVUsF2cIF8H9mzY",
+	"1PXqcXXKXQ6m9znEFVtX4HFvbAiqAOPsx04rcamME2oFzrgUPdycartaLUtza2HVuHJYnIrwEIta4TJK",
+	"g0eWqVhn9oHvWn/3NaBLdXe7D31qatA/sKmWNdXC71l577rtn6Chk7sMIFGAULkmrtjSXxGHFOW0Mw9c",
+	"ceKRKqqq+jE0IzE0Z4ibjYXcf3l69CN++sPBZ/HJhSLto82bAj+hWR3OzvhoxJRuTKgUOQSrJoyMS6oy",
+	"QseUC20ITVOI59EchSWXgkxknulmf8fmjflgqLJXZk+KWAUAces0sG/P6QBZqn9GBxuH3GwzBob6y3r+",
+	"iHN8do+8pi4S2sREdEkOzsFuKblXXhRosv+kRuLScNO5aySxV09jUKH3jY2jqpNHx4VFe7PyiaPzz19h",
+	"romAtAY9kTOBvK/P2FTwcnwhbRjwYEDpniwoJPPDG/h3qeF0BhctQiDr2U4+ENaHemdHCjOF7sMNxQLD",
+	"O7GHAEJ/BTd3z+zTgw+vuKscAwfnTLJqoRUZuE/uR45B82hOswy3bV+cFga/m9A+rqvL9GPgP/DtH6qQ",
+	"2Pnfzz3+MDQ8hbq2PnirJY+q3USUOoKrdHiD/1ka6P/oU7mACeM6tKHzEyIkeNasRgImeM6gQ8vlfFko",
+	"vyaD9fgpOkjLoo9QML9mdSuOsui4PJ2x8Y6pH30jWsI59hcS7yaRjWUI/PIuhUJFyYfQXmW+hXvsbtbQ",
+	"xTF/g2XcD5IL9MGqeQ05JemEpVfON0x5rl2NroMqh881nesqWdxxORch0eSKFZjXCxAhgEh70YeolPKq",
+	"zWPLggg5W5sdHl7LEhMqvjMaahUWY6WcwLz4B9rnoLv9nyluDBO+fBp6tnnE/RYx2u24a1r0pNcfH4Rl",
+	"uWx835+pxikpFLa+5cZKtJdvP3SST7uirlM7fRU+uCKV7Z3I5y5Y6PCTrrjIupLXAM0qWXOfg2n8l/3d",
+	"7Rp0d6+ctsECljtvE0/cUGpjNxIKSQHTqB+dHIrsEgJ5/inDPEOXC37PMraXO0SCLd2Tjh684U4U9XCF",
+	"S+LEwWXu09dh6SSBHDsgFEyzc4QSo5M2Xzm8Cf5aqq+fYi2US76uHd5WkYa6i7qtVctt/sOJixL5DgpD",
+	"oG6fqRJX6NuEc0dprxwTLQy9gv+PlJwiEJXlnLOJdN55buKXskvnX7q6o29Jm/3SJZoAmxLlpswrWNZd",
+	"ZsXGsky/Kb+7k0zTzWhqT9mm2I6leq+vUdSMxsXjcrZ3aC+xq82PVp99bBceYLBQ5pC3YiZsqll+zfQB",
+	"qbwavk189aT2KS5Ve/kH2kNZLjJBqwT87Gb1XQfCcRGrY+HuCBInQi7ZSCpWlVb0o1St5tffDx8Cir5u",
+	"mQYL3V8gzIL9NC3ZNethqxpDewSQTqhdXARMa6x2wVZI3JAp17pOqoHnNQs+MDOeMhcaJxenacoKcwwF",
+	"rjjPh9ooRqcXIaZWJnEAwkR27AAe0V7kmuiafcBUkqDGAlbg6gw+iwueXXhPIvZ4ewg/hqGwzNjMC+br",
+	"zi/g8wtfbcmIplNG/vPDu7fgNsiooRexODuYWtfrGFlQ0YlzdNPKqXbzQY4AzZMYEycEmjw5cq/q3Lrs",
+	"MTiNhkFWXYujZBEGaFnrKUt37boOATYp9ZEyOVrcTsf7Ukym0xi9OwH4Qi40kZbgLmCaF9UisL68XsUv",
+	"VJuHsJMP37xsrGbHFbxzFdN2mnJEfJ8+52bmSAYJ0dY+pxqYdUIA9N5KkJchzlds9/14Q4d/VM97Fazy",
+	"ioki9B0O7p35XBOerZwJz7rmsQghcXtPrOzr2r5OBgsMojlQewUd9tVXT51YAkhwKB8x6zMnzh2a7xDn",
+	"gFZqYeJ48l3XUNcwiFHR8BN0XdTtfHEjx9jddlpqQ2ieg7iMayevPbh9a5kxcm1AYHXQ6xq4PXY/YsOH",
+	"IFK7jb5qt2eCKdy7dQ4Hbchs/R/cK80NDni14tavila1TKiVM+xMdG89XNgzZT+2Hox9J14tXNUSf5ZD",
+	"3e/NkxXgDI/dji6QQM3YDm/g35WV5L5VgDbYmSLmaaoP8K5Kq9dZe7cvqWP+R9+GFvqiA/QcLVn+Zrcf",
+	"5nzfnEN7ZxV34hBaTR57dAIhkLlqOoNG27KTQ+cKWBZsg+W+xue+a88MrGEd+W6X2p8Lhlb3HH0xfThi",
+	"7ua2d9LPsqBKLCn0JyWn60uh+lpV7hPniezhkM7plQ8rgSW1iKqFMZAYq/4Gh3fHnv8yYkrBNeJiXHWE",
+	"hW6nabsG7TT0B3NNoHpk5IDGsZljtcNu1yF2FkEssy88l9sQjHd+9iGv7SxWUAr80Uknkevj1LWl/NdB",
+	"6q/jgqtx/dloxAIEuUbjGDNhi8hClWGMgU7sBsA7/XLV+HHfnINBbYMtf28WIW79apHhjnGvvnx7akEj",
+	"sH9e1RGVnZrq96E84uj4pn9+9fE0w/I8bC8X6Sq3rfaomDZSsc0T/O6M5KL5fZCh6RDUYGVJDReLkK0J",
+	"5GQCKilKPQhoJBVCq9vLY995X5gKio34cpagrLIU/I+SCab1D58FIrdSKziZ8nLLFW1C1QM5DbJPvDgt",
+	"yjxneKzaIIas140QRqPSmWBhGIyFwqNIoOcMz/EeGNZ9k75bGaHNA+6i7xANdgUoTuPJfaLiBC+6q2KZ",
+	"xrbUHfJrkBXNwor45i6CQNogrzYO5dwFRxBuz76AWYJX3A0yS7jGJS7KZq/JHj2VsrnJXee8cIMOb8I/",
+	"bzsv1GtmWue4VNV9U8Fo+7YloKIW1ExqDVUuEkYcjXKj/od7VTfXOeeezxi8kGsfcCdC4icnlZq4iLri",
+	"5hUq4mowxBPo+z8tzBzBwtOcUWuqIBx4F9jhd0U++2VRd+IT3ZR09wXKuADo7iEZV7AtVVpupcrlTAox",
+	"J5YS12muJahuCN/86OjoKIAsjBvToxpcbwNbes9oLkugKfrLmy2DmvnC9cd3poq2g+8M33JW3k05XU1P",
+	"hwi8soWRdBdzX2Yi2dMaWytDulNjXyl4irxJZK0W7Px/QBxKDfw5nFANzSchy+KSNfp5ANQJ9NLgHoUP",
+	"YWew0z6Cnn8WduxcAnIHNUTLKcMsPPtLBFnHZDNLnm7HM9d/YzaRxH8E6jFW4Tk+DOQGLl6HneA6oEbM",
+	"pFMcZH/IM6cOo+cewc+4A+/DC4G7Ryg6jDsxaIKrk3GdUpV9b1enFXTHRXiquROO7cQtE1k/cXxckkeS",
+	"ggy0tQ91LXTjs1L8C9e4Z1zjym63BKHp7J9CulatsqJpf69oOnEiyZcwO5gcahyen2upAE0OCK9kEpkx",
+	"xTyAmVVSWyWQ4Al0PZX9QP7xg8/iDF4W7HntwdOGGqZDzHgCPqqsQpb3MtQRx5TO0ak3YjNITWdTGFiQ",
+	"i9wS8EUCso8IKVji/YnNzHeoH/dzwX5bU6nYAYG83BAQzsG5IQJifatxAvDq47a0TqUY5Tw1XSnkZ6XA",
+	"TmrrVOq6hkcKm0Et7zSxkJXcaF2bDNDd+GXd9GTlzqxqlw05ySGVdE1ElsZ+vXbh8Dv3/HcXEHNHuQbS",
+	"I+5lz1kUi9LGHc+UXrGqvAPf/f1ytwWwvXW8pvGc5QqLb7OVv3FO1/0S032H8Qs7JIb+A3c+97EHVZw2",
+	"Tqpe/h1dEndzwe8T+u9fiH9LEP8inTxjZFrzlDhs33bsBTO5/Nn3x1++OSBgHzf77sD8sNtWP2Uv5Nx1",
+	"51zRgTQh7GvKCkOCOpS4/Pmoo5lLXW3D+qiXaYkRMQ9Tnh5oAr3mSdXZvjPByT72z1S606lrV7RBIaEr",
+	"qZTvVocNIburNBdTwbZI/fq+q4eqNudL9WLY8r70lXY7U/z7/lYOObNsH3qCHfpO1ATsSt8dk7dnsp+q",
+	"oRJ3s334lVA4vLH/rNHbpDqWe1AO1LGo7mKg+OSPvsn59nS2GAuzg9Xq5EJZ4LZ3287//nRS/Alaem/c",
+	"R1EQ7Oe/e/rAZ/Fu5Dd7AdlJzoRrQn7BBL3MWXZBUirIJXPp7Rk0mLKvmNfRp4XsPqs4Zz/EvGGYq3B/",
+	"2OC3uyZ7a8K4JhdcLHRqS2hMP0RwryqgiZ0oZJAyP5vIqf3Kp9qDI7fK/0ZFCFJLpOlWif9VTbWbHxAo",
+	"Cg4HwE5YPgJ3tUvXjZRUb1mpcyfMs4N01weuO6dXYXkO5ARHS3Q++eBEvZ8Ih4J3AVK4ugz/n5Scrq04",
+	"VFygXcDlTm8PdVwVFpur3mrxiW9BEt9z7ZbfPe8AoGSkGOKN+VaJXXVam1PFPqu0qpVAbVYXFSzcua0r",
+	"G+5K31pZ2FAC9s+adQ0u1BnWhuFXhItVFQ0EApCfha9owCN2BQ3wh69hdh5p6E5V+WO2rXZA/rJ+scNd",
+	"Gw77r3ToUo3sz1haKm7mQNHoBT3+/YslJMS/QlIvVT44HhzSgh9ePwIyc2Mt0BkTIOXJO8E8jbnVJIR9",
+	"5dpo5MMAPmaoAt0okmmrI64q1/nP6vmogkG83g5XAZpxVbfeho/Aj3sQ4vHUrV0ib+iI+QQDOM/w4m9f",
+	"vv3g0syqUH8jzxX6jDSm4iCvF4d65WFWF5IGONOYNpA50PHQXA4HxzNeHBqxi6q2GVz5IrB6A+uK0QCj",
+	"0Q3rNKrFcc9aqM3BCwopc43TrUtlPaJz4trFybrZ27TxPuDLi+97n1PhEkRd679wiyqzEtlFSB5hCq6H",
+	"FCs7yS2XY4gmAz4fSscgskNzbWXJiLEsGM7hYN1+uf1/AQAA//8=",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,

@@ -16,6 +16,7 @@ type ChangeSet struct {
 	Findings  []Finding // to be open from now on
 	Resolved  []FindingKey
 	Events    []Event  // to append; Apply adds those of direct and of effective membership (EventMembersChanged, EventEffectiveChanged)
+	Mails     []Mail   // to queue: each is new
 	Results   []Result // one for each stated record: users, then groups, in the statement's order
 	Synced    bool     // mark the directory as synced now (a push was accepted)
 

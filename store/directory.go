@@ -7,7 +7,18 @@ type Organization struct {
 	Key       Key
 	ID        ID
 	Name      string
+	Settings  OrganizationSettings
+	Revision  int64 // raised by each change of the settings
 	CreatedAt time.Time
+}
+
+// OrganizationSettings are what an administrator chooses for an organization. They are
+// stored as one JSON document and shown as they are in REST.
+type OrganizationSettings struct {
+	NotifyEmails   []string `json:"notify_emails,omitempty"`   // who is told by mail of held runs
+	WelcomeSubject string   `json:"welcome_subject,omitempty"` // a template; empty: the default
+	WelcomeText    string   `json:"welcome_text,omitempty"`    // a template; empty: the default
+	SignInURL      string   `json:"sign_in_url,omitempty"`     // where new users sign in, for the templates
 }
 
 // DefaultOrganization is the name of the organization that exists from the start.
@@ -46,6 +57,7 @@ type Settings struct {
 	External       External     `json:"external"`
 	ReplicateState bool         `json:"replicate_state"` // rule 7; pull only
 	EnableNewUsers bool         `json:"enable_new_users"`
+	EmailNewUsers  bool         `json:"email_new_users"` // rule 10: a new user that is active is sent a welcome mail
 	Guard          Guard        `json:"guard"`
 	RateLimit      RateLimit    `json:"rate_limit"` // push only
 	LDAP           *LDAP        `json:"ldap,omitempty"`

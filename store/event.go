@@ -24,6 +24,7 @@ const (
 	EventDirectoryUpdated = "directory.updated"
 	EventDirectoryDeleted = "directory.deleted"
 	EventOrgCreated       = "organization.created"
+	EventOrgUpdated       = "organization.updated"
 	EventTokenCreated     = "token.created"
 	EventTokenRevoked     = "token.revoked"
 	EventOIDCBound        = "oidc_binding.created"
@@ -43,6 +44,9 @@ const (
 	EventEntitlementDeleted = "entitlement.deleted" // with every grant of it
 	EventGrantAdded         = "grant.added"         // of a user or a group: data.entitlement
 	EventGrantRemoved       = "grant.removed"
+	EventMailSent           = "mail.sent" // of the user or the run that it is about: data.mail, data.kind, data.recipient, data.message_id, data.attempts
+	EventMailFailed         = "mail.failed"
+	EventMailUncertain      = "mail.uncertain"
 )
 
 // EventVersion is the version of every payload written by this program.

@@ -13,6 +13,7 @@ const (
 	RuleStateKept        = "state_kept"         // rule 7 with replicate_state off
 	RuleInvalidEntry     = "invalid_entry"      // an entry that cannot become a record
 	RuleDomainLost       = "domain_lost"        // a verified domain that failed its checks
+	RuleMail             = "mail"               // a mail that was not sent, or of which that is not certain
 )
 
 // FindingKey identifies a finding: it is open once per directory, rule and record.

@@ -29,6 +29,7 @@ type Reader interface {
 	GrantReader
 	RunReader
 	LogReader
+	MailReader
 }
 
 // Tx is a transaction. Its locks are taken in one order: run, the organization's
@@ -40,6 +41,7 @@ type Tx interface {
 	DirectoryWriter
 	RunWriter
 	LogWriter
+	MailWriter
 }
 
 // DirectoryReader reads what administrators set up. ref is a name
@@ -135,6 +137,7 @@ type Publication struct {
 // name is [CodeUniqueness].
 type DirectoryWriter interface {
 	CreateOrganization(ctx context.Context, o *Organization) error
+	UpdateOrganization(ctx context.Context, o *Organization) error // [CodeStale] unless Revision is the stored one; raises it
 	CreateDirectory(ctx context.Context, d *Directory) error
 	UpdateDirectory(ctx context.Context, d *Directory) error // [CodeStale] unless Revision is the stored one; raises it
 	// DeleteDirectory removes the directory with its bindings and revokes its tokens.
@@ -253,4 +256,42 @@ type LogReader interface {
 type LogWriter interface {
 	Append(ctx context.Context, events []Event) error // last in a transaction
 	Open(ctx context.Context, findings []Finding) error
+}
+
+// MailReader reads the outbox.
+type MailReader interface {
+	// Mails lists an organization's mails about a record, the oldest first.
+	Mails(ctx context.Context, org Key, resource ID) ([]Mail, error)
+	// MailCounts counts the mails of all organizations by state.
+	MailCounts(ctx context.Context) (map[MailState]int, error)
+	MailAgenda(ctx context.Context) (MailAgenda, error)
+}
+
+// MailWriter writes the outbox. Whoever claims a mail holds it by a lease; a method
+// that is given one fails with [CodeStale] when another worker has claimed it since.
+type MailWriter interface {
+	// QueueMails queues mails. Of those with an equal Dedupe the first stays as it is.
+	QueueMails(ctx context.Context, mails []Mail) error
+	// ClaimMails takes at most limit queued mails that are due at now and that nobody
+	// holds, and raises their fences. They come in the order in which to send them.
+	ClaimMails(ctx context.Context, owner string, lease time.Duration, now time.Time, limit int) ([]Mail, error)
+	// RenewMails puts off the end of all leases of an owner.
+	RenewMails(ctx context.Context, owner string, lease time.Duration) error
+	// ReleaseMails gives back what an owner holds and has not begun to hand over.
+	ReleaseMails(ctx context.Context, owner string) error
+	// BeginMail marks a claimed mail as being handed over: from now on nobody else
+	// sends it.
+	BeginMail(ctx context.Context, m *Mail, lease time.Duration) error
+	// SaveMail writes what became of a claimed mail, State, Attempts, NextAttemptAt,
+	// LastError and SentAt, and ends the lease. It may also be called by the one that
+	// began a mail which has become uncertain meanwhile.
+	SaveMail(ctx context.Context, m *Mail) error
+	// LapseMails makes mails uncertain whose process died while it handed them over.
+	LapseMails(ctx context.Context, limit int) ([]Mail, error)
+	// ExpireMails makes queued mails failed that nobody holds and that were created
+	// before a time.
+	ExpireMails(ctx context.Context, before time.Time, limit int) ([]Mail, error)
+	// PurgeMails deletes mails that are done and were created before a time, and
+	// returns them.
+	PurgeMails(ctx context.Context, before time.Time, limit int) ([]Mail, error)
 }

@@ -174,6 +174,7 @@ func (c *directoryDelete) Run(s *session) error {
 }
 
 func showDirectory(s *session, r *remote, d *openapi.Directory) error {
+	warn(s, d.Warnings)
 	return record(s, r, d, d.ID, func() [][2]string {
 		pairs := [][2]string{
 			{"name", d.Name},
@@ -185,6 +186,7 @@ func showDirectory(s *session, r *remote, d *openapi.Directory) error {
 			{"enable new users", yesNo(value(d.Settings.EnableNewUsers))},
 			{"default roles", texts(d.Settings.DefaultRoles)},
 			{"unassign licences", yesNo(value(d.Settings.UnassignLicences))},
+			{"email new users", yesNo(value(d.Settings.EmailNewUsers))},
 		}
 		if l := d.Settings.Ldap; l != nil {
 			pairs = append(pairs, ldapDetails(d, l)...)

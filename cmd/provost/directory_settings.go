@@ -22,6 +22,7 @@ type directoryFlags struct {
 	EnableNewUsers   *bool    `negatable:"" group:"rules" help:"Whether new users are enabled; yes by default."`
 	DefaultRole      []string `sep:"none" placeholder:"NAME" group:"rules" help:"A role that new users get; may be given several times. An empty one alone means none."`
 	UnassignLicences *bool    `negatable:"" group:"rules" help:"Whether users that become inactive or are deleted lose their licences; no by default."`
+	EmailNewUsers    *bool    `negatable:"" group:"rules" help:"Whether a new user that is active is sent a welcome mail; no by default."`
 	ReplicateState   *bool    `negatable:"" group:"rules" help:"Whether what is gone or disabled in LDAP becomes so here; yes by default."`
 	Guard            []string `sep:"none" placeholder:"CLASS=COUNT/PERCENT%" group:"rules" help:"A run that takes more than so many AND more than such a part of a class away is held: users-deactivated, users-deleted, groups-deleted, members-removed (of one group), or all. By default all=20/10%."`
 	RateLimit        string   `placeholder:"N[/BURST]" group:"rules" help:"How many SCIM requests a second its clients may send, and how many at once after a pause; each replica counts its own. 0, the default, is no limit."`
@@ -88,8 +89,8 @@ func (f *directoryFlags) settings(s *session) (*openapi.DirectorySettings, *stri
 		}
 		d.DefaultRoles, given = chosen(roles)
 	}
-	d.EnableNewUsers, d.ReplicateState, d.UnassignLicences = f.EnableNewUsers, f.ReplicateState, f.UnassignLicences
-	given = given || f.EnableNewUsers != nil || f.ReplicateState != nil || f.UnassignLicences != nil
+	d.EnableNewUsers, d.EmailNewUsers, d.ReplicateState, d.UnassignLicences = f.EnableNewUsers, f.EmailNewUsers, f.ReplicateState, f.UnassignLicences
+	given = given || f.EnableNewUsers != nil || f.EmailNewUsers != nil || f.ReplicateState != nil || f.UnassignLicences != nil
 
 	ldap, err := f.ldap()
 	if err != nil {

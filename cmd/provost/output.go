@@ -8,6 +8,8 @@ import (
 	"time"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/provost-scim/provost/openapi"
 )
 
 // column is one column of a table for people.
@@ -197,6 +199,13 @@ func record(s *session, r *remote, v any, id string, pairs func() [][2]string) e
 func said(s *session, r *remote, format string, args ...any) {
 	if !r.JSON && !r.Quiet {
 		fmt.Fprintf(s.stderr, format+"\n", args...)
+	}
+}
+
+// warn tells a person what of the settings has no effect, whatever is printed.
+func warn(s *session, warnings *openapi.Warnings) {
+	for _, w := range value(warnings) {
+		fmt.Fprintf(s.stderr, "warning: %s\n", w)
 	}
 }
 

@@ -21,6 +21,7 @@ import (
 	"github.com/provost-scim/provost/store/gormstore"
 	"github.com/provost-scim/provost/sync/domain"
 	"github.com/provost-scim/provost/sync/ldap/dn"
+	"github.com/provost-scim/provost/sync/notify"
 	"github.com/provost-scim/provost/sync/reconcile"
 	"github.com/provost-scim/provost/sync/run"
 )
@@ -35,6 +36,7 @@ type program struct {
 	reconciler *reconcile.Reconciler
 	runs       *run.Engine
 	domains    *domain.Keeper
+	mailer     *notify.Mailer
 	metrics    *metrics
 	handler    http.Handler
 	workers    []worker
@@ -50,8 +52,11 @@ func (c *serveCommand) open(ctx context.Context, log *slog.Logger) (_ *program, 
 		return nil, err
 	}
 	p := &program{log: log, metrics: newMetrics(), slots: make(chan struct{}, c.MaxRequests)}
-	if p.store, err = gormstore.Open(ctx, c.dsn(), gormstore.Options{Logger: log}); err != nil {
+	if p.store, err = gormstore.Open(ctx, c.dsn(), gormstore.Options{Logger: log, Mailed: func() { p.mailer.Wake() }}); err != nil {
 		return nil, err
+	}
+	if err := c.openMail(p); err != nil {
+		return nil, errors.Join(err, p.store.Close())
 	}
 	defer func() {
 		if err != nil {
@@ -73,6 +78,7 @@ func (c *serveCommand) open(ctx context.Context, log *slog.Logger) (_ *program, 
 		{"tokens", returning(p.auth.Run)},
 		{"runs", returning(p.runs.Run)},
 		{"domains", p.domains.Run},
+		{"mails", returning(p.mailer.Run)},
 	}
 	if c.Retention > 0 {
 		keeper := &retention{store: p.store, keep: c.Retention, log: log}
@@ -86,6 +92,7 @@ func (p *program) mount(c *serveCommand) error {
 	rest, err := admin.New(admin.Options{
 		Store: p.store, Reconciler: p.reconciler, Auth: p.auth, Log: p.log,
 		Runs: p.runs, NormalizeDomain: domain.Normalize, Verify: p.domains.Verify, Keep: p.reconciler.Release, CheckLDAP: checkLDAP,
+		CheckWelcome: notify.CheckWelcome, MailServer: c.SMTPURL != "",
 		Seal: p.sealPassword, Open: p.openPassword,
 	})
 	if err != nil {

@@ -26,6 +26,11 @@ type serveCommand struct {
 	DNSResolver    string         `name:"dns-resolver" placeholder:"HOST:PORT" help:"The DNS server that verifies domains, instead of the system's."`
 	Lease          time.Duration  `default:"15s" placeholder:"SPAN" help:"After how long another replica takes up a run whose process was killed."`
 	WindowRecords  int            `placeholder:"N" help:"About how many records one transaction of a run changes; by default 3000, and 200 on SQLite, where pushes wait for it."`
+	SMTPURL        string         `name:"smtp-url" placeholder:"URL" help:"The mail server, smtp://[USER@]HOST[:PORT] with STARTTLS, or smtps://…; smtp://HOST?tls=off sends in plain text. Without one no mail is sent."`
+	SMTPPassword   string         `name:"smtp-password-file" placeholder:"FILE" help:"The file with the password of the mail server's user."`
+	SMTPCA         string         `name:"smtp-ca-file" placeholder:"FILE" help:"Certificates in PEM to trust of a mail server, instead of the system's."`
+	MailFrom       string         `placeholder:"ADDRESS" help:"The sender of mails, such as Provost <provost@example.com>."`
+	MailRetry      time.Duration  `default:"1m" placeholder:"SPAN" help:"About after how long a mail that was refused for now is tried again; each time after twice as long, for 3 days."`
 	Retention      time.Duration  `default:"720h" placeholder:"SPAN" help:"How long deleted users and groups can be restored before they are purged; 0 keeps them for ever."`
 	MaxRequests    int            `default:"256" placeholder:"N" help:"The most requests at a time; beyond it clients are asked to come again."`
 	ShutdownWithin time.Duration  `default:"20s" placeholder:"SPAN" help:"How long requests and runs may take to end when the server is stopped."`
@@ -108,6 +113,12 @@ func (c *serveCommand) check() error {
 		return misused("the default is 15s", "--lease %s is less than a second", c.Lease)
 	case c.Retention < 0:
 		return misused("the default is 720h, and 0 keeps everything", "--retention %s is negative", c.Retention)
+	case c.SMTPURL != "" && c.MailFrom == "":
+		return misused("such as --mail-from provost@example.com", "--smtp-url needs --mail-from")
+	case c.SMTPURL == "" && (c.MailFrom != "" || c.SMTPPassword != "" || c.SMTPCA != ""):
+		return misused("such as --smtp-url smtp://provost@mail.example.com", "--mail-from, --smtp-password-file and --smtp-ca-file need --smtp-url")
+	case c.MailRetry <= 0:
+		return misused("the default is 1m", "--mail-retry must be positive")
 	case c.ShutdownWithin <= 0:
 		return misused("the default is 20s", "--shutdown-within must be positive")
 	case c.PublicURL != "" && !strings.HasPrefix(c.PublicURL, "http://") && !strings.HasPrefix(c.PublicURL, "https://"):

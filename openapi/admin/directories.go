@@ -18,7 +18,7 @@ func (s *Server) ListDirectories(ctx context.Context, _ openapi.ListDirectoriesR
 		all, err := r.Directories(ctx, orgOf(ctx))
 		out.Items = out.Items[:0]
 		for i := range all {
-			out.Items = append(out.Items, renderDirectory(&all[i]))
+			out.Items = append(out.Items, s.renderDirectory(&all[i]))
 		}
 		return err
 	})
@@ -47,7 +47,7 @@ func (s *Server) CreateDirectory(ctx context.Context, req openapi.CreateDirector
 			org: d.Org, directory: d.Key, typ: store.EventDirectoryCreated, kind: "Directory", id: d.ID, after: describe(&d),
 		})
 	})
-	return openapi.CreateDirectory201JSONResponse(renderDirectory(&d)), err
+	return openapi.CreateDirectory201JSONResponse(s.renderDirectory(&d)), err
 }
 
 // GetDirectory returns a directory with its counts.
@@ -58,7 +58,7 @@ func (s *Server) GetDirectory(ctx context.Context, req openapi.GetDirectoryReque
 		if err != nil {
 			return err
 		}
-		out = renderDirectory(d)
+		out = s.renderDirectory(d)
 		out.Counts = &openapi.DirectoryCounts{}
 		out.Counts.Users, out.Counts.ActiveUsers, out.Counts.Groups, err = r.CountRecords(ctx, d.Org, d.Key)
 		return err
@@ -99,7 +99,7 @@ func (s *Server) UpdateDirectory(ctx context.Context, req openapi.UpdateDirector
 		return nil, err
 	}
 	s.Auth.Forget() // a limit is remembered with the tokens that it holds for
-	return openapi.UpdateDirectory200JSONResponse(renderDirectory(d)), nil
+	return openapi.UpdateDirectory200JSONResponse(s.renderDirectory(d)), nil
 }
 
 // DeleteDirectory ends the directory's tokens first, so that nothing more is
@@ -247,11 +247,12 @@ func describe(d *store.Directory) *described {
 	return &described{Name: d.Name, Kind: d.Kind, Settings: d.Settings}
 }
 
-func renderDirectory(d *store.Directory) openapi.Directory {
+func (s *Server) renderDirectory(d *store.Directory) openapi.Directory {
 	return openapi.Directory{
 		ID: string(d.ID), Name: d.Name, Kind: openapi.DirectoryKind(d.Kind),
 		Settings: renderSettings(&d.Settings), HasSecret: len(d.Secret) > 0,
 		CreatedAt: d.CreatedAt, UpdatedAt: d.UpdatedAt, SyncedAt: optional(d.SyncedAt),
+		Warnings: s.directoryWarnings(&d.Settings),
 	}
 }
 

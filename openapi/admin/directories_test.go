@@ -80,6 +80,7 @@ func TestSettingsHaveTheSameNamesInTheStoreAndInTheSpecification(t *testing.T) {
 		}
 	}
 	compare("settings", reflect.TypeFor[store.Settings](), reflect.TypeFor[openapi.DirectorySettings]())
+	compare("settings of an organization", reflect.TypeFor[store.OrganizationSettings](), reflect.TypeFor[openapi.OrganizationSettings]())
 }
 
 func TestChangedSettingsLeaveTheOthersAlone(t *testing.T) {

@@ -28,6 +28,7 @@ import (
 	"github.com/provost-scim/provost/store/gormstore"
 	"github.com/provost-scim/provost/sync/domain"
 	"github.com/provost-scim/provost/sync/ldap"
+	"github.com/provost-scim/provost/sync/notify"
 	"github.com/provost-scim/provost/sync/reconcile"
 	"github.com/provost-scim/provost/sync/run"
 )
@@ -97,6 +98,7 @@ func newWorld(t *testing.T, adjust ...func(*admin.Options)) *world {
 			_, err := ldap.New(settings, secret, ldap.Options{})
 			return err
 		},
+		CheckWelcome: notify.CheckWelcome, MailServer: true,
 		Seal: func(p []byte, d store.ID) ([]byte, error) { return sealer.Seal(p, seal.BindPassword(string(d))) },
 		Open: func(p []byte, d store.ID) ([]byte, error) { return sealer.Open(p, seal.BindPassword(string(d))) },
 		Log:  slog.New(slog.NewTextHandler(w.log, nil)),

@@ -28,7 +28,7 @@ func (s *Server) ListOrganizations(ctx context.Context, _ openapi.ListOrganizati
 			if p.Org != 0 && p.Org != all[i].Key {
 				continue
 			}
-			o, err := renderOrganization(ctx, r, &all[i])
+			o, err := s.renderOrganization(ctx, r, &all[i])
 			if err != nil {
 				return err
 			}
@@ -61,7 +61,7 @@ func (s *Server) CreateOrganization(ctx context.Context, req openapi.CreateOrgan
 			after: map[string]string{"id": string(o.ID), "name": o.Name},
 		})
 	})
-	return openapi.CreateOrganization201JSONResponse{ID: string(o.ID), Name: o.Name, CreatedAt: o.CreatedAt}, err
+	return openapi.CreateOrganization201JSONResponse{ID: string(o.ID), Name: o.Name, CreatedAt: o.CreatedAt, Settings: renderOrganizationSettings(&o.Settings)}, err
 }
 
 // GetOrganization returns one.
@@ -72,7 +72,7 @@ func (s *Server) GetOrganization(ctx context.Context, req openapi.GetOrganizatio
 	}
 	var out openapi.Organization
 	err = s.Store.View(ctx, func(r store.Reader) error {
-		out, err = renderOrganization(ctx, r, o)
+		out, err = s.renderOrganization(ctx, r, o)
 		return err
 	})
 	return openapi.GetOrganization200JSONResponse(out), err
@@ -80,8 +80,11 @@ func (s *Server) GetOrganization(ctx context.Context, req openapi.GetOrganizatio
 
 // renderOrganization also finds out whether it is ready for single sign-on: a
 // directory has synced and a domain is verified.
-func renderOrganization(ctx context.Context, r store.Reader, o *store.Organization) (openapi.Organization, error) {
-	out := openapi.Organization{ID: string(o.ID), Name: o.Name, CreatedAt: o.CreatedAt}
+func (s *Server) renderOrganization(ctx context.Context, r store.Reader, o *store.Organization) (openapi.Organization, error) {
+	out := openapi.Organization{
+		ID: string(o.ID), Name: o.Name, CreatedAt: o.CreatedAt,
+		Settings: renderOrganizationSettings(&o.Settings), Warnings: s.organizationWarnings(&o.Settings),
+	}
 	directories, err := r.Directories(ctx, o.Key)
 	if err != nil {
 		return out, err

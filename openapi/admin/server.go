@@ -61,6 +61,12 @@ type Options struct {
 	// CheckLDAP refuses settings that could never work, without connecting. The
 	// Field of its errors is the setting's name.
 	CheckLDAP func(ctx context.Context, settings store.LDAP, secret string) error
+	// CheckWelcome refuses templates of the welcome mail that could not be used; empty
+	// ones stand for the default.
+	CheckWelcome func(subject, text string) error
+	// MailServer says that mails are sent. Without it settings that cause some are
+	// saved, with a warning.
+	MailServer bool
 	// Seal encrypts the bind password of a directory, and Open decrypts it.
 	Seal func(plain []byte, directory store.ID) ([]byte, error)
 	Open func(sealed []byte, directory store.ID) ([]byte, error)
@@ -95,7 +101,7 @@ var _ openapi.StrictServerInterface = (*Server)(nil)
 // embedded specification is broken.
 func New(o Options) (*Server, error) {
 	if o.Store == nil || o.Reconciler == nil || o.Auth == nil || o.Runs == nil || o.NormalizeDomain == nil || o.Verify == nil ||
-		o.Keep == nil || o.CheckLDAP == nil || o.Seal == nil || o.Open == nil {
+		o.Keep == nil || o.CheckLDAP == nil || o.CheckWelcome == nil || o.Seal == nil || o.Open == nil {
 		return nil, errors.New("the REST interface lacks a required option")
 	}
 	if o.Clock == nil {

@@ -187,6 +187,7 @@ func (a *applier) writeRecords(ctx context.Context) error {
 	if err := w.groups(c); err != nil {
 		return err
 	}
+	w.mails(c.Mails)
 	for _, k := range c.Resolved {
 		w.add(statement{
 			query: "UPDATE finding SET resolved_at = ? WHERE record = ? AND rule = ? AND kind = ? AND directory_id = ? AND org_id = ? AND resolved_at IS NULL",

@@ -27,6 +27,7 @@ type Options struct {
 	Clock    func() time.Time // nil: time.Now
 	Logger   *slog.Logger     // nil: nothing is logged
 	MaxConns int              // connections to PostgreSQL, or readers of SQLite; 0: 20, or 4
+	Mailed   func()           // called after each commit that has queued mails; it must not block
 }
 
 // Store is a [store.Store] on one database.
@@ -42,6 +43,7 @@ type engine struct {
 	gorm     *gorm.DB // to derive sessions from; never used itself
 	clock    func() time.Time
 	log      *slog.Logger
+	mailed   func()
 	rebound  sync.Map // SQL with ? to SQL with $n
 	rebounds atomic.Int64
 	spare    spareKeys // of PostgreSQL
@@ -52,7 +54,7 @@ type engine struct {
 // Open opens the database at dsn: "postgres://…" or "sqlite:PATH". It does not
 // change the schema; see [Migrate].
 func Open(ctx context.Context, dsn string, o Options) (*Store, error) {
-	e := &engine{clock: o.Clock, log: o.Logger}
+	e := &engine{clock: o.Clock, log: o.Logger, mailed: o.Mailed}
 	if e.clock == nil {
 		e.clock = time.Now
 	}

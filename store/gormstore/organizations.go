@@ -7,10 +7,10 @@ import (
 	"github.com/provost-scim/provost/store"
 )
 
-const organizationColumns = "id, public_id, name, created_at"
+const organizationColumns = "id, public_id, name, settings, revision, created_at"
 
 func scanOrganization(r scanner) (o store.Organization, err error) {
-	err = r.Scan(&o.Key, &o.ID, &o.Name, scanTime(&o.CreatedAt))
+	err = r.Scan(&o.Key, &o.ID, &o.Name, scanJSON(&o.Settings), &o.Revision, scanTime(&o.CreatedAt))
 	return o, err
 }
 
@@ -46,8 +46,13 @@ func (r *reader) OrganizationByKey(ctx context.Context, key store.Key) (*store.O
 
 // CreateOrganization writes an organization and the rows that its members lock.
 func (t *tx) CreateOrganization(ctx context.Context, o *store.Organization) error {
-	err := t.row(ctx, "INSERT INTO organization (public_id, name, name_folded, created_at) VALUES (?, ?, ?, ?) RETURNING id",
-		o.ID, o.Name, store.Fold(o.Name), o.CreatedAt).Scan(&o.Key)
+	settings, err := jsonText(o.Settings)
+	if err != nil {
+		return fmt.Errorf("create organization %q: %w", o.Name, err)
+	}
+	o.Revision = 1
+	err = t.row(ctx, "INSERT INTO organization (public_id, name, name_folded, settings, revision, created_at) VALUES (?, ?, ?, ?, ?, ?) RETURNING id",
+		o.ID, o.Name, store.Fold(o.Name), settings, o.Revision, o.CreatedAt).Scan(&o.Key)
 	if uniqueViolation(err) {
 		return taken(err, "organization", o.Name)
 	}
@@ -60,6 +65,27 @@ func (t *tx) CreateOrganization(ctx context.Context, o *store.Organization) erro
 	if _, err := t.exec(ctx, "INSERT INTO event_head (org_id) VALUES (?)", o.Key); err != nil {
 		return fmt.Errorf("create organization %q: %w", o.Name, err)
 	}
+	return nil
+}
+
+// UpdateOrganization writes an organization's settings, unless somebody else has since
+// they were read.
+func (t *tx) UpdateOrganization(ctx context.Context, o *store.Organization) error {
+	settings, err := jsonText(o.Settings)
+	if err != nil {
+		return fmt.Errorf("save organization %q: %w", o.Name, err)
+	}
+	n, err := t.exec(ctx, "UPDATE organization SET settings = ?, revision = revision + 1 WHERE id = ? AND revision = ?", settings, o.Key, o.Revision)
+	if err != nil {
+		return fmt.Errorf("save organization %q: %w", o.Name, err)
+	}
+	if n == 0 {
+		return &store.Error{
+			Code: store.CodeStale, Message: fmt.Sprintf("organization %q was changed by someone else", o.Name),
+			Hint: "read it again and repeat the change",
+		}
+	}
+	o.Revision++
 	return nil
 }
 

@@ -91,6 +91,9 @@ func (t *tx) purge(ctx context.Context, kind store.Kind, before time.Time, limit
 	if kind == store.KindUser { // events of groups hold ids only, and the group's own name
 		f, arg := t.texts(ids)
 		w.add(statement{
+			query: "DELETE FROM mail WHERE resource IN (SELECT v FROM " + f + " AS k)",
+			args:  []any{arg}, want: -1,
+		}, statement{
 			query: "UPDATE event SET data = ? WHERE kind = ? AND resource IN (SELECT v FROM " + f + " AS k)",
 			args:  []any{redacted, string(kind), arg}, want: -1,
 		})

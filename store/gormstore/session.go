@@ -26,6 +26,7 @@ type session struct {
 	conn *sql.Conn
 	inTx bool
 
+	queued    bool                    // mails were queued, for [session.announce]
 	grown     map[string]int          // rows added by table, for [session.analyze]
 	publicIDs map[store.Edge]store.ID // that the transaction has come across, for its events
 }

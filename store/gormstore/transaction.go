@@ -80,6 +80,7 @@ func (s *Store) once(ctx context.Context, fn func(store.Tx) error) error {
 		}
 		return fmt.Errorf("commit: %w", err)
 	}
+	session.announce()
 	session.analyze(ctx)
 	return nil
 }

@@ -28,6 +28,19 @@ var organizations = map[string]func(*env){
 			return t.CreateOrganization(e.Context(), &store.Organization{ID: store.NewID(e.now), Name: "DEFAULT", CreatedAt: e.now})
 		})
 	},
+	"an update of settings raises the revision and one of an older revision is stale": func(e *env) {
+		o := got(e, func(r store.Reader) (*store.Organization, error) { return r.OrganizationByKey(e.Context(), e.org) })
+		older := *o
+		o.Settings = store.OrganizationSettings{
+			NotifyEmails: []string{"it@corp.test"}, WelcomeSubject: "Hi", WelcomeText: "Dear {{.Name}}", SignInURL: "https://corp.test/",
+		}
+		e.update(func(t store.Tx) error { return t.UpdateOrganization(e.Context(), o) })
+		have := got(e, func(r store.Reader) (*store.Organization, error) { return r.OrganizationByKey(e.Context(), e.org) })
+		if diff := cmp.Diff(o, have); diff != "" || have.Revision != older.Revision+1 {
+			e.Errorf("revision %d after %d (-want +got):\n%s", have.Revision, older.Revision, diff)
+		}
+		e.refused(store.CodeStale, func(t store.Tx) error { return t.UpdateOrganization(e.Context(), &older) })
+	},
 	"an unknown organization is not found": func(e *env) {
 		for _, ref := range []string{"nobody", string(store.NewID(e.now)), ""} {
 			absent(e, func(r store.Reader) (*store.Organization, error) { return r.Organization(e.Context(), ref) })

@@ -62,7 +62,11 @@ func (r *reading) seal(ctx context.Context) (store.RunPhase, error) {
 		case run.Apply:
 			run.State = store.RunHeld
 			enter(run, store.PhaseReady, now)
-			if err := tx.Open(ctx, r.guardFindings(run, &against)); err != nil {
+			found := r.guardFindings(run, &against)
+			if err := tx.Open(ctx, found); err != nil {
+				return err
+			}
+			if err := r.tellHeld(ctx, tx, run, classes, found); err != nil {
 				return err
 			}
 			events = append(events, w.e.event(run, store.EventRunHeld, w.cause, against))

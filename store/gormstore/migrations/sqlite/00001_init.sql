@@ -8,6 +8,8 @@ CREATE TABLE organization (
     public_id   TEXT NOT NULL UNIQUE,
     name        TEXT NOT NULL,
     name_folded TEXT NOT NULL UNIQUE,
+    settings    TEXT NOT NULL DEFAULT '{}', -- JSON
+    revision    INTEGER NOT NULL DEFAULT 1,
     created_at  INTEGER NOT NULL
 );
 
@@ -443,6 +445,35 @@ CREATE UNIQUE INDEX finding_open ON finding (record, rule, kind, directory_id, o
 CREATE INDEX finding_directory ON finding (directory_id, id);
 CREATE INDEX finding_run ON finding (run_id, id);
 
+-- The outbox: what is to be sent, written with the change that causes it. A mail holds
+-- no text: it is made of the record when it is sent. resource is the public id of the
+-- user, which a purge looks for, or of the run.
+CREATE TABLE mail (
+    id              INTEGER PRIMARY KEY AUTOINCREMENT,
+    public_id       TEXT NOT NULL UNIQUE,
+    org_id          INTEGER NOT NULL REFERENCES organization (id),
+    directory_id    INTEGER NOT NULL, -- 0: none
+    kind            TEXT NOT NULL CHECK (kind IN ('run_held', 'welcome')),
+    recipient       TEXT NOT NULL,
+    resource        TEXT NOT NULL,
+    dedupe_key      TEXT NOT NULL,
+    data            TEXT NOT NULL DEFAULT '{}', -- JSON
+    state           TEXT NOT NULL DEFAULT 'queued' CHECK (state IN ('queued', 'sending', 'sent', 'failed', 'uncertain')),
+    attempts        INTEGER NOT NULL DEFAULT 0,
+    next_attempt_at INTEGER NOT NULL,
+    owner           TEXT NOT NULL DEFAULT '',
+    fence           INTEGER NOT NULL DEFAULT 0,
+    lease_until     INTEGER,
+    last_error      TEXT NOT NULL DEFAULT '',
+    created_at      INTEGER NOT NULL,
+    sent_at         INTEGER,
+    UNIQUE (dedupe_key, org_id)
+);
+CREATE INDEX mail_due ON mail (kind, next_attempt_at, id) WHERE state = 'queued';
+CREATE INDEX mail_waiting ON mail (created_at) WHERE state = 'queued';
+CREATE INDEX mail_leased ON mail (lease_until) WHERE lease_until IS NOT NULL;
+CREATE INDEX mail_resource ON mail (resource);
+
 -- Keys for new users and groups are taken from here before the rows are inserted.
 INSERT INTO sqlite_sequence (name, seq) VALUES ('users', 0), ('groups', 0);
 
@@ -465,6 +496,7 @@ INSERT INTO sqlite_stat1 (tbl, idx, stat) VALUES
     ('groups', 'groups_stale', '100 100 1');
 
 -- +goose Down
+DROP TABLE mail;
 DROP TABLE finding;
 DROP TABLE run_loss;
 DROP TABLE stage_window;
