@@ -88,6 +88,7 @@ func realMain(ctx context.Context, args []string, stdin io.Reader, stdout, stder
 		kong.ValueFormatter(helpWithVariable),
 		kong.ExplicitGroups([]kong.Group{
 			{Key: "server", Title: "Where the server is, and who calls:"},
+			{Key: "oidc", Title: "Administrators of an OpenID Connect issuer:"},
 			{Key: "rules", Title: "Rules:"},
 			{Key: "ldap", Title: "Of kind ldap:"},
 			{Key: "output", Title: "Output:"},

@@ -70,7 +70,11 @@ func (c *serveCommand) open(ctx context.Context, log *slog.Logger) (_ *program, 
 	if p.sealer, err = seal.New(key); err != nil {
 		return nil, err
 	}
-	p.auth = auth.New(p.store, auth.Options{Log: log})
+	people, err := c.people()
+	if err != nil {
+		return nil, err
+	}
+	p.auth = auth.New(p.store, auth.Options{Log: log, People: people})
 	p.reconciler = reconcile.New(p.store, reconcile.Options{Cap: c.Cap})
 	p.runs = run.New(p.store, p.reconciler, c.runOptions(p))
 	p.domains = &domain.Keeper{Store: p.store, Verifier: domain.Verifier{Resolver: c.resolver()}, Log: log}

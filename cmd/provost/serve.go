@@ -34,9 +34,10 @@ type serveCommand struct {
 	Retention      time.Duration  `default:"720h" placeholder:"SPAN" help:"How long deleted users and groups can be restored before they are purged; 0 keeps them for ever."`
 	MaxRequests    int            `default:"256" placeholder:"N" help:"The most requests at a time; beyond it clients are asked to come again."`
 	ShutdownWithin time.Duration  `default:"20s" placeholder:"SPAN" help:"How long requests and runs may take to end when the server is stopped."`
-	LogLevel       slog.Level     `default:"info" placeholder:"LEVEL" help:"debug, info, warn or error."`
-	LogFormat      string         `enum:"text,json" default:"text" help:"How log lines are written: text or json."`
-	Demo           bool           `help:"Serve ./demo/provost.db with a directory to push to, and print how."`
+	oidcFlags
+	LogLevel  slog.Level `default:"info" placeholder:"LEVEL" help:"debug, info, warn or error."`
+	LogFormat string     `enum:"text,json" default:"text" help:"How log lines are written: text or json."`
+	Demo      bool       `help:"Serve ./demo/provost.db with a directory to push to, and print how."`
 }
 
 // Help shows how it is used.
@@ -123,6 +124,9 @@ func (c *serveCommand) check() error {
 		return misused("the default is 20s", "--shutdown-within must be positive")
 	case c.PublicURL != "" && !strings.HasPrefix(c.PublicURL, "http://") && !strings.HasPrefix(c.PublicURL, "https://"):
 		return misused("such as https://provost.example.com", "--public-url %q is not an http or https URL", c.PublicURL)
+	}
+	if _, err := c.people(); err != nil {
+		return err
 	}
 	if c.DNSResolver != "" {
 		if _, _, err := net.SplitHostPort(c.DNSResolver); err != nil {

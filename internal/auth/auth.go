@@ -25,8 +25,9 @@ import (
 // Principal is who calls: the bearer of a token that is neither revoked nor expired.
 type Principal struct {
 	Token       store.ID // of a token of ours
-	Binding     store.ID // of an issuer's token
-	Name        string   // of the token or the binding
+	Binding     store.ID // of a client with a token of an issuer
+	Subject     string   // of a person with a token of an issuer
+	Name        string   // of the token, the binding or the person
 	Role        store.TokenRole
 	Org         store.Key // 0: the token is good for every organization
 	Directory   store.Key // of a directory's token; with its id and limit
@@ -36,8 +37,11 @@ type Principal struct {
 
 // Actor is the principal as the event log names it.
 func (p *Principal) Actor() store.Actor {
-	if p.Binding != "" {
+	switch {
+	case p.Binding != "":
 		return store.Actor{Kind: "oidc", ID: string(p.Binding), Name: p.Name}
+	case p.Subject != "":
+		return store.Actor{Kind: "person", ID: p.Subject, Name: p.Name}
 	}
 	return store.Actor{Kind: "token", ID: string(p.Token), Name: p.Name}
 }
@@ -54,6 +58,7 @@ type Options struct {
 	CacheSize int              // tokens that are remembered, 10,000
 	Log       *slog.Logger     // slog.Default()
 	CacheTime time.Duration    // for how long, 2 s; that long a token revoked by another replica still works
+	People    *People          // administrators with tokens of an issuer; nil: there are none
 }
 
 // Authenticator finds tokens and bindings in the store and remembers them for a
@@ -63,7 +68,9 @@ type Authenticator struct {
 	clock   func() time.Time
 	log     *slog.Logger
 	issuers *issuer.Verifier
-	cache   *cache
+	people  *People
+	cache   *cache // of tokens that speak for a directory, and ours
+	persons *cache
 	use     *usage
 }
 
@@ -91,8 +98,8 @@ func New(s store.Store, o Options) *Authenticator {
 		o.CacheTime = 2 * time.Second
 	}
 	return &Authenticator{
-		store: s, clock: o.Clock, log: o.Log, issuers: issuer.New(issuer.Options{Clock: o.Clock, Log: o.Log}),
-		cache: newCache(o.CacheSize, o.CacheTime), use: newUsage(),
+		store: s, clock: o.Clock, log: o.Log, issuers: issuer.New(issuer.Options{Clock: o.Clock, Log: o.Log}), people: o.People,
+		cache: newCache(o.CacheSize, o.CacheTime), persons: newCache(o.CacheSize, o.CacheTime), use: newUsage(),
 	}
 }
 
@@ -114,9 +121,23 @@ func (a *Authenticator) Directory(ctx context.Context, header string) (*Principa
 }
 
 // Admin returns the principal of an Authorization header that carries the token
-// of an administrator, with the same errors as Directory.
+// of an administrator, with the same errors as Directory. A person's token without a
+// mapped role is [store.CodeForbidden].
 func (a *Authenticator) Admin(ctx context.Context, header string) (*Principal, error) {
+	if raw, ok := bearer(header); ok && a.people != nil && issuer.Looks(raw) {
+		names, err := issuer.Peek(raw)
+		if err != nil {
+			return nil, err
+		}
+		if names.Issuer == a.people.Issuer {
+			return a.remembered(ctx, a.persons, raw, a.byPerson)
+		}
+	}
 	p, err := a.principal(ctx, header)
+	if store.CodeOf(err) == store.CodeUnauthorized && issuer.Looks(header) {
+		return nil, &store.Error{Code: store.CodeUnauthorized, Message: "the token is not one of an administrator", Err: err,
+			Hint: "use one of provost admin token create, or of the issuer that provost serve --oidc-issuer names"}
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -135,31 +156,33 @@ func (a *Authenticator) principal(ctx context.Context, header string) (*Principa
 			Hint: "send the header Authorization: Bearer TOKEN"}
 	}
 	if issuer.Looks(secret) {
-		return a.remembered(ctx, secret, a.byIssuer)
+		return a.remembered(ctx, a.cache, secret, a.byIssuer)
 	}
 	if !wellFormed(secret) {
 		return nil, unknownToken()
 	}
-	return a.remembered(ctx, secret, a.byHash)
+	return a.remembered(ctx, a.cache, secret, a.byHash)
 }
 
 // remembered returns the principal of a bearer token, which is looked up unless that
 // was done a moment ago.
-func (a *Authenticator) remembered(ctx context.Context, secret string, find func(context.Context, string) (*credential, error)) (*Principal, error) {
+func (a *Authenticator) remembered(ctx context.Context, c *cache, secret string, find func(context.Context, string) (*credential, error)) (*Principal, error) {
 	key := [hashSize]byte(Hash(secret))
-	known, generation := a.cache.get(key, a.clock())
+	known, generation := c.get(key, a.clock())
 	if known == nil {
 		var err error
 		if known, err = find(ctx, secret); err != nil {
 			return nil, err
 		}
-		a.cache.put(key, known, generation, a.clock())
+		c.put(key, known, generation, a.clock())
 	}
 	now := a.clock()
 	if err := known.expired(now); err != nil {
 		return nil, err
 	}
-	a.use.note(known.used, known.written, now)
+	if known.used.key != 0 {
+		a.use.note(known.used, known.written, now)
+	}
 	p := known.Principal
 	return &p, nil
 }
@@ -214,7 +237,10 @@ func (p *Principal) of(ctx context.Context, r store.Reader, directory store.Key)
 // Forget drops what is remembered of tokens and bindings, so that what was just
 // revoked here stops at once, and new settings of a directory hold. It is called
 // after the transaction that did it.
-func (a *Authenticator) Forget() { a.cache.clear() }
+func (a *Authenticator) Forget() {
+	a.cache.clear()
+	a.persons.clear()
+}
 
 func unknownToken() error {
 	return &store.Error{Code: store.CodeUnauthorized, Message: "the token is not known"}

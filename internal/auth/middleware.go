@@ -18,7 +18,11 @@ func (a *Authenticator) AdminOnly(next echo.HandlerFunc) echo.HandlerFunc {
 		p, err := a.Admin(r.Context(), r.Header.Get(echo.HeaderAuthorization))
 		if err != nil {
 			if store.CodeOf(err) == store.CodeUnauthorized {
-				c.Response().Header().Set(echo.HeaderWWWAuthenticate, Challenge)
+				challenge := Challenge
+				if r.Header.Get(echo.HeaderAuthorization) != "" {
+					challenge += `, error="invalid_token"` // RFC 6750 section 3.1
+				}
+				c.Response().Header().Set(echo.HeaderWWWAuthenticate, challenge)
 			}
 			return err
 		}
