@@ -155,6 +155,42 @@ type ClientInterface interface {
 	// Corresponds with GET /directories/{directory}/findings (the `ListDirectoryFindings` operationId).
 	ListDirectoryFindings(ctx context.Context, directory DirectoryRef, params *ListDirectoryFindingsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// ListHandovers List the handovers to and from a directory that are going on
+	//
+	// Corresponds with GET /directories/{directory}/handovers (the `ListHandovers` operationId).
+	ListHandovers(ctx context.Context, directory DirectoryRef, params *ListHandoversParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// StartHandoverWithBody Let the directory take over the records of another
+	//
+	// From now on a user or a group that the directory states, and that would be a duplicate of one that `from` owns, is that one:
+	// it moves with its id, memberships, roles and grants, and what `from` still says of it is a finding. Users match by user_name
+	// and emails, which must all name the same one, groups by display_name. The members of a group that belong to `from` stay in it
+	// until they move.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /directories/{directory}/handovers (the `StartHandover` operationId).
+	StartHandoverWithBody(ctx context.Context, directory DirectoryRef, params *StartHandoverParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// StartHandover Let the directory take over the records of another
+	//
+	// From now on a user or a group that the directory states, and that would be a duplicate of one that `from` owns, is that one:
+	// it moves with its id, memberships, roles and grants, and what `from` still says of it is a finding. Users match by user_name
+	// and emails, which must all name the same one, groups by display_name. The members of a group that belong to `from` stay in it
+	// until they move.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /directories/{directory}/handovers (the `StartHandover` operationId).
+	StartHandover(ctx context.Context, directory DirectoryRef, params *StartHandoverParams, body StartHandoverJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// EndHandover End a handover
+	//
+	// What has moved stays where it is.
+	//
+	// Corresponds with DELETE /directories/{directory}/handovers/{from} (the `EndHandover` operationId).
+	EndHandover(ctx context.Context, directory DirectoryRef, from string, params *EndHandoverParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// ListOIDCBindings List the OpenID Connect bindings of a directory
 	//
 	// Corresponds with GET /directories/{directory}/oidc-bindings (the `ListOIDCBindings` operationId).
@@ -786,6 +822,82 @@ func (c *Client) UpdateDirectory(ctx context.Context, directory DirectoryRef, pa
 // Corresponds with GET /directories/{directory}/findings (the `ListDirectoryFindings` operationId).
 func (c *Client) ListDirectoryFindings(ctx context.Context, directory DirectoryRef, params *ListDirectoryFindingsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewListDirectoryFindingsRequest(c.Server, directory, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListHandovers List the handovers to and from a directory that are going on
+//
+// Corresponds with GET /directories/{directory}/handovers (the `ListHandovers` operationId).
+func (c *Client) ListHandovers(ctx context.Context, directory DirectoryRef, params *ListHandoversParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListHandoversRequest(c.Server, directory, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// StartHandoverWithBody Let the directory take over the records of another
+//
+// From now on a user or a group that the directory states, and that would be a duplicate of one that `from` owns, is that one:
+// it moves with its id, memberships, roles and grants, and what `from` still says of it is a finding. Users match by user_name
+// and emails, which must all name the same one, groups by display_name. The members of a group that belong to `from` stay in it
+// until they move.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /directories/{directory}/handovers (the `StartHandover` operationId).
+func (c *Client) StartHandoverWithBody(ctx context.Context, directory DirectoryRef, params *StartHandoverParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewStartHandoverRequestWithBody(c.Server, directory, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// StartHandover Let the directory take over the records of another
+//
+// From now on a user or a group that the directory states, and that would be a duplicate of one that `from` owns, is that one:
+// it moves with its id, memberships, roles and grants, and what `from` still says of it is a finding. Users match by user_name
+// and emails, which must all name the same one, groups by display_name. The members of a group that belong to `from` stay in it
+// until they move.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /directories/{directory}/handovers (the `StartHandover` operationId).
+func (c *Client) StartHandover(ctx context.Context, directory DirectoryRef, params *StartHandoverParams, body StartHandoverJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewStartHandoverRequest(c.Server, directory, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// EndHandover End a handover
+//
+// What has moved stays where it is.
+//
+// Corresponds with DELETE /directories/{directory}/handovers/{from} (the `EndHandover` operationId).
+func (c *Client) EndHandover(ctx context.Context, directory DirectoryRef, from string, params *EndHandoverParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewEndHandoverRequest(c.Server, directory, from, params)
 	if err != nil {
 		return nil, err
 	}
@@ -2518,6 +2630,254 @@ func NewListDirectoryFindingsRequest(server string, directory DirectoryRef, para
 	}
 
 	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.ProvostOrganization != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Provost-Organization", *params.ProvostOrganization, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Provost-Organization", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewListHandoversRequest constructs an http.Request for the ListHandovers method
+func NewListHandoversRequest(server string, directory DirectoryRef, params *ListHandoversParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "directory", directory, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/directories/%s/handovers", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Organization != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "organization", *params.Organization, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.ProvostOrganization != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Provost-Organization", *params.ProvostOrganization, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Provost-Organization", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewStartHandoverRequest calls the generic StartHandover builder with application/json body
+func NewStartHandoverRequest(server string, directory DirectoryRef, params *StartHandoverParams, body StartHandoverJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewStartHandoverRequestWithBody(server, directory, params, "application/json", bodyReader)
+}
+
+// NewStartHandoverRequestWithBody constructs an http.Request for the StartHandover method, with any body, and a specified content type
+func NewStartHandoverRequestWithBody(server string, directory DirectoryRef, params *StartHandoverParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "directory", directory, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/directories/%s/handovers", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Organization != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "organization", *params.Organization, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.ProvostOrganization != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Provost-Organization", *params.ProvostOrganization, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Provost-Organization", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewEndHandoverRequest constructs an http.Request for the EndHandover method
+func NewEndHandoverRequest(server string, directory DirectoryRef, from string, params *EndHandoverParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "directory", directory, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "from", from, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/directories/%s/handovers/%s", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Organization != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "organization", *params.Organization, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
 	if err != nil {
 		return nil, err
 	}
@@ -7244,6 +7604,46 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with GET /directories/{directory}/findings (the `ListDirectoryFindings` operationId).
 	ListDirectoryFindingsWithResponse(ctx context.Context, directory DirectoryRef, params *ListDirectoryFindingsParams, reqEditors ...RequestEditorFn) (*ListDirectoryFindingsResponse, error)
 
+	// ListHandoversWithResponse List the handovers to and from a directory that are going on
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /directories/{directory}/handovers (the `ListHandovers` operationId).
+	ListHandoversWithResponse(ctx context.Context, directory DirectoryRef, params *ListHandoversParams, reqEditors ...RequestEditorFn) (*ListHandoversResponse, error)
+
+	// StartHandoverWithBodyWithResponse Let the directory take over the records of another
+	//
+	// From now on a user or a group that the directory states, and that would be a duplicate of one that `from` owns, is that one:
+	// it moves with its id, memberships, roles and grants, and what `from` still says of it is a finding. Users match by user_name
+	// and emails, which must all name the same one, groups by display_name. The members of a group that belong to `from` stay in it
+	// until they move.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /directories/{directory}/handovers (the `StartHandover` operationId).
+	StartHandoverWithBodyWithResponse(ctx context.Context, directory DirectoryRef, params *StartHandoverParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*StartHandoverResponse, error)
+
+	// StartHandoverWithResponse Let the directory take over the records of another
+	//
+	// From now on a user or a group that the directory states, and that would be a duplicate of one that `from` owns, is that one:
+	// it moves with its id, memberships, roles and grants, and what `from` still says of it is a finding. Users match by user_name
+	// and emails, which must all name the same one, groups by display_name. The members of a group that belong to `from` stay in it
+	// until they move.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /directories/{directory}/handovers (the `StartHandover` operationId).
+	StartHandoverWithResponse(ctx context.Context, directory DirectoryRef, params *StartHandoverParams, body StartHandoverJSONRequestBody, reqEditors ...RequestEditorFn) (*StartHandoverResponse, error)
+
+	// EndHandoverWithResponse End a handover
+	//
+	// What has moved stays where it is.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /directories/{directory}/handovers/{from} (the `EndHandover` operationId).
+	EndHandoverWithResponse(ctx context.Context, directory DirectoryRef, from string, params *EndHandoverParams, reqEditors ...RequestEditorFn) (*EndHandoverResponse, error)
+
 	// ListOIDCBindingsWithResponse List the OpenID Connect bindings of a directory
 	//
 	// Returns a wrapper object for the known response body format(s).
@@ -8131,6 +8531,143 @@ func (r ListDirectoryFindingsResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r ListDirectoryFindingsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type ListHandoversResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *HandoverList
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Failed
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListHandoversResponse) GetJSON200() *HandoverList {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ListHandoversResponse) GetApplicationProblemJSONDefault() *Failed {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListHandoversResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListHandoversResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListHandoversResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListHandoversResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type StartHandoverResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON201 the response for an HTTP 201 `application/json` response
+	JSON201 *Handover
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Failed
+}
+
+// GetJSON201 returns the response for an HTTP 201 `application/json` response
+func (r StartHandoverResponse) GetJSON201() *Handover {
+	return r.JSON201
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r StartHandoverResponse) GetApplicationProblemJSONDefault() *Failed {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r StartHandoverResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r StartHandoverResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r StartHandoverResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r StartHandoverResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type EndHandoverResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Failed
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r EndHandoverResponse) GetApplicationProblemJSONDefault() *Failed {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r EndHandoverResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r EndHandoverResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r EndHandoverResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r EndHandoverResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -10781,6 +11318,70 @@ func (c *ClientWithResponses) ListDirectoryFindingsWithResponse(ctx context.Cont
 	return ParseListDirectoryFindingsResponse(rsp)
 }
 
+// ListHandoversWithResponse List the handovers to and from a directory that are going on
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /directories/{directory}/handovers (the `ListHandovers` operationId).
+func (c *ClientWithResponses) ListHandoversWithResponse(ctx context.Context, directory DirectoryRef, params *ListHandoversParams, reqEditors ...RequestEditorFn) (*ListHandoversResponse, error) {
+	rsp, err := c.ListHandovers(ctx, directory, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListHandoversResponse(rsp)
+}
+
+// StartHandoverWithBodyWithResponse Let the directory take over the records of another
+//
+// From now on a user or a group that the directory states, and that would be a duplicate of one that `from` owns, is that one:
+// it moves with its id, memberships, roles and grants, and what `from` still says of it is a finding. Users match by user_name
+// and emails, which must all name the same one, groups by display_name. The members of a group that belong to `from` stay in it
+// until they move.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /directories/{directory}/handovers (the `StartHandover` operationId).
+func (c *ClientWithResponses) StartHandoverWithBodyWithResponse(ctx context.Context, directory DirectoryRef, params *StartHandoverParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*StartHandoverResponse, error) {
+	rsp, err := c.StartHandoverWithBody(ctx, directory, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseStartHandoverResponse(rsp)
+}
+
+// StartHandoverWithResponse Let the directory take over the records of another
+//
+// From now on a user or a group that the directory states, and that would be a duplicate of one that `from` owns, is that one:
+// it moves with its id, memberships, roles and grants, and what `from` still says of it is a finding. Users match by user_name
+// and emails, which must all name the same one, groups by display_name. The members of a group that belong to `from` stay in it
+// until they move.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /directories/{directory}/handovers (the `StartHandover` operationId).
+func (c *ClientWithResponses) StartHandoverWithResponse(ctx context.Context, directory DirectoryRef, params *StartHandoverParams, body StartHandoverJSONRequestBody, reqEditors ...RequestEditorFn) (*StartHandoverResponse, error) {
+	rsp, err := c.StartHandover(ctx, directory, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseStartHandoverResponse(rsp)
+}
+
+// EndHandoverWithResponse End a handover
+//
+// What has moved stays where it is.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /directories/{directory}/handovers/{from} (the `EndHandover` operationId).
+func (c *ClientWithResponses) EndHandoverWithResponse(ctx context.Context, directory DirectoryRef, from string, params *EndHandoverParams, reqEditors ...RequestEditorFn) (*EndHandoverResponse, error) {
+	rsp, err := c.EndHandover(ctx, directory, from, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseEndHandoverResponse(rsp)
+}
+
 // ListOIDCBindingsWithResponse List the OpenID Connect bindings of a directory
 //
 // Returns a wrapper object for the known response body format(s).
@@ -11972,6 +12573,101 @@ func ParseListDirectoryFindingsResponse(rsp *http.Response) (*ListDirectoryFindi
 			return nil, err
 		}
 		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Failed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseListHandoversResponse parses an HTTP response from a ListHandoversWithResponse call
+func ParseListHandoversResponse(rsp *http.Response) (*ListHandoversResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListHandoversResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest HandoverList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Failed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseStartHandoverResponse parses an HTTP response from a StartHandoverWithResponse call
+func ParseStartHandoverResponse(rsp *http.Response) (*StartHandoverResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &StartHandoverResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 201:
+		var dest Handover
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON201 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Failed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseEndHandoverResponse parses an HTTP response from a EndHandoverWithResponse call
+func ParseEndHandoverResponse(rsp *http.Response) (*EndHandoverResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &EndHandoverResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		break // No content-type
 
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
 		var dest Failed

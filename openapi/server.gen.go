@@ -421,6 +421,9 @@ type Directory struct {
 	Counts    *DirectoryCounts `json:"counts,omitempty"`
 	CreatedAt time.Time        `json:"created_at"`
 
+	// Handovers Those to and from it that are going on; only in the answer for one directory.
+	Handovers *[]Handover `json:"handovers,omitempty"`
+
 	// HasSecret A bind password is stored. It is never shown.
 	HasSecret bool   `json:"has_secret"`
 	ID        string `json:"id"`
@@ -803,6 +806,30 @@ type Guard struct {
 
 	// MembersRemoved More than count AND more than percent of what there is. Of members_removed, of the direct members of one group.
 	MembersRemoved *Threshold `json:"members_removed,omitempty"`
+}
+
+// Handover defines model for Handover.
+type Handover struct {
+	// From The name of the directory whose records are taken over.
+	From string `json:"from"`
+
+	// To The name of the directory that takes them over.
+	To          string    `json:"to"`
+	StartedAt   time.Time `json:"started_at"`
+	StartedBy   string    `json:"started_by,omitempty"`
+	UsersMoved  int       `json:"users_moved"`
+	GroupsMoved int       `json:"groups_moved"`
+}
+
+// HandoverInput defines model for HandoverInput.
+type HandoverInput struct {
+	// From The id or name of the directory whose records are taken over.
+	From string `json:"from"`
+}
+
+// HandoverList defines model for HandoverList.
+type HandoverList struct {
+	Items []Handover `json:"items"`
 }
 
 // Holder defines model for Holder.
@@ -1456,6 +1483,33 @@ type ListDirectoryFindingsParams struct {
 	ProvostOrganization *OrganizationHeader `json:"Provost-Organization,omitempty"`
 }
 
+// ListHandoversParams defines parameters for ListHandovers.
+type ListHandoversParams struct {
+	// Organization The id or name of the organization, where a header cannot be set.
+	Organization *OrganizationQuery `form:"organization,omitempty" json:"organization,omitempty"`
+
+	// ProvostOrganization The id or name of the organization.
+	ProvostOrganization *OrganizationHeader `json:"Provost-Organization,omitempty"`
+}
+
+// StartHandoverParams defines parameters for StartHandover.
+type StartHandoverParams struct {
+	// Organization The id or name of the organization, where a header cannot be set.
+	Organization *OrganizationQuery `form:"organization,omitempty" json:"organization,omitempty"`
+
+	// ProvostOrganization The id or name of the organization.
+	ProvostOrganization *OrganizationHeader `json:"Provost-Organization,omitempty"`
+}
+
+// EndHandoverParams defines parameters for EndHandover.
+type EndHandoverParams struct {
+	// Organization The id or name of the organization, where a header cannot be set.
+	Organization *OrganizationQuery `form:"organization,omitempty" json:"organization,omitempty"`
+
+	// ProvostOrganization The id or name of the organization.
+	ProvostOrganization *OrganizationHeader `json:"Provost-Organization,omitempty"`
+}
+
 // ListOIDCBindingsParams defines parameters for ListOIDCBindings.
 type ListOIDCBindingsParams struct {
 	// Organization The id or name of the organization, where a header cannot be set.
@@ -2035,6 +2089,9 @@ type CreateDirectoryJSONRequestBody = DirectoryInput
 // UpdateDirectoryJSONRequestBody defines body for UpdateDirectory for application/json ContentType.
 type UpdateDirectoryJSONRequestBody = DirectoryPatch
 
+// StartHandoverJSONRequestBody defines body for StartHandover for application/json ContentType.
+type StartHandoverJSONRequestBody = HandoverInput
+
 // CreateOIDCBindingJSONRequestBody defines body for CreateOIDCBinding for application/json ContentType.
 type CreateOIDCBindingJSONRequestBody = OIDCBindingInput
 
@@ -2103,6 +2160,15 @@ type ServerInterface interface {
 	// ListDirectoryFindings List the open findings of a directory
 	// (GET /directories/{directory}/findings)
 	ListDirectoryFindings(ctx echo.Context, directory DirectoryRef, params ListDirectoryFindingsParams) error
+	// ListHandovers List the handovers to and from a directory that are going on
+	// (GET /directories/{directory}/handovers)
+	ListHandovers(ctx echo.Context, directory DirectoryRef, params ListHandoversParams) error
+	// StartHandover Let the directory take over the records of another
+	// (POST /directories/{directory}/handovers)
+	StartHandover(ctx echo.Context, directory DirectoryRef, params StartHandoverParams) error
+	// EndHandover End a handover
+	// (DELETE /directories/{directory}/handovers/{from})
+	EndHandover(ctx echo.Context, directory DirectoryRef, from string, params EndHandoverParams) error
 	// ListOIDCBindings List the OpenID Connect bindings of a directory
 	// (GET /directories/{directory}/oidc-bindings)
 	ListOIDCBindings(ctx echo.Context, directory DirectoryRef, params ListOIDCBindingsParams) error
@@ -2563,6 +2629,140 @@ func (w *ServerInterfaceWrapper) ListDirectoryFindings(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.ListDirectoryFindings(ctx, directory, params)
+	return err
+}
+
+// ListHandovers converts echo context to params.
+func (w *ServerInterfaceWrapper) ListHandovers(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "directory" -------------
+	var directory DirectoryRef
+
+	err = runtime.BindStyledParameterWithOptions("simple", "directory", ctx.Param("directory"), &directory, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter directory: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListHandoversParams
+	// ------------- Optional query parameter "organization" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "organization", ctx.QueryParams(), &params.Organization, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter organization: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Provost-Organization" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Provost-Organization")]; found {
+		var ProvostOrganization OrganizationHeader
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Provost-Organization, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Provost-Organization", valueList[0], &ProvostOrganization, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Provost-Organization: %s", err))
+		}
+
+		params.ProvostOrganization = &ProvostOrganization
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListHandovers(ctx, directory, params)
+	return err
+}
+
+// StartHandover converts echo context to params.
+func (w *ServerInterfaceWrapper) StartHandover(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "directory" -------------
+	var directory DirectoryRef
+
+	err = runtime.BindStyledParameterWithOptions("simple", "directory", ctx.Param("directory"), &directory, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter directory: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params StartHandoverParams
+	// ------------- Optional query parameter "organization" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "organization", ctx.QueryParams(), &params.Organization, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter organization: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Provost-Organization" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Provost-Organization")]; found {
+		var ProvostOrganization OrganizationHeader
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Provost-Organization, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Provost-Organization", valueList[0], &ProvostOrganization, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Provost-Organization: %s", err))
+		}
+
+		params.ProvostOrganization = &ProvostOrganization
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.StartHandover(ctx, directory, params)
+	return err
+}
+
+// EndHandover converts echo context to params.
+func (w *ServerInterfaceWrapper) EndHandover(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "directory" -------------
+	var directory DirectoryRef
+
+	err = runtime.BindStyledParameterWithOptions("simple", "directory", ctx.Param("directory"), &directory, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter directory: %s", err))
+	}
+
+	// ------------- Path parameter "from" -------------
+	var from string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "from", ctx.Param("from"), &from, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter from: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params EndHandoverParams
+	// ------------- Optional query parameter "organization" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "organization", ctx.QueryParams(), &params.Organization, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter organization: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Provost-Organization" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Provost-Organization")]; found {
+		var ProvostOrganization OrganizationHeader
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Provost-Organization, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Provost-Organization", valueList[0], &ProvostOrganization, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Provost-Organization: %s", err))
+		}
+
+		params.ProvostOrganization = &ProvostOrganization
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.EndHandover(ctx, directory, from, params)
 	return err
 }
 
@@ -5051,6 +5251,9 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.GET(options.BaseURL+"/directories/:directory/oidc-bindings", wrapper.ListOIDCBindings, options.OperationMiddlewares["listOIDCBindings"]...)
 	router.POST(options.BaseURL+"/directories/:directory/oidc-bindings", wrapper.CreateOIDCBinding, options.OperationMiddlewares["createOIDCBinding"]...)
 	router.DELETE(options.BaseURL+"/directories/:directory/oidc-bindings/:binding", wrapper.DeleteOIDCBinding, options.OperationMiddlewares["deleteOIDCBinding"]...)
+	router.GET(options.BaseURL+"/directories/:directory/handovers", wrapper.ListHandovers, options.OperationMiddlewares["listHandovers"]...)
+	router.POST(options.BaseURL+"/directories/:directory/handovers", wrapper.StartHandover, options.OperationMiddlewares["startHandover"]...)
+	router.DELETE(options.BaseURL+"/directories/:directory/handovers/:from", wrapper.EndHandover, options.OperationMiddlewares["endHandover"]...)
 	router.POST(options.BaseURL+"/directories/:directory/plans", wrapper.CreatePlan, options.OperationMiddlewares["createPlan"]...)
 	router.GET(options.BaseURL+"/directories/:directory/runs", wrapper.ListRuns, options.OperationMiddlewares["listRuns"]...)
 	router.POST(options.BaseURL+"/directories/:directory/runs", wrapper.StartRun, options.OperationMiddlewares["startRun"]...)
@@ -5364,6 +5567,122 @@ type ListDirectoryFindingsdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ListDirectoryFindingsdefaultApplicationProblemPlusJSONResponse) VisitListDirectoryFindingsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListHandoversRequestObject struct {
+	Directory DirectoryRef `json:"directory"`
+	Params    ListHandoversParams
+}
+
+type ListHandoversResponseObject interface {
+	VisitListHandoversResponse(w http.ResponseWriter) error
+}
+
+type ListHandovers200JSONResponse HandoverList
+
+func (response ListHandovers200JSONResponse) VisitListHandoversResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListHandoversdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListHandoversdefaultApplicationProblemPlusJSONResponse) VisitListHandoversResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartHandoverRequestObject struct {
+	Directory DirectoryRef `json:"directory"`
+	Params    StartHandoverParams
+	Body      *StartHandoverJSONRequestBody
+}
+
+type StartHandoverResponseObject interface {
+	VisitStartHandoverResponse(w http.ResponseWriter) error
+}
+
+type StartHandover201JSONResponse Handover
+
+func (response StartHandover201JSONResponse) VisitStartHandoverResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartHandoverdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response StartHandoverdefaultApplicationProblemPlusJSONResponse) VisitStartHandoverResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EndHandoverRequestObject struct {
+	Directory DirectoryRef `json:"directory"`
+	From      string       `json:"from"`
+	Params    EndHandoverParams
+}
+
+type EndHandoverResponseObject interface {
+	VisitEndHandoverResponse(w http.ResponseWriter) error
+}
+
+type EndHandover204Response struct {
+}
+
+func (response EndHandover204Response) VisitEndHandoverResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type EndHandoverdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response EndHandoverdefaultApplicationProblemPlusJSONResponse) VisitEndHandoverResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -7539,6 +7858,15 @@ type StrictServerInterface interface {
 	// ListDirectoryFindings List the open findings of a directory
 	// (GET /directories/{directory}/findings)
 	ListDirectoryFindings(ctx context.Context, request ListDirectoryFindingsRequestObject) (ListDirectoryFindingsResponseObject, error)
+	// ListHandovers List the handovers to and from a directory that are going on
+	// (GET /directories/{directory}/handovers)
+	ListHandovers(ctx context.Context, request ListHandoversRequestObject) (ListHandoversResponseObject, error)
+	// StartHandover Let the directory take over the records of another
+	// (POST /directories/{directory}/handovers)
+	StartHandover(ctx context.Context, request StartHandoverRequestObject) (StartHandoverResponseObject, error)
+	// EndHandover End a handover
+	// (DELETE /directories/{directory}/handovers/{from})
+	EndHandover(ctx context.Context, request EndHandoverRequestObject) (EndHandoverResponseObject, error)
 	// ListOIDCBindings List the OpenID Connect bindings of a directory
 	// (GET /directories/{directory}/oidc-bindings)
 	ListOIDCBindings(ctx context.Context, request ListOIDCBindingsRequestObject) (ListOIDCBindingsResponseObject, error)
@@ -7934,6 +8262,108 @@ func (sh *strictHandler) ListDirectoryFindings(ctx echo.Context, directory Direc
 		return err
 	} else if validResponse, ok := response.(ListDirectoryFindingsResponseObject); ok {
 		return validResponse.VisitListDirectoryFindingsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListHandovers operation middleware
+func (sh *strictHandler) ListHandovers(ctx echo.Context, directory DirectoryRef, params ListHandoversParams) error {
+	var request ListHandoversRequestObject
+
+	request.Directory = directory
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListHandovers(ctx.Request().Context(), request.(ListHandoversRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListHandovers")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListHandoversResponseObject); ok {
+		return validResponse.VisitListHandoversResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// StartHandover operation middleware
+func (sh *strictHandler) StartHandover(ctx echo.Context, directory DirectoryRef, params StartHandoverParams) error {
+	var request StartHandoverRequestObject
+
+	request.Directory = directory
+	request.Params = params
+
+	var body StartHandoverJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.StartHandover(ctx.Request().Context(), request.(StartHandoverRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "StartHandover")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(StartHandoverResponseObject); ok {
+		return validResponse.VisitStartHandoverResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// EndHandover operation middleware
+func (sh *strictHandler) EndHandover(ctx echo.Context, directory DirectoryRef, from string, params EndHandoverParams) error {
+	var request EndHandoverRequestObject
+
+	request.Directory = directory
+	request.From = from
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.EndHandover(ctx.Request().Context(), request.(EndHandoverRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "EndHandover")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(EndHandoverResponseObject); ok {
+		return validResponse.VisitEndHandoverResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
@@ -9687,210 +10117,218 @@ func (sh *strictHandler) RestoreUser(ctx echo.Context, user UserRef, params Rest
 // const string: with thousands of chunks the chained `+` fold is several
 // times slower for the Go compiler than parsing a slice literal.
 var swaggerSpec = []string{
-	"7H39cts4tueroHRvVabrMrbzOdv2X54knc693Umu43SmqpOVYRKSMKYANgBaUXtdtU+zD7ZPsoVzABKk",
-	"QH1SsTM7fyWWKBAfB+f7/M7NIJXTQgomjB4c3wwKquiUGabgrxel0lLZ/2VMp4oXhksxOB6cTxi5EOyr",
-	"GabwxAWRI2ImjBR0zMglG0nFDgbJgNuH/yiZmg+SgaBTNjge4C8GyUCnEzaldvAp/foLE2MzGRw/fvY8",
-	"GZh5YZ/URnExHtzeJoOXLGeGZT/x3LCO+WT4CJGCaWIm1JCUCqINz3NyyYhi2kjFsoRwoQ2jWTVlxTQT",
-	"Bn7XNWc3dmPSGRvRMjeD4xHNNasmfSllzqjAWXPFUiPV/IyN4pPmGZGK2Lf46WT+N9VcCmomwVT894Nk",
-	"oNgfJVcsGxwbVbLOHX2WDKZc+L8fRfdXTikXm0wTftA1R/iy1wm+EoabnE2ZMEtnibNj9dOJnTk3mlxx",
-	"kREqMlhGQnSZTgjVRMmcHf/KppdMdawmGGzdJT05Olq9pNdKlsWKLc+4LnI6H4ZbP7a/OyCnzS+B4jW7",
-	"ZormFRFxpkmpGRGMZRp+zLOOVcKo667v0dHjp6sX+EZoQ0XK4gs08ooJ7Rc1m8icwdW0v2hdUqmrxUs1",
-	"poL/Se1AXbfVj7Lpdf2FT7mJT3YqtSHcsClMmAKf63p9DsNE3/0I6IJ+5dNyCn8hmbg/q0lxYdiYKZjU",
-	"uzcvX/yNi4yL8RqEf4lPdpyx+7bXi/kuOJCfGc262PMiC4ke5QSHqKb8Xslrqc3D8DWDvub733BwW0w3",
-	"IbMJU4xQgvO1okZIY+WMZqaLMGRva5gJppbJwsjsZ4KLcS1dTsiFpTIlaH5BRlK5WwZcREgBP+gWh4EM",
-	"2n4VZ6VYg6JV2SVlVLm2iHnyfPV0zi0/WmNCwLc6pgTf9Xq9PmqmVsiIUjPVEBD2Aysf6i92FQ52pD5l",
-	"w60dSxdSaAZ65k+U53ZYq40KYwXt8c2AFkXOU7gth4WSlzmb/sc/tF38TfDmf1d2dwb/dljrsYf4rT58",
-	"j7/CFza375PdkZnV+2ZKinECmsHMfmgkySShl7K0HP8ATsENaN93arcONGUlC6YMxxVwmH1zncng68Ox",
-	"fGg/fKivePFQwttp/rCQcPn8Pn59KBUwzse3ycDqKYvHDZSVEMmzNCEFU9oyoeoeJsTOMCtzy6aInmvD",
-	"pvYoF+fjXvTo1p/t7pN+gsfpSeN3XMGX6u3y8h8sNYPbZHCaZYpp2C+aZRzHfR/so5PNza1NZSkM8un2",
-	"7dl16s9vk8FIqik1BskveMHTox+f7/4Gu9G5TGnOzTx6UXbf/WRQSG1oPkxlxvaxS8/sKxSfUjyElua0",
-	"+Xj/A+hlzPEq974jT+2FNYoxM6Q1wfX+GntXcYz+d/yvt7fd18cxHKuMrmKA/sLdgtb5Bn8CSqgbnCpF",
-	"5zj2lIszmUeU9VNhlQGmyJTOLWu0YmRuJlyMTwgVhNpfBh+Sy9KQKRV0HOr48BTXRlEjlU4a2pRG7nst",
-	"rUlmdRG0HzUOX2bcSEWkyOdEMZqBVsKE1Zh/H8DEBskAhrf/4tMB9/EyJxmcFoWS1zR/I4rSbMiDtKFj",
-	"NpxQPYlL4vr7QG9BsTujmuRSXrGMUFANA2J5vi0dRunjbzzP6SUeYXP6hZJZmZr1Cec9/sBqH0A9bXIp",
-	"tfMQNbfiFU0nBPg1OGJSFgih0KgJpQUOldRzjEmOF7TUkXVRL4yXXgJ46NYSScUNFk/wzXvivsdjgzNk",
-	"f5RMG5JaHWqkZIdMXee87JqpU16aL38jyEwqJOvtx4aJrlJdfz4/f+8XtdPrSrGm2r41cYcUgqccJQtL",
-	"anqRLtKc8ikLVTJPfQ0mmwxSxahZ9eAj0B5pavj16oefwMPoLlz6oBVTWYkq7qpnrQSeyoyP+KonrVSS",
-	"pRnK0VCnsmDLn/4RdnpU6lXDPkeNHTyoy5+0wr0U6YSK8cp9PWqftD+OYLXNrU8CV2ywefUqkursgwm3",
-	"tiScYIyqKrdthLAqglvGcaoBHH3WhDakcElR57SWNDXsoeFTNogIrAnVQ81SxSIX+xRcPaSgWlvuQbgm",
-	"uNgD8sbYv4SVyERP5Cy8iJW7K4laLIH5sdb6/ss+3GlKWD2MGcPFeP0d++B/YH88F2m1ZW3zjQlCQcjm",
-	"VBuiyzRlLGNgEFNSlHqCgtd+SdOUFYZlJ4RegqsfAxTAp0ZcIS9c70jKItv4GGdUiXX24JN/rn0reOYt",
-	"cXc8wb42qKRBZo3JLiXzmos2N/lnObOKnFW7UiuhmvEJ8BCdoF7GBXxHhZ4xBSqcFK1QxoLg5tdsWKkR",
-	"bR0hQX90x3edP+tQLRpvq4ZeuifbKIn2Rg79jVzczncjjEHkGS38LWUiVXNLm4QaCFG1FMSYEbrrJd3I",
-	"BbXTFW4dR0jCSzf/v6IuEJ3yKdxspomRpNQJbKXdxkLmOcvI5ZyUDfPA/mSQDOxjUZOgeuMvHLWnllPH",
-	"q8pr6cy12FhQmNsXGoZbugXvqUknu9LfakK6E5roXvWHYNylC19QoanXaxP04lkJKA0Z82smyBVjhYYg",
-	"YBXsVcQFZcg1zUu2yKHc10MlcxbhjW/plIFhC987vzmbgc9VkzEzB+Sle4GQAmNFnog23OwVljsay8NC",
-	"5jydxySl1MxNiypGcmYIFydgk+c5uWYK9CxvcydegdcsZ6mPp0MQleZ5vSj/u/C2+c9APuGvreo1GkXv",
-	"nnthlE821lRNJVmYbWcoqWurl29uZHfZlPJ8KNhs2GHyfpowM2FW6fDHj8TANUGxA6qZpbn2RB9oMmN5",
-	"KqeM2JfUews0HlfamLAG/rL5+EGsIdUxxleM+6y6vK/8c1Yal1StlDiv4aFbx29XPPzLy9P3obInxXDq",
-	"eV7EVX/J7Ea56Ks2Vq8JNpv9UdJcEyqID2pZsq13tDIVQnKtPvRGQ5RMFTVsmPvI8LIVnVHDMIQM7N4N",
-	"PoTJLtcGIJwIVOR5V8a1PWhQZ8dWlzIQb/S7oCWxf9cL7D7tUlCt+VgMc54ykbIlJIxMwtTbTbhwNGyv",
-	"v6pzbHKMFTKuiB92DfJdyvoh/LaN1sW+FlwxvZFK7sVe/Op8xmjL50FLGYtxkOiaMP1l0XicsPRqQ+Nh",
-	"G7txRHleqthJv7AzcEc8gpibVd0pUXIW8dSt7xDqsCWt9TVkSsVSyD5N5sARwUKDnXEz2sUx1WmHogUz",
-	"jJ/7+YQ1YuXnfz93Jo/VM4vyMud6chDbaTcsqBDxceGrzQeumIZnVgXzqRuBlMUNi7It/9RGhAMeeBZR",
-	"vX/zcvdybpkseN2t+JIqi1z0Ld18oZmL62+eW2u7G3fjS+c13IalRLXiJ6uD9QvGTve0ejE4kM9sb228",
-	"sodRKI6u9Q0U7g8v3vz6wFqv/vfEKhVCcynIX85+ekH++vzpE6JZap8nTw+e/LCoYKdSm2HKhEti6TuE",
-	"9hj8sAVVZuryCfYRFs34NdeLgcxexn8K6meRyzljQ1FOL/ezUY9ACxZ0zFZGUn51j1l1Lcxl2sOsnkQl",
-	"a5AFGhGvW4jKBlnfbC13dvClBkta6U1VrKa25oU8o1wje2YQggPvdsOtyYV5/jQSjbO2GjVxM4x67S5B",
-	"k5D/CaIMDGkp88qfyu1nVm2dcTORpSGgLx9E32boFRNrvc1OC1UVVEwnMs/iY27ulY2JHudarWSN2+vN",
-	"nKrBcW4jeVr02I8ncAmJNQ/ho+B/lFbrrxOm/YkqNqaotqRUM3BfYoQBSU3HVOWVTqQt6e6AfArprCa/",
-	"yuPjZlOn2R6tk2q7kMOUdEvx9p4GqpqSuSUgt4Q6sh3V04Jx+lAJQgYZCdsHJRvbs7tN1As/mW3cmRvf",
-	"hR0Y2VGUey0joaMoCS3uwXVcVvl8hmWHiUkP1gjsKMN5Y+ef05T5AEzLvQSydE0pkFFDuw8IpXMshZJq",
-	"H06jIiN0ZJgCb6GdTi2GmvsSUNrgePAPLcXBGZ39yrSmY1hwFkZglxtrjSBTz/JbMS1LlbLhDtmd4TA+",
-	"XazFdbXdMqgGSUjlD4Ht1JJIETUQQaytrebEX/zBlcBAvrATctGXXTMVVzve4RnYSdjzsDS0RsZPVQEG",
-	"Yhcert/R3q7E3RVHoW7lX7quWi9M9Ho99rlImPidlZJUX+FlIPZHJ6jH+NwYl1bER86tZy+RkJg9J9hs",
-	"rRsb5cLNKUY3KXD+bmDwfZpICFe6XyeeOjGaAG5L0AaapWHNQ6jS0WPZDNZQC/PX4cHap/hvr/5+/m9r",
-	"uOMwNgyUE5EEv9G8RB9y9VT9itdwJnZdfo92iCRETPKFo/jJVeMsUOu35n5Zt+3j8v9fvt2dmXb73tCt",
-	"80DDynZZiCyY2NAAxHevmJc29DJnhGdVMWFdYLNb2p6W+XVHissp2lazCbevBv3Wrm/9XBVVxrJ5q6hH",
-	"QkpReQnxztqProScieEUCiITIq+ZGqa0SAhEgBJCjVH8sjRseE0F1xOWJRiOGV6xwiSEi2ua82zIhFHz",
-	"xAfycqmxEBNDGdRYjYxa7ujYPqFZLANy7VxDV+FCZ3ancrpbeqNmTGxERPagWLTQ8ZOL52i5pMJkbYFt",
-	"NQW7i6ArVNb3bMKEIxAcU0hHur1lYIKgBnoKFhvet3rTvnRzuj5ks2ead27cvFY0ptiP7ccb8iCedWpW",
-	"Qe1xlE769jDpUhdMZB0syVpSaQop0pJQ4uxal+YOpMjNBPgj1iivzaqu+cpaLtjv3zhdx3cTHELn0fVB",
-	"jEgD94MUf8MtbGsSdYV49Lyjsjq2wY2R4pOQZdGXUxaizN2JnxztTvdcjBEKuUFSZ09O4A3UtsVqXLeE",
-	"kVSNLIbqHu08qR1t2JWUxEYjhmmWkCPdUfOvSob1IXYnqp8QVDd04mOimPjgDnHRV+HNkCHv0NyqVT/Q",
-	"dq9rBa42wXaTj51arj+5SMaYbOXONmV/kLLhc983ujTtpP+2p4jkbIQ5SPCId39lDX+D3357gS5lNt8h",
-	"uJsMvO4Ync2EajKVii0SgRUnAmrNLllND/Gd8mqSd70iE/qy5FS7/Bob29uB66JxNwISWLwUwaaEHo9G",
-	"gCE8/U5Gu//YwvasYbNa8IXb3E+hpr1GSE8R8svAB1AxWZccKTJkt7rL7n/yfGUCYdvw31LWrydt+1Fh",
-	"7I25ByqMLItvEiT4ttQadfy89smUGzjgTmsr19Ar5pgnZEOmOdWa0BmdI+vkEDZVTE9kDoVBE5ZnpBSG",
-	"51ZpB+wAQqEYlmkHMpRSlYFAImixilSBwUDzz0KVwir88spHGSBl6/FTMpGlqqMm1JXXonzHz6tSwM9i",
-	"wR2Id20Y1Moto9Nzv6B2rZ275UPFpvJ6y3Ge+pqSYavMb+ORHgUjbb+ux1Gy+VnmDl1nEyV/fX65vem6",
-	"0ozcLErhpflHRB3ZUKg33Mz9eT+crF9hWuIZ9cGY3WnfOWdu5GlvxptpnsvZsMipffFXE8GOuE0GlUNx",
-	"yeg3K2y2wbtrphTPmG6A+pmEUE0+vHjza+22JEYSu6T6k8Xw5G0yuKSaDTPRPK5VvD5UBoLK/oYm4Bzq",
-	"f6OavXwLie9QtZNtAIXhh+Aie/kWwsM0kulr924Ejl5t+fb7V7+eVKzaTNgUTQFAinmAlSFGldpFAMNg",
-	"x/PHj56umMqL06pibziqYKlWy+KCjtlQ8z+X5GJbpSoSil+ey2EJ0Z5/yExkwQTUJVTlgLW9HkvM8IA6",
-	"q+7pB/8c/EYWbFhXLnaUDFUgfhrTgPMchSUFpMpczuCAThCHa8qo0AG8RpdyupIiY+opZhorMzS5jl9P",
-	"y6utaalZKkUWz66w0/QxTSNd8pa6ZqoOrj1vHuKT56uPsFR55HX2CI8PD63aYv+rjw8PE2IUx0z2KuFh",
-	"ux16vvTOfjz7RVcCZn0yj4nyX+t8y0103VWqax85s0ty2Wv3icsXfYC5AyeWzTZrg12FDjdJHeUGtxzi",
-	"bkLGQZPP9LOCR/HtZj55NhZojfonuPbaLtxUq1SzfJRAipkveabuO7izO7lK+lLhOtSxPShWkRQrf6g9",
-	"61xfOg/0BaQXbWpIZRkXYzLDhAbqvE5g/YMJEXwJ/NchC+hIDXuWfRe+Bbux1jbqnOz98H90HHIfurS7",
-	"/3euS+M89IQX35wXrePC3y4Y5GMM0RW/de/aQMqN6JTnexZyXZh/fQmhZABpyPtbxJPbZDCRQiqr4w8L",
-	"xUb8615e9KzxIl2O9vWi55aX8CzL2f527WmUz7xlMyg+XbyTXeA7n1wWh2Yi87rPJaOKqRoddlEI+3cs",
-	"dQfBQ+1L52Fl3XxiFy2AiY7ApBVFNFR2KuZ18jxGIHcJidEy4z4NppdC1q4Ym9YlU90Vp6XuCB6fSzC0",
-	"gF1OuXDG/y4lw0AJ7NqeIUmt/QZpzznvytfQJZ7Yfo9iSWGl27vgsFbWUQaktV7YqaUbCvBTu5VjljjQ",
-	"o12pn2ZEu+qg2XcjckGLgmcXCbmgfxYX1hS8wC0f8uyiZVY8e/Q4cgwhpUZne0HL+FArogM1aS5gaE6M",
-	"KTT5ePZLQnJmDFPkcu7/RxGdxMFlQqYAh8TaC671BYB1vBJGUXIBoxwfHmqjD2ZcZHKmDwQzh+ev3p6+",
-	"PT/cZs6riuElz9K1auGXkLc9NV1ernM6beJdINgVNNqHwhhy0+3La9+1aiR3z4xZkVq7NU5PONMGApuW",
-	"Q8VoNo+lbNfW/oRqgmBteL1d2qe94CFOzKJK2is0WoCJVs97NXcLlt5brfiznmrFw8n1QtchRfZD2NsE",
-	"bXcjy9sVM/pmIFIdyFFCGj6aDwE5KIq2As4FI3Oo17VPYRy3CvC6kG13+cFyN+bjmJeXj8WQi2Gp8mhO",
-	"nWIBepV9mHCREIpSy0rYSnotuO0Cmz8aHPjAx+KN+Hj2C1x4BDwadgoKAFN2qoJvDROAJCWEEsOmRU4N",
-	"Izm/qr4dGvbVHJBX08LMYXuhIxSIsLbkWpxwMDEfqIrkrrGvHVOSIzKb8HRCbm4OrMF7e5vY/37UTAV/",
-	"hiR6ewuM8ubmoNod+5FiRDEo6MtOPoubGz4i4QP/93//n5sblmvm/ysy+yt9pSv8ICnAz8rsNnTsBoTi",
-	"Wyd4tJbX+l1p7KrXQWjC/LoTmI/vm8GET/23lI5ZAiEe012Cv9aE8H5CNTt31XUtFG371UoUqFLAECh+",
-	"O4ImR3VZx1jaPWuVdcjyMg8UAAf+4KM1Wxa54/T9GPXsYhzed85YdFMxQ3neQQJ1Pw1iJpbseKw+5jYZ",
-	"jDjLO1I3uZXBBB4ggFLkbvC2RumEiyUW/NI6jI3xtzvzUcPEUydgaOXUw1jZA01yOd61mqhU6dIiq162",
-	"VBtqyg4YdYAYxwc68B+4yTumCIADckRcsxcoLIwjo3dWyJz6VF8rfI7JRanEcYEtpI7dsMcXwHsdZ/L1",
-	"SiDL6/IlDO8lZFoaeslzbuYJKQUtzUQq/ifLEjKS6pJnGRPghx2OZCmyhEyZmchsaD+B7Af7ZCrFKOep",
-	"sSPwP0ommNYJYChh7VTOEqtS2MvIsbnUWAqWECPlMKdqDJVauiwKqaweO2UZp1C7iI9MqZgn5LLU84S4",
-	"aG1SxR8OVnIFl9eCx1KdbeIvegdzqJsDrNUJZ5mNsi6Yb6jq429ic6tB+Db0Ujg4Pp3yaUImNfIxXNdW",
-	"ePOBdj4eDXnKmonsBIFXHOyfz4Gz2qKciQPyKxTIK0aePv5xUWO8LFUMvP+DxElQA70UXD0xJQUtNTsh",
-	"R0ko1xPAwWXKReqJsgTJMoLlA20kg+VABsmgHigmvDCSizAJVYj/KC7C1nqzF3AxreOsFFGPZj6PBktm",
-	"FOo1FWAqa1Q2MFQCfxU5FTuFal3iZDa8nO8Sqd0QAGIt2PmzUuwGON9P4TGGmlKqsmqXFi2g6gnIEZCq",
-	"OrNGQafXhncUz0sgCLnpAXZwhK4iHUfoAIh5SGQi/kGfFTEnM2gjqK9YZiVKw+TbsgxyxLEud7NWAzLP",
-	"hl0dStw+BWZp70UzVbpx9E4r6AQq8jma5ROqHbRIRjQHzigIoyrnTLUaj2x+vzdW8uEHG3TWqeyLyNlZ",
-	"7rQZCAvay9MpVXO0Q129saFjq16A3PBOBTsbaz9tCsiyweYpOfYtdlbtn38UFcrO7kofDBWZhsK4oMdU",
-	"3aKntEpimWckkye4fCrqXHSuyaUVhMTIAwJZKnaLsUkEpMXv1KfG2VIb3rUK23PFDn2A5zoC8EEDTgeV",
-	"6c07JyuCw6hodKUztJYgkcJmn9W4VGJV8qdS69Z5vKNvw5JGDWflVt5af8GWmWhAIUYS0DFazqMnz/ts",
-	"2GUXYaJWdo+IHK1g/ka1kx11k1W5qhwB6xVGzfFKTqiu8O77yHFYx6C2M0pc8JR95droPt7+eClkSaPn",
-	"Kqa+OW281bCbLivhDcpPZO1bW+oRd48ttGZaKrmRQUITfHCUIf8LkEA6oClOCMs1w288QE84HJSUytL0",
-	"sd9/7SdPsZ0LGjF1nQ3pd/xL98XsI+Ti7/idJ5+dlaKn9dyLtbz3eponlj9KVjrPL/X/WPmIpmIycKXE",
-	"VnpKwaK+31AtiZqcfJ2mbvbFw872RS0WAw93uUBaOWWo1K1qP9faxOAFzalV4yXV0jq2+sMCGHlOhcC9",
-	"LoXAE7balB3TN+Kq4ckDczC66x+CSotNqoviaQYZ5fn8GCMOHHlwRrEDFTVW9A2OB//zL78fPfry+9HD",
-	"H7/8r8e/Hz188uWH49+PHj7Dj/49prSB7jnM6Fx3v7X2hTxqVTs8X1XsALfgmuZDTEta0tfj8dNmKcWz",
-	"x8/WKKaIN5X2Y/q3NzqrjkaDel4Av8fzeKnMn/Y+LTkLKsib07eneB5/NhpzfDx/sbIlalR1qusmN/Pz",
-	"/YqN36gLQJHTty+xlBY+K5hKnV4zcxYGFC6A7dCqNE2arpAKvkBiQUwl9iMNBJecLh5ut2+uxRLchJfV",
-	"T612yy1zya2sSu1IndzG/bRNJ49Oj4I2NJrghfnUYymz2qZc6B+0tfdg//mHi0V0VfLvYvc+DC+lihly",
-	"ycZcdECssWu5aV8SJVeXxgFpQE/pZb58B5fslrHSRP2mfWK6yeh1NwElxP4MXFbACnYiqC0btK1zPHXL",
-	"745GfTBI5xn0oUy6dOetE5FqCgu0k9A5skl/cLA2Yi2m+XVXzgMoTik2MSeaseOq55doeskTgp27MrS1",
-	"uEAUnnhWHA37vK/R3p1t7/D/1khbe4DI2q3s7FshZG0QrJhGEyzOoaqdg6PXEchOIZEqO20ZgSFgbt14",
-	"rsMb02ju7yG3Ztykk64udmHfmRXYhf5J/J1HMtxk6vcALayrJvy8LgWvsshcDUCAhYaq5dJeu/4WbFAP",
-	"B3VoEVO+S6WabrDnfcCg5TKl+U5XaSsgNX9/ly0Uytrsszy92vnC74rctmO4SwrfXWiD8y0m0shNnlds",
-	"xJRi2TCnYlzS8U47Vig54jnz2axbJ0z51q7rrcESjDd1t31llf209QAxF2kf2DghdPouE9wEUy8ZfH12",
-	"9OMwDbBK1j2OJRA99SI91Megll8NeL4tEfjsnm9TCXWKHUspNCptyEwyUxyAWswBOZcEZwN8XTCWaRdh",
-	"GHq88YU69C3UxQ3BJP6/VhlW781GwrEWbCsLqrYWRqunfKecf+XCWyx+NZbQDsx85WQqrr16VxscdlNs",
-	"wQYDXjmrXXhnlKf1YdGDPLrz+NBvHsRmc3SdvWEOOOMtArO0XWvI9ehku7B7BQIUOuafPds6+2ElQo8j",
-	"zXWpDM93dW/8T0F9Yaxegec5pIbOpLryhfy+OI1oOl/atKGaaUdueuDN0iwtFTfzD3b+DtFORvsgnmIR",
-	"sMusaEjJJIDUlDnDLrwJPgMRffRtkb8oRjMNxuIPJwS9JW9ewn88eL97gx3qXcHEm5efxQspBEut6alL",
-	"31a9rk5opNXaaSRkNpHazQSqbiD3g7qGxz7lbEqLgkHbwLoSyP1KYyUSHCncBgBQqIX/xJhicHsLxuRI",
-	"Lu7UqzobzMNLgX0EVXXwtsAne9xowAQbkBC7peBNau7IbGLX5F2/kNbxGaCALFuH0e1TE0YzpsjFe6wu",
-	"eBiWd134Bmh/lEzNSUEVnTJjnw7ndJFgesWFy+C+OPgsPgsoxrt2ed5mAi/VVUVVEnSfsf8DjxmQcSYP",
-	"CCLMUcUg1Y8q1tm/0b7Jsnt8uqBjpo9dTdJFwKovIKkcyx0TUlBtVVR7US7890b67MwD8gI+wyFlQf8o",
-	"8T2vlPKfXgQO00NXj/Ef/9B2x6Bt8I9Pn/31hwNyDp3lLywhXLhsxsucnbiO81CIxzElsGCyyO1rTsEd",
-	"glQPPnkyplxgHZGjNGgBiPojz6xeOOKWIQ1OC5pO2MPHB0c+KNH4DMrap8i6scmXZdok59rnP7W67rXh",
-	"lJCJTCT0pkntgRlJLtH3i4rFwBFRYJIcDx4NXEcjWvDB8eDJwSOYoCUKYCCHlzzP7b5Adl4MpuQUfdE4",
-	"HzmqMAcxUeuaxZp5JK6BrCyFvepSpDBRKyixRDobHA9eM/M3/3KoOyqkcPbH46MjDHMK4+KS4ZH/w2Up",
-	"IR9fxeWrdwAXiHRbs5PE3fW3GybvlnKAHm64W12vquZ++BMmK9w2jhvyExHexc2F+FQKQ61Y+R0BYfXg",
-	"C8BZuntuv4i/r36kUdz8MzCTwW2y0a/+23KXwa199aH3BvlsTaSH5rHZC/8yeG6PR1e1MQSdMnJ+p3nu",
-	"+O00sSwVTdudD8y+rhF5wXX6wwo/vcsTSwaFjFb8UMCfA0FbtQQEfkg8HikmFQYuVFe4lGe0cEHeWk/A",
-	"0oOqnKJC/8YXLF7sF+B4eBkE0FwB1N8kYkD0SxzoRLlt6vV1NWNImo/6f3sXWxFsFjpXd2ci6M0JDq2T",
-	"Ils3+fCm+sktEkvODItXmTjsGKwhh3j+AbGft6WRq9Ou4mdQfGN/5WJ8vofTInG8hAdC4mhdn+VF4Twy",
-	"GVCj7cOgKNXit85XC6kiCU7Y+z+vGCuqwvBIWNfetRYpPe1KCnE70MOR41atdeRJnFe/ZqZ5DffNqLtu",
-	"Q5834TUzDd5VtQurahb6YdTVos7YaFMWvTNj93goLc7urUpkxIoFyCLa0LmzPuf2qxPoV23VS2sFTGlR",
-	"mVP4vKuKQ3NV5lDLfEBOGwAiY2kFiasFCyRCZd1ySAmiAr5avOwfoc39N5MEiCKzliS4C9pHgC5Md5j1",
-	"IRKgei28C677aVIfkFQudWsbaXEYliSuVAbnP/mnN71paPKtc1uwKDvCjvs7z7DNZEzlBDvXiiK/OX0q",
-	"nNZSqwZuKWnBCapSfF8cbRmRSZ6lDy/XobQAUG2vdkcbB26V5SHYjGmDenKf1IBeNeKdapcr6eI7FnhR",
-	"S+YU+24gTAKgJJiJFXWAmEr+89O597Y5f6NDQGygqJI39mSMxtou7R8FPCOuCYBkcKM/Cw8NqNGtUX8L",
-	"uXZGt8EnCc+w4wW4MCuJjNJ1whQ7IG+lcwraqY944wg/CzOToYV5XIndp0c/orMpZleFqIL7kacLUJ3f",
-	"2LZq4CZ2W1duL/u4cMx4ywd9ca2L50hGF4xegcOwkZW5lWRtML3DG/e/ln0Ws5zax7+RUXLilwmUNuIG",
-	"2ys4ew+q+nq0W0QHA7s7hlXv3b2SgEVOsUnQ986vUSMNfE5njNZgHNg8DrAPJ1RDrOUC6usuTpCvA3s2",
-	"bOo6Cbkq6i4H0/scop6tK/C4NzYENYpx9mOnlbhEywm1Amdcih5uTrVdrYaqubWwatQ7LJ1F8IpFrXAZ",
-	"pcEjy1SsM/vAd62/+wrVpbq73Yc+NTXobthUy5pq4fesvHfd9k/QbspdBpAoQKhcE1cK6q+Iw7Fy2pmH",
-	"1TjxOBpVzf8YWqUYmjNE9cYy8788PfoRP/3h4LP45EKR9tHmTYGf0KwOtmd8NGJKNyZUihyCVRNGxiVV",
-	"GaFjyoU2hKYpxPNojsKSS0EmMs90s/tk88Z8MFTZK7MnRayCp7h1Gti353SAe9U/o4ONQ262GQND/WU9",
-	"f8Q5PrtHXlOXMG1iIroUDOdgt5TcKy8KNNl/UiNxabjp3LW52KunMagf/MbGUdVnpOPCor1Z+cTR+eev",
-	"MNdEQFqDnsiZQN7XZ2wqeDm+kDYMeDCgdE8WFJL54Q38u9RwOoOLFiGQ9WwnHwjrQ72zI4WZQvfhhmL5",
-	"453YQwDwv4Kbu2f26cGHV9xVjoEDmyZZtdCKDNwn9yPHoHk0p1mG27YvTguD301oH9fVZfox8B/45hRV",
-	"SOz87+ceHRnasULVXR+8FbIifTOMKHUEV+nwBv+zNND/0adyARPGdWhD5ydESPCsWY0ETPCcQf+Yy/my",
-	"UH5NBuvxU3SQlkUfoWB+zepGIWXRcXk6Y+MdUz/6RrSEc+wvJN5NIhvLEPjlXQqFipIPofnLfAv32N2s",
-	"oYtj/gbLuB8kF+iDVWsdckrSCUuvnG+Y8ly7CmIHpA6fazrXVSq743IuQqLJFSswrxcATAAv96IPUSnl",
-	"VZvHlgURcrY2Ozy8liUmVHxnNNQqe8Y6PoFZ+w+0z0F3+z9T3BgmfHE3dJTz/QBaxGi3465p0ZNef3wQ",
-	"luWy8X33qBpFpVDYmJcbK9Fevv3QST7ter9O7fRV+OCKVLZ3Ip+7YKFDd7riIutKXgOsrWTNfQ6m8V/2",
-	"d7dr0N29ctoGC1juvE08cUMhkN1IKHMFxKV+dHKoKkkI5PmnDPMMXS74PcvYXu4QCbZ0Tzp68IY7UdTD",
-	"FS6JEweXuU9fh6WTBHLsgFAwzc4RSoxO2nzl8Cb4a6m+for1US75unZ4W0Ua6i7qplstt/kPJy5K5Ps7",
-	"DIG6faZKXKFvE84dpb1yTLQw9Ar+P1JyijBZlnPOJtJ557mJX8ounX/p6o6+JW32S5doAmxKlJsyr2BZ",
-	"d5kVG8sy/ab87k4yTTejqT1lm2KzmOq9vkZRMxoXj8vZ3qG9xA45IFp99rFdeIDBQplD3oqZsKlm+TXT",
-	"B6Tyavgm9tWT2qe4VM3vH2gPtLnIBK0S8LOb1XcdCMdFrI6FuyNInAi5ZCOpWFVa0Y9StZpffz98CCj6",
-	"umUaLPSmgTALdvu0ZNesh61qDO0RQDqhdnERMK2x2gUbNXFDplzrOqkGntcs+MDMeMpcaJxcnKYpK8wx",
-	"FLjiPB9qoxidXoSIX5nEAQgT2bGDn0R7kWuia/YBU0mCGgtYgasz+CwueHbhPYlY4/0QfgxDYZmxmRfM",
-	"V8VfwOcXvtqSEU2njPznh3dvwW2QUUMvYnF2MLWu1zGyoKIT5+imlVPt5oMcAWrQGRMnBFpQOXKv6ty6",
-	"7DE4jYZBVl2Lo2QRpGhZYyxLd+26DgE2KfWRMjla3E7H+1JMptMYvTsBcEUuNJGW4C5gmhfVIrC+vF7F",
-	"L1Sbh7CTD9+8bKxmxxW8cxXTdppyRHwXQedm5kgGCdHWPqcamHVCAJLfSpCXIQpZbPf9eEOHzlTPexXo",
-	"84qJIjAfDu6d+VwTnq2cCc+65rEIcHF7T6zs69q+TgYLDKI5UHsFHfbVV0+dWAJIcCgfMeszJ84dmu9f",
-	"52BgamHiePJd11DXII1R0fAT9ITU7XxxI8fYe3daakNonoO4jGsnrz30fmuZMXJtAHR10OsaqEJ2P2LD",
-	"hxBXu42+ardngincu3UOB23IbP0f3CvNDQ54teLWr4pWNXSolTPsm3RvPVzY0WU/th6MfSdeLVzVEn+W",
-	"6wnQmycrQEEeux1dIIGasR3ewL8rK8l9IwNtsG9GzNNUH+BdlVavs/ZuX1LH/I++DS30RQfoOVqy/M1u",
-	"P8z5vjmH9s4q7sQhtJo89ugEQph11XQGjbZlJ4fOFbAs2AbLfY3PfdeeGVjDOvLdLrU/Fwyt7jn6Yvpw",
-	"xNzNbe+kn2VBlVhS6E9KTteXQvW1qtwnzhPZwyGd0ysfVmqg7NUOfIyBxFj1Nzi8O/b8lxFTCq4RF+Oq",
-	"Xy30Yk3bNWinoT+YawLVIyMHg46tJqsddrsOsbMIYpl94bnchmC887MPeW1nsYJS4I9OOolcH6euLeW/",
-	"DvB/HRdc3XWAjUYsQJBrtLUxE7aILFQZxhjoxF4FvNMvV40f9805kNY2FPT3ZhHi1q8WGe4Y9+rLt6cW",
-	"tCn751UdUdmpqX4fyiOOjm/651cfTzMsz8Pmd5Ged9tqj4ppIxXbPMHvzkgumt8HGZoOQQ1WltRwsQjZ",
-	"mkBOJqCSotSDgEZSIbS6vTxGGKgZtFlyUGzEl7MEZZWl4H+UTDCtf/gsELmVWsHJlJdbrmgTqh7IaZB9",
-	"4sVpUeY5w2PVBjFkvW6EMBqVzgQLw2AsFB5FAj1neI73wLDum/TdyghtHnAXfYdosCtAcRpP7hMVJ3jR",
-	"XRXLNLalhpeuQVY0Cyvim7sIAmmDvNo4lHMXHEG4PfsCZglecTfILOEal7gom50we/RUyuYmd53zwg06",
-	"vAn/vO28UK+ZaZ3jUlX3TQWj7ZuqgIpaUDOpNVS5SBhxNMqNujPuVd1c55x7PmPwQq59wJ0IiZ+cVGri",
-	"IuqKm1eoiKvBEE/sfNi0MHMEC09zRq2pgnDgXWCH3xX57JdF3YlPdFPS3Rco4wKgu4dkXMG2VGm5lSqX",
-	"MynEnFhKXKe5lqC6IXzzo6OjowCyMG5Mj2pwvQ1s6T2juSyBpugvb7YMauYL173fmSraDr4zfMtZeTfl",
-	"dDU9HSLwyhZG0l3MfZmJZE9rbK0M6U6NfaXgKfIm0QT7jIxZdkAcSg38OZxQDa0xIcvikjX6eQDUCfTS",
-	"4B6FD2FnjhGKCkDPPws7di4BuYMaouWUYRae/SWCrGOymSVPt+OZ678xm0jiPwL1GKvwHB8GcgMXr8NO",
-	"cP1ZI2bSKQ6yP+SZU4fRc4/gZ9yB9+GFwN0jFB3GnRg0wdXJuE6pyr63q9MKuuMiPNXcCcd24paJrJ84",
-	"Pi7JI0lBBtrah7oWuvFZKf6Fa9wzrnFlt1uC0HT2TyFdq0Ze0bS/VzSdOJHkS5gdTA41Ds/PtVSAJgeE",
-	"VzKJzJhiHsDMKqmtEkjwBLqOz34g//jBZ3EGLwv2vPbgaUMN0yFmPAEfVVYhy3sZ6ohjSufo1BuxGaSm",
-	"sykMLMhFbgn4IgHZR4QULPH+xGbmO9SP+7lgv62pVOyAQF5uCAjn4NwQAbG+1TgBePVxW1qnUoxynpqu",
-	"FPKzUmCft3UqdV3DI4XNoJZ3mljISm401k0G6G78sm56snJnVjXzhpzkkEq6JiJLY79eu3D4nXv+uwuI",
-	"uaNcA+kR97LnLIpFaeOOZ0qvWFXege/+frnbAtjeOl7TeM5yhcW32crfOKfrfonpvsP4hf0bQ/+BO5/7",
-	"2IMqThsnUONUN3Fc6JK4mwt+n9B//0L8W4L4F+kzGiPTmqfEYfu2Yy+YyeXPvj/+8s0BAfu42XcH5ofd",
-	"tvopeyHnrjvnig6kCWFfU1YYEtShxOXPRx3NXOpqG9ZHvUxLjIh5mPL0QBPohE+qvvudCU72sX+m0p1O",
-	"XbuiDQoJXUmlfLc6bAjZXaW5mAq2RerX9109VDVhX6oXw5b3pa+025ni3/e3csiZZfvQE+zQd6ImYM/8",
-	"7pi8PZP9VA2VuJvtw6+EwuGN/WeN3ibVsdyDcqCORXUXA8Unf/RNzrens8VYmB2sVicXygK3vdt2/ven",
-	"k+JP0NJ74z6KgkjsAbVz+sBn8W7kN3sB2UnOhGtCfsEEvcxZdkFSKsglc+ntGTSYsq+Y19Gnhew+qzhn",
-	"P8S8YZircH/Y4Le7JntrwrgmF1wsdGpLaEw/RHCvKqCJnShkkDI/m8ip/cqn2oMjt8r/RkUIUkuk6VaJ",
-	"/1VNtZsfECgKDgfATlg+Ane1S9eNlFRvWalzJ8yzg3TXB647p1dheQ7kBEdLdD754ES9nwiHgncBUri6",
-	"DP+flJyurThUXKBdwOVObw91XBUWm6veavGJb0ES33Ptlt897wCgZKQY4o35VolddVqbU8U+q7SqlUBt",
-	"VhcVLNy5rSsb7krfWlnYUAL2z5p1DS7UGdaG4VeEi1UVDQQCkJ+Fr2jAI3YFDfCHr2F2HmnoTlX5Y7at",
-	"dkD+sn6xw10bDvuvdOhSjezPWFoqbuZA0egFPf79iyUkxL9CUi9VPjgeHNKCH14/AjJzYy3QGRMg5ck7",
-	"wTyNudUkhH3l2mjkwwA+ZqgC3SiSaasjrirX+c/q+aiCQbzeDlcBmnFVt96Gj8CPexDi8dStXSJv6Ij5",
-	"BAM4z/Dib1++/eDSzKpQfyPPFfqMNKbiIK8Xh3rlYVYXkgY405g2kDnQ8dBcDgfHM14cGrGLqrYZXPki",
-	"sHoD64rRAKPRDes0qsVxz1qozcELCilzjdOtS2U9onPi2sXJutnbtPE+4MuL73ufU+ESRF3rv3CLKrMS",
-	"2UVIHmEKrocUKzvJLZdjiCYDPh9KxyCyQ3NtZcmIsSwYzuFg3X65/X8BAAD//w==",
+	"7H37cts4l+eroDRT1V/XMLZz/bbtv/wl6XRmupOM4+5MVScrQyIk4TMFsAHQijrrqn2afbB9ki2cA5Ag",
+	"BVI3KnZ656/EEgXicnDu53e+DMZynkvBhNGD0y+DnCo6Z4Yp+Ot5obRU9n8p02PFc8OlGJwOLmeMXAn2",
+	"2QzH8MQVkRNiZozkdMrIiE2kYkeDZMDtw38UTC0HyUDQORucDvAXg2SgxzM2p3bwOf38MxNTMxucPnr6",
+	"LBmYZW6f1EZxMR3c3iaDFyxjhqU/8sywlvmk+AiRgmliZtSQMRVEG55lZMSIYtpIxdKEcKENo2k5ZcU0",
+	"EwZ+1zZnN3Zt0imb0CIzg9MJzTQrJz2SMmNU4Ky5YmMj1fKCTeKT5imRiti3+Omk/jflXHJqZsFU/PeD",
+	"ZKDYHwVXLB2cGlWw1h19mgzmXPi/H0b3V84pF9tME37QNkf4stcJvhSGm4zNmTCds8TZserpxM6cG02u",
+	"uUgJFSksIyG6GM8I1UTJjJ3+wuYjplpWEwy26ZIen5ysX9IrJYt8zZanXOcZXQ7DrZ/a3x2R8/qXQPGa",
+	"3TBFs5KIONOk0IwIxlINP+Zpyyph1E3X9/Dk0ZP1C3wttKFizOILNPKaCe0XtZjJjMHVtL9oXFKpy8VL",
+	"NaWC/0ntQG231Y+y7XX9mc+5iU92LrUh3LA5TJgCn2t7fQbDRN/9EOiCfubzYg5/IZm4P8tJcWHYlCmY",
+	"1NvXL57/g4uUi+kGhD/CJ1vO2H3b68V8GxzIT4ymbex5lYVEj3KGQ5RTfqfkjdTmQfiaQV/z/U84uB2m",
+	"m5DFjClGKMH5WlEjpLFyRjPTRhiytzUsBFNdsjAy+4XgYlpJlzNyZalMCZpdkYlU7pYBFxFSwA/axWEg",
+	"g3ZfxUUhNqBoVbRJGVVsLGIeP1s/nUvLjzaYEPCtlinBd71er181U2tkRKGZqgkI+4GVD9UX+woHO1Kf",
+	"suHWjqVzKTQDPfNHyjM7rNVGhbGC9vTLgOZ5xsdwW45zJUcZm//bP7Vd/Jfgzf+q7O4M/uW40mOP8Vt9",
+	"/A5/hS+sb98HuyMLq/ctlBTTBDSDhf3QSJJKQkeysBz/CE7BDWjfd263DjRlJXOmDMcVcJh9fZ3J4POD",
+	"qXxgP3ygr3n+QMLbafYgl3D5/D5+fiAVMM5Ht8nA6imrxw2UlRDJ03FCcqa0ZULlPUyInWFaZJZNEb3U",
+	"hs3tUa7Ox73o4a0/2/0n/RiP05PG77iCT+Xb5eifbGwGt8ngPE0V07BfNE05jvsu2Ecnm+tbO5aFMMin",
+	"m7dn36k/u00GE6nm1Bgkv+AFT05+eLb/G+xGZ3JMM26W0Yuy/+4ng1xqQ7PhWKbsELv01L5C8TnFQ2ho",
+	"TtuP9z+AXqYcr3LvO/LEXlijGDNDWhFc76+xdxXH6H/H/3572359HMOxyug6Bugv3C1ona/xJ6CEusGp",
+	"UnSJY8+5uJBZRFk/F1YZYIrM6dKyRitGlmbGxfSMUEGo/WXwIRkVhsypoNNQx4enuDaKGql0UtOmNHLf",
+	"G2lNMquLoP2ocfgi5UYqIkW2JIrRFLQSJqzG/PsAJjZIBjC8/RefDriPlznJ4DzPlbyh2WuRF2ZLHqQN",
+	"nbLhjOpZXBJX3wd6C4rdBdUkk/KapYSCahgQy7Nd6TBKH//gWUZHeIT16edKpsXYbE447/AHVvsA6mmS",
+	"S6Gdh6i+FS/peEaAX4MjZswCIRQaNaG0wKGSao4xyfGcFjqyLuqFceclgIduLZGU3GD1BF+/I+57PDY4",
+	"Q/ZHwbQhY6tDTZRskambnJddM3XKS/3lrwVZSIVkvfvYMNF1qutPl5fv/KL2el0hNlTbdybukELwlKNk",
+	"YUlNr9LFOKN8zkKVzFNfjckmg7Fi1Kx78CFoj3Rs+M36hx/Dw+gu7HzQiqm0QBV33bNWAs9lyid83ZNW",
+	"KsnCDOVkqMcyZ91P/wA7PSn0umGfocYOHtTuJ61wL8R4RsV07b6eNE/aH0ew2vrWJ4ErNti8ahVJefbB",
+	"hBtbEk4wRlWl2zZCWCXBdXGccgBHnxWhDSlcUtQ5rSVNDXtg+JwNIgJrRkUqb6KM9hKtdQmC03Imwg3y",
+	"LaoYmUorh6U4Q6nJBVxJKvSCKRCw1sCvO5o3EQo/ufnEBMKM6qFmY8UiTOgc3FIkp1pbTke4JngwR+S1",
+	"sX8Jqz0QPZOLkGmUrrkkal0FptJGZ/Ef9uFWs8fqjMwYLqabn+57/wP746UYl8fbNDWZIBQUgoxqQ3Qx",
+	"HjOWMjDeKckLPUMlwX5Jx2OWG5aeETqCsAQGU+AAJ1wh396MfIo83ZrkFlSJTfbgg3+ueYN56r0G7niC",
+	"fa1RSe1K1CbbeSUrjl/f5J/kwiqdVkUcW2laj6WAN2vz27CiZPAbNixVnqY+k6DvvOW71p+1qEG1t5VD",
+	"d+7JLgqtvZFDfyNXt/PtBOMlWUpzf0uZGKulpU1CDYTTGspszGDe95Ju5S7b6wo3jiMk4c7N/4+ou0aP",
+	"+RxuNtOWSxc6ga2025jLLGMpGS1JUTNl7E8GycA+FjVfyjf+zFHTazigPAffiJVXIm6FlzcvNAzXuQXv",
+	"qBnP9qW/9YR0JzTRvur3wbidC19R96nXwRP0OFoJKA2Z8hsmyDVjuYaAZRmYVsQFkMgNzQq2yqHc10Ml",
+	"MxbhjW/onIERDt87Hz9bgH9YkykzR+SFe4GQgtX0gS03e42XAQ37YS4zPl7GJKXVanBaVo/JmCHcajET",
+	"QrOM3DAFOqH3DyTe2NAsY2Mf+4eAL82yalH+d+Ft85+BfMJfWzVxMonePffCKJ+sramcSrIy29awV9tW",
+	"d29uZHfZnPJsKNhi2GKef5gxM2NW6fDHj8TANUGxA6qZpbnmRL/TZMGysZwzYl9S7S3QeFxpY4KOMtY1",
+	"Hz+INfpaxviMMap1l/elf85K44KqtRLnFTx06/jtmod/fnH+LlT2pBjOPc+LhBVGzG6UixRrY/WaYLPZ",
+	"HwXNNKGC+ACcJdtqR0uzJiTX8kNv4ETJVFHDhpmPYnet6IIahuFuYPdu8CFMtlsbgNAnUJHnXSnX9qBB",
+	"nZ1aXcpAbNTvgpbE/l0tsP20C0G15lMxzPiYiTHrIGFkEqbabsKFo2F7/VWVD5RhXJNxRfywG5BvJ+uH",
+	"UOEuWhf7nHPF9FYquRd78avzESNDHwcNZSzGQaJrwlSdVUN3xsbXWxoPu9i4E8qzQsVO+rmdgTviCcQH",
+	"repOiZKLiFdxc+dViy1pra8hUyqW7vZhtgSOCBYa7Iyb0T5OtFY7FC2YYfzcL2esFte//K9LZ/JYPTMv",
+	"RhnXs6PYTrthQYWIjwtfbT9wyTQ8s8qZTzMJpCxuWJRt+ae2IhyIFrCI6v2bl7ujpWWyECGw4kuqNHLR",
+	"d3RJhmYurr9+bo3trt2NT63XcBeWEtWKH69PLFgxdtqn1YvBgXxmd2vjpT2MXHEMA2yhcL9//vqX76z1",
+	"6n9PrFIhNJeC/O3ix+fk78+ePCaaje3z5MnR4+9XFeyx1GY4ZsIl3PQd7nsEPuOcKjN3uQ+HCOGm/Ibr",
+	"1aBrL+M/AfUzz+SSsaEo5qPDbNRD0IIFnbK1UZ9f3GNWXQvzrg4wq8dRyRpkrEbE6w6iskbWX3aWO3v4",
+	"UoMlrfWmKlZRW/1CXlCukT0zCBeCJ77m1uTCPHsSiRxaW42auBlGvXaXoEnI/wRRBoa0lFnpT+X2M6u2",
+	"LriZycIQ0JePom8z9JqJjd5mp4WqCiqmM5ml8TG398rGRI9zrZayxu31dk7V4Dh3kTwNeuzHE9hBYvVD",
+	"+FXwPwqr9VfJ3f5EFZtSVFvGVDNwX2KEAUlNx1TltU6kHenuiHwI6awiv9Lj42ZTpQSfbJIWvJJvlbRL",
+	"8eaeBqqakpklILeEKgof1dOCcfpQCUIGGYkoBeUlu7O7bdQLP5ld3Jlb34U9GNlJlHt1kdBJlIRW9+Am",
+	"Lqt87kXXYWKChjUCW0qGXtv5Z3TMfACm4V4CWbqhFEipoe0HhNI5lu5JtQ+nUZESOjFMgbfQTqcSQ/V9",
+	"CShtcDr4p5bi6IIufmFa0yksOA2jxd3GWi3I1LP8VkzLQo3ZcI9M1HAYn9rW4LrabhlUriSk9IfAdmpJ",
+	"pIgaiCDWNlZz4i9+78p1ILfZCbnoy26Yiqsdb/EM7CTseVga2iA7qaxWA7ELD1fvaG5X4u6Ko1C38k9t",
+	"V60XJnqzGftcJUz8DnII9DVeBmJ/dIZ6jM/jcSlQfOLcevYSCYmZfoItNrqxUS5cn2J0kwLn7xYG34eZ",
+	"hHCl+3XiqROjCeC2BG2gXsZWP4QydT6WzWANtTDXHh6sfIr/8vK/Lv9lA3ccxoaBciKS4DeaFehDLp+q",
+	"XvEKzsSuy+/RHpGEiEm+chQ/usqhFWr92twvbbd9XK3Cizf7M9N23xu6db7TsLJ9FiJzJrY0APHda+al",
+	"DR1ljPC0LHysioH2SzHUMrtpSXE5R9tqMeP21aDf2vVtnquiiljmcRn1SEghSi8h3ln70bWQCzGcQ/Fm",
+	"QuQNU8MxzRMCEaCEUGMUHxWGDW+o4HrG0gTDMcNrlpuEcHFDM54OmTBqmfhAXiY1Fo1iKIMaq5FRyx0d",
+	"2yc0jWVrbpwX6apx6MLuVEb3S8XUjImtiMgeFIsWZX5w8RwtO6phNhbYVlOwuwi6Qml9L2ZMOALBMYV0",
+	"pNtbtigIaqCnYLHhfas27VM7p+tDNnumeefGzStFY4r91H68JQ/iaatmFdRJR+mkbw+TLnTORNrCkqwl",
+	"NR5DOrcklDi71qXkAylyMwP+iPXUG7OqG7627gz2+zdON/HdBIfQenR9ECPSwP0gxd9wC5uaRFXNHj3v",
+	"qKyObXBtpPgkZJH35ZSFKHN74idHu9M9F2OEQm6R1NmTE3gLtW21ctgtYSJVLYuhvEd7T2pPG3YtJbHJ",
+	"hGGaJeRzt+ATqIJhLYvdifInBNUNnfiYKCY+uENc9VV4M2TIWzS3ctXfabvXlQJXmWD7ycdWLdefXCRj",
+	"TDZyZ+uyP0jZ8Hn6W12aZoFC01NEMjbBHCR4xLu/0pq/wW+/vUAjmS73CO4mA687Rmczo5rMpWKrRGDF",
+	"iYC6uBGr6CG+U15N8q5XZEKfOk61za+xtb0duC5qdyMggdVLEWxK6PGoBRjC029ltIePLezOGrarW1+5",
+	"zf0UldprhPQUIb8UfAAlk3XJkSJFdqvb7P7Hz9YmEDYN/x1l/WbSth8Vxt6Ye6DCyCL/KkGCr0utUcfP",
+	"K59MuYUD7ryycg29Zo55QjbkOKNaE7qgS2SdHMKmiumZzKAwaMaylBTC8Mwq7YBzQCgU7jLtAJHGVKUg",
+	"kAharGKswGCg2UehCmEVfnntowyQsvXoCZnJQlVRE+pKgVG+4+dl2eJHseIOxLs2DOr6uuj00i+oWRfo",
+	"bvlQsbm82XGcJ76mZNgoSdx6pIfBSLuv61GUbMpSsZUrP1FyvoWvkCwgJ9xX9VDFgKYEeHvWQly4cyt3",
+	"u7vAURuqttL/G8frfz9a9gGrYQ/ayG22KrhxZsbm67foUUkBG+zQ0yaHhJOEOda2rj5k4ww+ddDKLnpC",
+	"OzV1IOutpaltQXpWdqVrmX1IwvZKzI2l2E8yS2P3s9t42lyj2d25tNbRs10c0evbvyKG0ZZqdy0Q1J9/",
+	"0mnja5w/eEa9EAye9p3rTrVKiu2uOs0yuRjmGbUv/mwiSDS3yaB0+XeM/mWNV2Xw9oYpxVOmaxChJiFU",
+	"k/fPX/9SBRaIkcQuqfpkNYHgNhmMqGbDVNSPa502FqrrAU5ITVd3Ia9/UM1evIHSFKirS7cA1vFDcJG+",
+	"eAMJHDSSi2/3bgKhGG01q3cvfzkrlSmQNWCsA+7Ud46jqkK7GH3ITp89evhkzVSen5c1tcNJCXK3XlvO",
+	"6ZQNNf+zo1rCmj2RZJnubCtLiPb8Q2Yicyagcqgs2K08arHUKQ/Pte6evvfPwW9kzoZVbXFLUV8JCaox",
+	"UT/LUJ2lgHubyQUc0Bmi+s0ZFToA62kzH9dSZMyA9CrQ0GQ6fj0tr5aFGWo2liKN5z/ZafqsAyNdeqWy",
+	"krkMfz+rH+LjZ+uPsFBZ5HX2CE+Pj62mYP+rT4+PE2IUx1qTMiVptx161nlnf734WZcCZnMyjynbv1QZ",
+	"0dtYo+uMyz6y2juqTSoHp8vo/g6ze84sm63ra66GjpukykMBxzmi+EJOUJ3P9LOCh/HtZj69PZYKEfUg",
+	"cu3tUbip1uxl2SSBJFAPSkDdd3Bn93Jm9qXCtahjB1CsIkmQ/lB71rk+tR7oc0gA3NbVkaZcTK1BASFt",
+	"5xcG/xwY+cGXwH8d9oeOoEyk6Tfh/bMba2251sneDw9lyyH3oUu7+3/nujTOQ894/tV50SZBtt3CtT4K",
+	"GF3xG/eubRwEdM6zAwu5NgTRvoRQMoBCgcMt4vFtMphJIZXV8Ye5YhP++SAvelp7kS4mh3rRM8tLeJpm",
+	"7HC79iTKZ96wBZSHr97JNnisDy7PSjORet1nxKhiqsKaXhXC/h2dDlt4qHnpPEi1m0/sogWg8xHQxTyP",
+	"BrPPxbIqb8EcgX2C1rRIuU9U66XUvC0KrnXBVHtNeKFb0jsuJRhawC7nXDjjf5+ifqAEdmPPkIyt/QaF",
+	"CRlvy6jSBZ7YYY+io/TZ7V1wWGsrnQPS2szh29ANBfhz3cqxjgPo0a7UTzOiXbXQ7NsJuaJ5ztOrhFzR",
+	"P/Mrawpe4ZYPeXrVMCuePnwUOYaQUqOzvaJFfKg18buKNFcQeWfG5Jr8evFzQjJmDFNktPT/o4gf5MB3",
+	"wQXOIfX9imt9BXA6L4VRlFzBKKfHx9roowUXqVzoI8HM8eXLN+dvLo93mfM6uArJ0/FGaBUd5G1PTRej",
+	"TU6nSbwrBLuGRvtQGENuurvD/m2jinn/3LU1ye87I2mFM61hJGo5VIymy1hRRWXtz6gmCKeI19slZtsL",
+	"HiI5raqkvYIXBqiF1bzXc7dg6b2hOTztCc0hnFwvdB1SZD+EvUtaxX5kebtmRl8N5q0F201IwyfLIWB7",
+	"RfGQwLlgZAYV9fYpzLQoUzBcUkV7gVC3G/NRzMvLp2LIxbBQWTTrVbEAX84+TLhICEWpZSVsKb1W3HaB",
+	"zR8NDrznU/Fa/HrxM1x4hCQbtgoKgGZ3qoJvNBXAmCWEEsPmeUYNIxm/Lr8dGvbZHJGX89wsYXuhvxyI",
+	"sKbkWp1wMDEfqIpkl7LPLVOSE7KY8fGMfPlyZA3e29vE/vdXzVTwZ0iit7fAKL98OSp3x36kGFEMSm7T",
+	"s4/iyxc+IeED//d//58vX1immf+vSO2v9LUuEb6kAD8rs9vQshuQLNM4wZONvNZvC2NXvQmGGkbqz2A+",
+	"vgsPE744x1I65vGEiGl3CSVdEcK7GdXs0tW/NjD57VdrcdoKAUOg+G0JmpxUhVdTafesUXgli1EWKAAO",
+	"nsVHa3aEocDp+zGq2cU4vO/Ds+qmYobyrIUEqu48xMws2fFYBdttMphwlrUkV3Mrgwk8QABHzN3gXY3S",
+	"GRcdFnxnpdTWaP6tGeNhargTMLR06mGs7DtNMjndt96vUOPOMshetlQbaoqWpgzQsAAfaEFo4SZrmSJA",
+	"gsgJca2joPQ33mehtYbt3CfjW+FzSq4KJU5zbEh36oY9vQLe6ziTrygEWV4VGGJ4LyHzwtARz7hZJqQQ",
+	"tDAzqfifLE3IRKoRT1MmwA87nMhCpAmZMzOT6dB+AtkP9smxFJOMj40dgf9RMMG0TgDlDKsbM5ZYlcJe",
+	"Ro6t6qZSsIQYKYcZVVOopdRFnktI2JqzlFOoLsZH5lQsEzIq9DIhLlqblPGHo7VcweW14LGUZ5v4i97C",
+	"HKpWIxv11eqyUTaF2w5VffxNbG4VTOaWXgoHmKnHfJ6QWYVNDte1Ed78Tjsfj4ZKAs1EeobQSA6Y02ep",
+	"Wm1RLsQR+QUgLBQjTx79sKoxjgoVawXyXuIkqIHOLK7in5KcFpqdkZMklOsJIFUz5SL1RFmCZCnBAp8m",
+	"1kg31EgyqAaKCS+M5CKQSRniP4mLsI3e7AVcTOu4KETUo5kto8GSBYWKagWo5xqVDQyVwF95RsVeoVqX",
+	"2rxXzuhtsi1Ey0ZNLC4KsV/7in6gATDUNKYqLXdp1QIqn4AcAanKM6uVXHtteE/x3AESyk0PwKATdBXp",
+	"OIYONIGARCbiH/RZEUuygKak+pqlVqJs3Nijo1B5wrFyfrvGJTJLh239jtw+BWZp72VtZUFA9E4r6Css",
+	"siWa5TOqHfhPSjQHzigIoyrjTDXaGG1/v7dW8uEHW/TpKu2LyNlZ7rQdTBLay/M5VUu0Qx0igKFTq16A",
+	"3PBOBTsbaz9tC5m0xeYpOfUNu9btn38UFcrWXm3vDRWphtLVoGNd1fCrsEpikaUklWe4fCqqahGuycgK",
+	"QmLkEYEsFbvF2MYFClf26nq1QwFCiL67Zofew3MtAfigna8Ds/XmnZMVwWGUNLrWGVpJkAj0gM9q7JRY",
+	"pfwp1bpNHm/prNLRSuWi2Mlb6y9Yl4kGFGIkAR2j4Tx6/KzP9n92ESZqZfeImdMI5m9V3dxS2VwWlMsJ",
+	"sF5hfC3LjOqyI0UfOQ6bGNR2RokLnrLPXBvdx9sfdYIK1To4Y+qb08Yb7f9pV5F9UDckK99ap0fcPbbS",
+	"6K1TciODHNnNAkcZ8r8Aq6cFPOaMsEwz/MZDaIXDQdG3LEwf+/33fvIUm7mgEVPX2ZB+xz+1X8w+Qi7+",
+	"jt958tlFIXpaz71Yyzuvp3li+aNghfP8Uv+PlY9oKiYDV+xvpacULOr7DdWSqMnJN2kRaV88bG0w1mAx",
+	"8HCbC6SRU4ZK3bpmlo1NDF5Qn1o5XlIurWWr36+0C8ioELjXhRB4wlabsmP6VnlVA4HAHIzu+vug0mKb",
+	"6qJ4mkFKebY8xYgDRx6cUuwRR40VfYPTwf/82+8nDz/9fvLgh0//69HvJw8ef/r+9PeTB0/xo3+NKW2g",
+	"ew5TutTtb618IQ8b1Q7P1hU7wC24odkQ05I6Ou88elIvpXj66OkGxRTxFvV+TP/2Wp/myWRQzQsAMnkW",
+	"L5X5096njrOggrw+f3OO5/FnrXXOr5fP1zZYjqpOVWXzdn6+X7A1I3UBKHL+5gUWu8NnOVNjp9csnIUB",
+	"hQtgOzRqwZO6K6QEGJFYEFOK/Ug70o7TxcNt9801WIKbcFf91Hq3XJdLbm3deEvq5C7up1167bR6FLSh",
+	"0QQvzKeeSplWNuVKh6+dvQeHzz9cLaIrk39X+2tieGmsmCEjNuWiBQSR3chtOwcpub40DkgDOtR3+fId",
+	"oLlbxloT9at2cmono1ftBJQQ+zNwWQEr2IugdmyhuMnxnKdzHj+e8GRaz6APZdKlO++ciFRRWKCdhM4R",
+	"6CVkNRy7VpdEWG9NXu0ZWBuxhvX8pi3nARSnMZy6Jpqx07Irn6h7yROCvfVStLW4QJyseFac62rP9PoT",
+	"9A/u6vD/2lh4BwCx26/s7Gth2G0RrJhHEywuoaqdg6PXEcheIZEyO62LwBDSumoN2eKNgdvFtVHUSOVB",
+	"8RbcjGdtfSbDzlBr0EX9k/g7jzW6zdTvAZ5fW034ZVUKXmaRuRqAAK0QVcvObtj+FmxRDwd1aBFTvk2l",
+	"mm+x530AFWZyTLO9rtJOUIf+/nYtFMra7LN8fL33hd8XW3HPcJcUvv/XFuebz6SR2zyv2IQpxdJhRsW0",
+	"oNO9dixXcsIz5rNZd06Y8s2XN1uDJRhv6u76yjL7aecBYi7SPrBxwuYG+0xwG9TLZPD56ckPw3GAVbLp",
+	"cXRA9FSL9FAfg0p+1QA0d8TItHu+SyXUOfYUptBKuCYzyUJxAGoxR+RSEpwN8HXBWKpdhGHoOwKs1KHv",
+	"oC5uCSbx/7XKsH5vthKOlWBbW1C1szBaP+U75fxrF95g8euxhPZg5msnU3Lt9bta47Dbon/WGPDaWe3D",
+	"O6M8rQ+LHuTRnceHfvMgNtuj6xwMc8AZbxGYpR2RJjeik93C7iUIUOiYf/p05+yHtQg9jjQ3pTI833Vt",
+	"kZLBh6C+MFavwLMMUkMXUl37Qn5fnEY0XXa2VSln2pKbHnizNBsXipvlezt/h2gno51Kz7EI2GVW1KRk",
+	"EoDeyoxhn+wEn4GIPvq2yN8Uo6kGY/H7M4Lektcv4D++vYZ7gx3qbc7E6xcfxXMpBBtb01MX0GrLJVhh",
+	"dUItrdZOI/GQnHYmUHUDuR/UtST3KWdzmucMGntWlUDuVxorkeBI4TYAgEIl/GfG5IPbWzAmJxFU1ZdV",
+	"NpiHlwL7CKrq4G2BT/a01iINNiAhdkvBm1TfkcXMrsm7fiGt4yNAAVm2DqPbp2aMpkyRq3dYXfAgLO+6",
+	"8i0K/yiYWpKcKjpnxj4dzukqwfSKK5fBfXX0UXwUUIx34/K8zQxeqsuKqiToD2X/Bx4zIONUHhFEmKOK",
+	"QaofVay1w6p9k2X3+HROp0yfupqkq4BVX0FSOZY7JiSn2qqo9qJc+e+N9NmZR+Q5fIZDypz+UeB7Xirl",
+	"P70KHKbHrh7j3/6p7Y5BY+8fnjz9+/dH5HLGuCJXlhCuXDbjKGNndku5wkI8jimBOZN5Zl9zDu4QpHrw",
+	"yZMp5QLriBylQZNO1B95avXCCbcMaXCe0/GMPXh0dOKDErXPoKx9jqwb2/BZpk0yrn3+U6MvZhNOCZnI",
+	"TEL3qLE9MCPJCH2/qFgMHBEFJsnp4OHA9RyjOR+cDh4fPYQJWqIABnI84llm9wWy82IwJefoi8b5yEmJ",
+	"OYiJWjcs1m4ncS2eZSHsVZdiDBO1ghJLpNPB6eAVM//wL4e6o1wKZ388OjnBMKcwLi4ZHvk/XZYS8vF1",
+	"XL58B3CBSD9EO0ncXX+7YfJuKUfo4Ya71faqcu7HP2Kywm3tuCE/EeFd3FyIT6Uw1IqV3xEQVg8+AZyl",
+	"u+f2i/j7qkdqxc0/ATMZ3CZb/eo/LXcZ3NpXH3tvkM/WRHqoH5u98C+C5w54dGWjUdApI+d3nmWO384T",
+	"y1LRtN37wOzrapEXXKc/rPDTuzyxZJDLaMUPBfw5ELRl007gh8TjkWJSYeBCdYVLWUpzF+St9AQsPSjL",
+	"KUp8fnzB6sV+Do6HF0EAzRVA/UMiBkS/xIFOlNu6Xl9VM4ak+bD/t7exFcEWoXN1fyaC3pzg0FopsnGT",
+	"j7+UP7lFYsmYYfEqE4cdgzXkEM8/IvbzpjRyddpl/AyKb+yvXIzPd1lbJY4X8EBIHI3r010UziOTATXa",
+	"PgyKUiV+q3y1kCqS4IS9//OasbwsDI+Ede1da5DSk7akELcDPRw5btVGR57EefUrZurX8NCMuu029HkT",
+	"XjFT411lQ7+yZqEfRl0u6oJNtmXRezN2j4fS4OzeqkRGrFiALKINXTrrc2m/OoOO8la9tFbAnOalOYXP",
+	"u6o4NFdlBrXMR+S8BiAylVaQuFqwQCKU1i2HlCAq4KvVy/5rnn5NSYAoMhtJgrugfQTownSHRR8iAarX",
+	"wrvg+hMn1QFJ5VK3dpEWx2FJ4lplcPmjf3rbm4Ym3ya3BYuyI+y4v/MMG8HGVE6wc60o8pvTp8JpLbVy",
+	"4IaSFpygKsS3xdG6iGzmmpp0U9lP5VMHPPtar5Zue6PPUy93AIxokZKJkvOajCv5PXJkiDb+BaRc1Hz5",
+	"0S5eyAWRwoUsUYQhNHHpUmzAxOvAhC9Li4LyJJ9RDQ9c2Q2+gsSRBJGNAB2BnX4U3JA5NB0r1QoOiBw+",
+	"10Un6Hd0+qc12wP/rhtYG55lRNOl01kxFcfd6yMCmBdkbqWVtVrLaM9HYQfCCGni8njmhTbQ0wGcdCB8",
+	"Ib9NsKTUxZe1gjG09IJE8trWjVgGyDqymiuFdCBuPgpswAYahN0E9HjV7+J7a/SVfYgOI9DrnaG+smVX",
+	"9ViKi3N/Wf0Bzai1hqaF6IMjsCZtG3rNoD9VkEKGh2rtevR0by3WS35z/MXSQKdV+MEXZEK5AlALAIUp",
+	"1/B/Vel7KdIafWxgNtnxodNTD3v4ErAjZ9UMDsQn+209BvZrTs2sMl9dn7V263VLsMh7Iu4lT8cPRpso",
+	"lgF+6kGlfhP2dZ2jUbAF0wbdYn2qARhEIz6GNlqrBv7VJP85ttlCVCQARTIza9kCQDr59w+X/l658KID",
+	"PK6BppPX9mSs2EZnkXsUhDzXKDe50R+FRwLWGMWovoXUeqObWNP2esO9hZtcKWRgTFt+eETeSBcDtFOf",
+	"8NoRfhRmIUOH8mlpZT85+SEmadHjF4IIH0bariBzf2WBW4NJbnemur3sS8qioxNDb42L50hG54xeQ3yw",
+	"xsp3krg1pnf8xf2vIXhjjtLm8W/lgzzzywRKm3CD3ZScexeK+Ht0U4oWBnZ3DKvau3tl8OYZxZ6A3zq/",
+	"RgdUEGK6YLTC3kJjAqCOZ1RDasUVlNNfnSFfB/Zs2NzpQw40pS2e9C6DJKfGFXjUGxsCSII4+7HTOoS6",
+	"X25X4CIUKULHLCqQWzRnEatq1QnURWnwSJeKdWEf+KbddR6QotNVZ/ehT00N2o3X1bK6Wvgt++rabvsH",
+	"6C7pLgNIFCBUrolDfvBXxMFWOu3Mo2idedisEuJnCp3RDM0YNvFAVJm/PTn5AT/9/uij+OAyj9B1E94U",
+	"+AlNK99LyicTpnRtQoXIIDdlxsi0oColdEq50IbQ8RjSd2iGwpJLQWYyS3W9HXzE92H5xGEUsRKN6tZp",
+	"YF+f0wHMZf+MDjYOudl2DAz1l83CD5f47AF5TVWxvI2J6DIuXTzdUnKvvCjQZP+iRmJndsml62p10MBi",
+	"ABfwlY2jsq1Yy4VFe7P0VWOsz19hromALEY9kwuBvK/PVJTg5fhCWjPgwYDSPVlQSObHX+DfTsPpAi5a",
+	"hEA2s5183ksf6p0dKUwMvg83FNEO7sQegn4+a7i5e+aQAXt4xV2lFLreEiQtF1qSgfvkfqQU1o/mPE1x",
+	"2w7FaWHwu8nkw3W1mX4M/Ae+F1WZAXP5X5e+GQJ0X4ci+z54KxRB+N5XUeoIrtLxF/xPZwTnV5+5DUwY",
+	"16ENXZ4RIcGzZjUSMMEzBu3iRsuuzL2KDDbjp+ggLfI+Mr/4Dav6ghV5y+VpTYVrmfrJV6IlnGN/GXDt",
+	"JLK1DIFf3qVQKCn5GHq9LXdwj93NGto45m+wjPtBcoE+WHbSI+dkPGPja+cbpjzTDjDE9U2BzzVGe7Fy",
+	"zXE5FyHR5JrlWMYDeGUAj3/Vh6iU8rrJY4ucCLnYmB0e38gC8ye/MRpqoJxg2b7AIr3vtC85c/u/UNwY",
+	"JjyWCzSQ9e1/GsRot+OuadGTXn98EJbliu98s8gKNC1X2IefGyvRXrx530o+zfL+Vu30Zfjgmsz1tyJb",
+	"umChSz265iJty1UHaM1kw30OpvEf9nebBPfvldM2WEC38zbxxA11v3YjAdUCABb70ckhmSshUNY3dmld",
+	"rvTrnhVodTtEgi09kI4evOFOFPVwhR1x4uAy9+nrsHSSQEo9EAqmJDpCidFJk68cfwn+6tTXz7Ec2tVa",
+	"VQ5vq0hDhmjVY7PhNv/+zEWJfDunIaYqukyVuELfJJw7qnLhmGgB+W7cYAYsoGJazrmYSeed5yZ+Kdt0",
+	"/s7VnXxN2uyXLtEE2JYot2VewbLusggmVlTyVfndnRSWbEdTByouwd5w5Xs9JIFmNC4eu9nesb3E9Uz/",
+	"mK8iqDPEYKHMIG/FzNhcs+yGaZ9D3cxu9kyizCiA777TPh16lQlCbYGb1TcdCMdFrI+FuyNInAgZsYlU",
+	"rKyk7EepWs+vvx0+BBR90zANVlrRQZgFm3tbsqvDX5SQAvYIIJ1Qu7gImNZY3Ip9Gbkhc651lVQDz2sW",
+	"fGAWfMxcaJxcnY/HLDengGeB83ygjWJ0fhUCfKYSByBMpKcObRrtRa6JrtgHTCUJSiphBa6s8KO44umV",
+	"9yQipMsD+DEMhagiZpkzD4JzBZ9f+coMV7rw7+/fvgG3QUoNvYrF2cHUutnEyAIAB5yjm1ZGtZuPqwWh",
+	"gKkszgh0nHTkXpa1t9ljcBo1g6y8FifJKiZhVx/M1WTx93Z2oyWhPlImJ6vb6XjfGJPpNEbvzgBLmQuN",
+	"NQFXMM2rchEIJ1Ot4meqzQPYyQevX9RWs+cK3jqAFDtNOSG+abBzM3Mkg4Roa59TDcw6IdCBx0qQFyHo",
+	"aGz3/XhDB8YYzXmP9nhYM1EsosDBvTOfa8LTtTPhads8VvGsbu+JlX1T2dfJYIVB1AdqrqDFvvrsqRMr",
+	"/gkO1WNRXJkT5w7Nt6t1qG+VMHE8+a4hUypM5qho+BFaQOtmvriRU2y1X5Z3WXEZ105e+U47jWXGyLWG",
+	"x9lCrxuACNr9iA0fIlruN/q63V4IpnDvNjkctCHTzX9wrzQ3OOD1ilu/KlrZv6lSzrBN4r31cGEDt8PY",
+	"ejD2nXi1cFUd/izXAqg3T1bQ9GDqdnSFBCrGdvwF/l0LHOPLTbXBNlkxT1N1gHeFpLLJ2tt9SS3zP/k6",
+	"tNAXHaDnqGP5291+mPN9cw4dnFXciUNoPXkc0AmEZa2q7gya7MpOjp0roCvYBst9hc99054ZWMMm8t0u",
+	"tT8XDC3vOfpi+nDE3M1tb6WfrqBKLCn0RyXnm0uh6lqV7hPniezhkC7ptQ8r1UB1Kwe+RwFZvVZf4fDu",
+	"2PNfREwpuEZcTMv29NB6fdysQTsP/cFcE6gembiuJ9hZutxht+sQO4sAlNoXXspdCMY7P/uQ13YWaygF",
+	"/milk8j1cepaJ/91/X02ccFVTYbYZMICwNhaFzszY6tAgqVhjIHOzGGRtPljyvHjvjmHyd7s/PCtWYS4",
+	"9etFhjvGg/ryTRRM5i+oOqKyU1H9IZRHHB3f9NdXH89TLM/DXreRFre7ao+KaSMV2z7B785ILprfBxma",
+	"DjAVVpZU6PAeeYo7z7+TehDQSEpAdreXp4jZtICuig55lfhylqCsshD8j4IJpvX3HwUCtTscIS+3XNEm",
+	"4kidNxHIuCZ5kWUMjxVRrirdCGE0Sp0JFobBWCg8igR6LvAc74Fh3Tfpu5URWj/gNvoOwd/XgOLUnjwk",
+	"Kk7worsqlqltSwX9VoGsaBZWxNd3EQTSFnm18c4NbXAE4fYcCpgleMXdILOEa+xwUdYbX/foqZT1TW47",
+	"55UbdPwl/PO29UK9YqZxjp2q7uuya4bvoRaB7ZKrhNEHfNenr3TV28655zMGL+TGB9wKiPzBSaU6DLIu",
+	"uXkJgrwe+/jMzofNc7PE3iDjjFGFsI0sFppDT+M3RT6HZVF34hPdlnQPhcG80r/FIzCvYVuqsNxKFd1M",
+	"CjEnOonrPNMSVDfs1vDw5OQkQCiOG9OTClxvC1v6wGguHdAU/eXNFkHNfK7kVDGtnami7eB7w7dcFHdT",
+	"TlfR0zECr+xgJN3F3LtMJHtaU2tlSHdq7DMFT5E3iWbYVmzK0iPiUGrgz+GMauiEDVkWI1Zr3wVQJ9A6",
+	"i3sUPoSdOUUoKuhx8lHYsTMJyB3UEC3nDLPw7C8RaReTzSx5uh1PXbutxUwS/xGox1iF5/hwBfTssBNc",
+	"O/aImXSOgxwOeebcYfTcI/gZd+B9eCFw9whFh3ErBk1wdVKux1Sl39rVaQTdcRGeau6EYztx2xe2r1uS",
+	"R5KCDLSND3WjZgYXhfjvNgY9tzEo7XZLEJou/hLStezbGU37e0nHMyeSfAmzg8kJ4Omhg5LDhy9lElkw",
+	"xTyAmVVSGyWQ4AmEYu4Q5x4fP/ooLhzCdCtMftgihoCPKi0byXgZ6ohjTpfo1JuwBaSmszkMLMhVZgn4",
+	"KgHZR4QULPH+xHrmO9SP+7lge825VOyIQF5uCAjn4NwQAbG61TgBePVpU1qPpZhkfGzaUsgvCoFtXTep",
+	"1HX9DRX2fuxuLLWSlVzro58M0N34adP05ADVHY8WcpJDKmmbiCyM/XrjwuG37vlvLiDmjnIDpEfcy56z",
+	"KFaljTueOcDzu/IOfPe3y91WwPY28ZrGc5ZLLL7tVv7aOV0PS0z3HcYvbNcc+g/c+dzHlpNx2jiDGqeq",
+	"Z/NKU+T9XPCHhP77b8S/DsS/SFvxGJlWPCUO27cbe8FMLn/2/fGXrw4I2MfNvjswP2yu2U/ZC7l0zbjX",
+	"NBxPCPs8ZrkhQR1KXP78qqOZS21dQvuol2mIEbEMU56+09jWyXt5WKtuCY/9lUp3WnXtkjYoJHQlpfLd",
+	"6LAhZHuV5moq2A6pX9929ZAl9fV6MWx5X/pKs3s5/n1/K4ecWXYIPcEOfSdqAqypIyZvz+QwVUOFrrXV",
+	"8odfCoXjL/afDXqblMdyD8qBWhbVXgwUn/zJVznfns4WY2HQYLFUJ1fKAne923b+96dx8o+cZen2bZMF",
+	"kdgDau/0gY/i7cRv9gqyk1xYy8+Kvism6Chj6RUZU0FGzKW3p9Bgyr5iWUWfVrL7rOKcfh/zhmGuwv1h",
+	"g1/vmhys5/KGXHC10KkpoTH9EMG9yoAmdqKQQcr8Yibn9iufag+O3DL/GxUhSC2Rpl0l/u9qqv38gEBR",
+	"cDgAdsKyCbirXbpupKR6x0qdO2GeLaS7OXDdJb0Oy3MgJzhaovPBByeq/UQ4FLwLkMLVZvj/qOR8Y8Wh",
+	"5ALNAi53egeo4yqx2Fz1VoNPfA2S+JZrt/zueQcAJRPFEG/Mt0psq9PanioOWaVVrgRqs9qoYOXO7VzZ",
+	"cFf61trChgKwfzasa3ChzrA2DL8iXKyraCAQgPwofEUDHrEraIA/fA2z80hDd6rSH7NrtQPyl82LHe7a",
+	"cDh8pUObamR/xsaF4mYJFI1e0NPfP1lCQvwrJPVCZYPTwTHN+fHNQyAzN9YKnTEBUp68FczTmFtNQthn",
+	"ro1GPgzgY4Yq0I0imba6paWz0/NRBYN4vR2uBDTjqszzxI/Aj3sU4vFUrV0ib2iJ+QQDOM/w6m9fvHnv",
+	"0szKUH8tzxX6jNSm4iCvV4d66WFWV5IGONOYNpA60PHQXA4HxzNeHRqxi8q2GVz5IrBqA6uK0QCj0Q3r",
+	"NKrVcS8aqM3BC3IpM9eSvyqV9YjOvlW/rJq9zWvvA768+r53GRUuQdS1/gu3qDQrkV2E5BGm4HpIsaKV",
+	"3DI5hWgy4POhdAwiOzTTVpZMGEuD4RwO1u2n2/8XAAD//w==",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,

@@ -13,9 +13,11 @@ const (
 	EventUserRestored     = "user.restored"
 	EventUserPurged       = "user.purged" // deleted for good; what the log told of it is redacted
 	EventUserClaimed      = "user.claimed"
+	EventUserHandedOver   = "user.handed_over" // to another directory: data.from, data.to, and what changed
 	EventGroupCreated     = "group.created"
 	EventGroupUpdated     = "group.updated"
 	EventGroupDeleted     = "group.deleted"
+	EventGroupHandedOver  = "group.handed_over"
 	EventGroupRestored    = "group.restored"
 	EventGroupPurged      = "group.purged"
 	EventMembersChanged   = "group.members_changed"   // direct members: data.added, data.removed
@@ -23,6 +25,8 @@ const (
 	EventDirectoryCreated = "directory.created"
 	EventDirectoryUpdated = "directory.updated"
 	EventDirectoryDeleted = "directory.deleted"
+	EventHandoverStarted  = "directory.handover_started"
+	EventHandoverEnded    = "directory.handover_ended"
 	EventOrgCreated       = "organization.created"
 	EventOrgUpdated       = "organization.updated"
 	EventTokenCreated     = "token.created"

@@ -13,6 +13,8 @@ type Scope struct {
 	Nests     bool     // a group will hold one that is not stored yet: takes the graph for itself
 	Unlocked  bool     // take no locks: the plan will not be applied
 	Departed  bool     // also soft-deleted records that may return: by Users[] and Groups[].Record, by External, and by name
+	Handover  bool     // also what a handover needs: TakeUsers, GroupScope.Take, and records that were handed over by their former stable ids
+	TakeUsers []ID     // users of other directories that the statements may take over
 	External  []string // further stable ids to look for among the soft-deleted users and groups (a push's externalId)
 }
 
@@ -21,6 +23,7 @@ type GroupScope struct {
 	Record   RecordKey
 	Refs     []MemberRef // resolve these, and say which are members now
 	AllEdges bool        // load every edge: the set is being replaced
+	Take     ID          // the group of another directory that the statement may take over
 	Deletes  bool        // the group is to be deleted or to leave the scope: takes the graph for itself
 }
 
@@ -40,6 +43,15 @@ type Snapshot struct {
 	GroupNameHolders map[string]*Group
 	DepartedGroups   []*Group
 	GroupOwners      map[string]KeyOwner
+
+	TakesFrom   map[Key]bool // directories whose records the directory takes over (rule 1)
+	GaveAway    bool         // the directory has handed records over
+	Taken       map[ID]*User // of [Scope.TakeUsers], those that such a directory still owns
+	TakenGroups map[ID]*Group
+	// Given are records that the directory has handed over, by kind and the stable id
+	// by which it knows them.
+	Given   map[Kind]map[string]KeyOwner
+	Foreign map[Edge]bool // members of groups with all edges that belong to a directory of TakesFrom
 
 	Members map[MemberRef]Edge      // the refs that are known, live records of the organization that the directory may name
 	Former  map[MemberRef]Edge      // refs by ID to soft-deleted users: they can be removed, not added

@@ -61,6 +61,8 @@ type DirectoryReader interface {
 	OIDCBindingsOf(ctx context.Context, c OIDCClaims) (fit []OIDCBinding, known bool, err error)
 	Domains(ctx context.Context, org Key) ([]Domain, error) // by name
 	Domain(ctx context.Context, org Key, ref string) (*Domain, error)
+	// Handovers lists those that an organization has going, by name of To and From.
+	Handovers(ctx context.Context, org Key) ([]Handover, error)
 	// DomainsToCheck returns at most limit pending-or-verified domains of all
 	// organizations that were verified and last checked before the given time.
 	DomainsToCheck(ctx context.Context, before time.Time, limit int) ([]Domain, error)
@@ -143,6 +145,11 @@ type DirectoryWriter interface {
 	// DeleteDirectory removes the directory with its bindings and revokes its tokens.
 	// Its users and groups must have been dealt with.
 	DeleteDirectory(ctx context.Context, org, directory Key, now time.Time) error
+	// StartHandover is [CodeConflict] if it goes on already, or the other way round.
+	StartHandover(ctx context.Context, h *Handover) error
+	// EndHandover stops the matching. What has moved stays where it is, and From still
+	// knows it when it states members.
+	EndHandover(ctx context.Context, org, from, to Key) error // [CodeNotFound] if there is none
 	CreateToken(ctx context.Context, t *Token) error
 	RevokeToken(ctx context.Context, org Key, id ID, now time.Time) error
 	TouchToken(ctx context.Context, key Key, now time.Time) error // last use

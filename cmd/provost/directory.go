@@ -10,12 +10,13 @@ import (
 
 // directoryCommand is `provost directory`.
 type directoryCommand struct {
-	List   directoryList   `cmd:"" help:"List the directories."`
-	Show   directoryShow   `cmd:"" help:"Show a directory with its settings and counts."`
-	Create directoryCreate `cmd:"" help:"Create a directory. Nothing is synchronized yet."`
-	Set    directorySet    `cmd:"" help:"Change the settings of a directory; what is not given stays."`
-	Delete directoryDelete `cmd:"" help:"Delete a directory and revoke its tokens."`
-	OIDC   oidcCommand     `cmd:"" name:"oidc" help:"Bindings: which tokens of OpenID Connect issuers speak for a directory."`
+	List     directoryList     `cmd:"" help:"List the directories."`
+	Show     directoryShow     `cmd:"" help:"Show a directory with its settings and counts."`
+	Create   directoryCreate   `cmd:"" help:"Create a directory. Nothing is synchronized yet."`
+	Set      directorySet      `cmd:"" help:"Change the settings of a directory; what is not given stays."`
+	Handover directoryHandover `cmd:"" help:"Let one directory take over the users and groups of another."`
+	Delete   directoryDelete   `cmd:"" help:"Delete a directory and revoke its tokens."`
+	OIDC     oidcCommand       `cmd:"" name:"oidc" help:"Bindings: which tokens of OpenID Connect issuers speak for a directory."`
 }
 
 type directoryList struct{ remote }
@@ -197,6 +198,10 @@ func showDirectory(s *session, r *remote, d *openapi.Directory) error {
 			pairs = append(pairs,
 				[2]string{"users", fmt.Sprintf("%d, %d of them active", n.Users, n.ActiveUsers)},
 				[2]string{"groups", strconv.Itoa(n.Groups)})
+		}
+		for _, h := range value(d.Handovers) {
+			pairs = append(pairs, [2]string{"handover", fmt.Sprintf("from %s to %s since %s: %d users and %d groups have moved",
+				h.From, h.To, at(h.StartedAt), h.UsersMoved, h.GroupsMoved)})
 		}
 		return append(pairs, [2]string{"synced", when(d.SyncedAt)}, [2]string{"created", at(d.CreatedAt)})
 	})

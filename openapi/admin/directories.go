@@ -60,7 +60,13 @@ func (s *Server) GetDirectory(ctx context.Context, req openapi.GetDirectoryReque
 		}
 		out = s.renderDirectory(d)
 		out.Counts = &openapi.DirectoryCounts{}
-		out.Counts.Users, out.Counts.ActiveUsers, out.Counts.Groups, err = r.CountRecords(ctx, d.Org, d.Key)
+		if out.Counts.Users, out.Counts.ActiveUsers, out.Counts.Groups, err = r.CountRecords(ctx, d.Org, d.Key); err != nil {
+			return err
+		}
+		handovers, err := handoversOf(ctx, r, d)
+		if len(handovers) > 0 {
+			out.Handovers = &handovers
+		}
 		return err
 	})
 	return openapi.GetDirectory200JSONResponse(out), err

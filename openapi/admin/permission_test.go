@@ -85,10 +85,11 @@ func TestNothingCrossesOrganizations(t *testing.T) {
 	binding := ask[openapi.OIDCBinding](w, w.owner, "POST", "/directories/entra/oidc-bindings", entra("app"), 201)
 	refs := map[string]string{
 		"{entitlement}": role.ID, "{user}": string(done.Users[0].ID), "{group}": group.ID, "{domain}": domain.ID, "{directory}": directory.ID, "{token}": token.Token.ID, "{run}": run.ID, "{binding}": binding.ID,
+		"{from}": pulled.ID,
 	}
 	bodies := map[string]string{
 		"UpdateUser": `{"enabled":false}`, "UpdateGroup": `{"description":"x"}`, "ChangeMembers": `{"add":[]}`, "UpdateDirectory": `{}`,
-		"CreateDirectoryToken": `{}`, "UpdateEntitlement": `{"description":"x"}`,
+		"CreateDirectoryToken": `{}`, "UpdateEntitlement": `{"description":"x"}`, "StartHandover": `{"from":"entra"}`,
 		"CreateOIDCBinding": `{"issuer":"https://example.com","audience":"a","subject":"s"}`,
 	}
 	doc, err := openapi.GetSpec()

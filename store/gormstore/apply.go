@@ -65,6 +65,18 @@ type applier struct {
 	groups       map[store.Key]*store.Group // of the change set, by key
 }
 
+// userComes reports whether the directory comes to know a user by a stable id: it is
+// created, returns, or is taken over.
+func userComes(u *store.UserChange) bool {
+	taken := u.Op == store.OpUpdate && u.Before.Directory != u.After.Directory
+	return (u.Op == store.OpCreate || u.Op == store.OpRestore || taken) && u.After.ExternalID != ""
+}
+
+func groupComes(g *store.GroupChange) bool {
+	taken := g.Op == store.OpUpdate && g.Before.Directory != g.After.Directory
+	return (g.Op == store.OpCreate || g.Op == store.OpRestore || taken) && g.After.ExternalID != ""
+}
+
 func counts(u *store.User) bool { return !u.Deleted() && !u.OutOfScope }
 
 // sortMoves finds the users and groups that begin or cease to count (rule 5).
@@ -73,7 +85,7 @@ func (a *applier) sortMoves() {
 	a.known, a.news, a.groups = map[string]bool{}, map[store.Key]*edgeNews{}, map[store.Key]*store.Group{}
 	for i := range a.c.Users {
 		u := &a.c.Users[i]
-		if (u.Op == store.OpCreate || u.Op == store.OpRestore) && u.After.ExternalID != "" {
+		if userComes(u) {
 			a.known[u.After.ExternalID] = true
 		}
 		if u.Before == nil || u.Op == store.OpMark || u.Op == store.OpForget {
@@ -90,7 +102,7 @@ func (a *applier) sortMoves() {
 	for i := range a.c.Groups {
 		g := &a.c.Groups[i]
 		a.groups[g.After.Key] = &g.After
-		if (g.Op == store.OpCreate || g.Op == store.OpRestore) && g.After.ExternalID != "" {
+		if groupComes(g) {
 			a.known[g.After.ExternalID] = true
 		}
 		if g.Before == nil || g.Op == "" || g.Op == store.OpMark || g.Op == store.OpForget {
@@ -188,6 +200,7 @@ func (a *applier) writeRecords(ctx context.Context) error {
 		return err
 	}
 	w.mails(c.Mails)
+	w.aliases(c)
 	for _, k := range c.Resolved {
 		w.add(statement{
 			query: "UPDATE finding SET resolved_at = ? WHERE record = ? AND rule = ? AND kind = ? AND directory_id = ? AND org_id = ? AND resolved_at IS NULL",

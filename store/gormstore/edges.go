@@ -123,19 +123,20 @@ func (l *edgeLists) put(group store.Key, e store.Edge) {
 	to.a, to.b = append(to.a, int64(group)), append(to.b, int64(e.Key))
 }
 
-// revive turns pending members into edges to the records that are created or return.
+// revive turns pending members into edges to the records that are created, return or
+// are taken over.
 func (a *applier) revive(ctx context.Context, add *edgeLists) error {
 	if len(a.known) == 0 || a.c.Directory == 0 {
 		return nil
 	}
 	targets := map[string]store.Edge{}
 	for i := range a.c.Groups {
-		if g := &a.c.Groups[i]; (g.Op == store.OpCreate || g.Op == store.OpRestore) && g.After.ExternalID != "" {
+		if g := &a.c.Groups[i]; groupComes(g) {
 			targets[g.After.ExternalID] = store.Edge{Kind: store.KindGroup, Key: g.After.Key}
 		}
 	}
 	for i := range a.c.Users { // a user goes before a group of the same stable id
-		if u := &a.c.Users[i]; (u.Op == store.OpCreate || u.Op == store.OpRestore) && u.After.ExternalID != "" {
+		if u := &a.c.Users[i]; userComes(u) {
 			targets[u.After.ExternalID] = store.Edge{Kind: store.KindUser, Key: u.After.Key}
 		}
 	}

@@ -56,6 +56,7 @@ type loader struct {
 	exclusive  bool                // nesting may change
 	groupKeys  map[store.Key][]int // the scope's groups by key
 	records    map[store.RecordKey]bool
+	takes      map[store.ID]bool // records of other directories that may be taken over
 	userNames  map[string]bool
 	groupNames map[string]bool
 	external   map[string]bool // stable ids of records that may return
@@ -69,9 +70,11 @@ func newLoader(t *tx, s store.Scope) *loader {
 			NameHolders: map[string]*store.User{}, Owners: map[string]store.KeyOwner{},
 			Groups: map[store.RecordKey]*store.Group{}, GroupNameHolders: map[string]*store.Group{}, GroupOwners: map[string]store.KeyOwner{},
 			Members: map[store.MemberRef]store.Edge{}, Former: map[store.MemberRef]store.Edge{}, Edges: map[store.Key]map[store.Edge]bool{}, Pending: map[store.Key]map[string]bool{},
+			TakesFrom: map[store.Key]bool{}, Taken: map[store.ID]*store.User{}, TakenGroups: map[store.ID]*store.Group{},
+			Given: map[store.Kind]map[string]store.KeyOwner{}, Foreign: map[store.Edge]bool{},
 		},
 		groupKeys: map[store.Key][]int{}, records: map[store.RecordKey]bool{},
-		userNames: setOf(s.UserNames), groupNames: setOf(s.GroupKeys), external: setOf(s.External),
+		takes: map[store.ID]bool{}, userNames: setOf(s.UserNames), groupNames: setOf(s.GroupKeys), external: setOf(s.External),
 	}
 	for _, r := range s.Users {
 		l.records[r] = true
@@ -83,6 +86,12 @@ func newLoader(t *tx, s store.Scope) *loader {
 		if g.Record.ExternalID != "" {
 			l.external[g.Record.ExternalID] = true
 		}
+		if g.Take != "" {
+			l.takes[g.Take] = true
+		}
+	}
+	for _, id := range s.TakeUsers {
+		l.takes[id] = true
 	}
 	return l
 }
@@ -122,6 +131,9 @@ func (l *loader) probe(ctx context.Context) error {
 		l.exclusive = l.exclusive || g.Deletes
 		if g.Record != (store.RecordKey{}) {
 			byRecord[g.Record] = append(byRecord[g.Record], i)
+		}
+		if g.Take != "" {
+			byRecord[store.RecordKey{ID: g.Take}] = append(byRecord[store.RecordKey{ID: g.Take}], i)
 		}
 	}
 	asks := l.resolve(l.s.Org, l.s.Directory, l.s.Directory != 0, refs, l.snap.Members, l.snap.Former)
@@ -164,6 +176,9 @@ func (l *loader) probe(ctx context.Context) error {
 	if err := l.read(ctx, l.resolveGroups(l.s.Org, l.s.Directory, l.s.Directory != 0, refs, l.snap.Members)...); err != nil {
 		return err
 	}
+	if err := l.handedMembers(ctx); err != nil {
+		return err
+	}
 	for _, edge := range l.snap.Members {
 		l.exclusive = l.exclusive || edge.Kind == store.KindGroup
 	}
@@ -194,6 +209,9 @@ func groupRecordIDs(groups []store.GroupScope) []store.ID {
 	for _, g := range groups {
 		if g.Record.ID != "" {
 			ids = append(ids, g.Record.ID)
+		}
+		if g.Take != "" {
+			ids = append(ids, g.Take)
 		}
 	}
 	return ids
@@ -285,6 +303,9 @@ func (l *loader) lockGroups() []ask {
 
 func (l *loader) placeGroup(g *store.Group) {
 	if g.Directory != l.s.Directory {
+		if l.takes[g.ID] && !g.Deleted() {
+			l.snap.TakenGroups[g.ID] = g
+		}
 		return
 	}
 	name := store.Fold(g.DisplayName)
@@ -374,6 +395,7 @@ func (l *loader) edges() []ask {
 		add("read nested groups", store.KindGroup, "SELECT n.parent_id, n.child_id FROM nest n WHERE n.org_id = ? AND n.parent_id"+in, l.s.Org, arg)
 		pending("SELECT p.group_id, p.external_id FROM pending_member p WHERE p.org_id = ? AND p.group_id"+in, l.s.Org, arg)
 	}
+	out = append(out, l.foreignMembers(whole)...)
 	if len(waiting) > 0 {
 		f, arg := l.keys(slices.Compact(partly))
 		w, list := l.texts(waiting)

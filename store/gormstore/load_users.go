@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"context"
 	"slices"
+	"strconv"
+	"strings"
 
 	"github.com/provost-scim/provost/store"
 )
@@ -11,10 +13,10 @@ import (
 // lockUsers locks, by key, the users that the scope names, those that hold a name it
 // would take, and those that may return, and sorts them out.
 func (l *loader) lockUsers() []ask {
-	if len(l.s.Users) == 0 && len(l.s.UserNames) == 0 && (!l.s.Departed || len(l.external) == 0) {
+	if len(l.s.Users) == 0 && len(l.s.UserNames) == 0 && len(l.s.TakeUsers) == 0 && (!l.s.Departed || len(l.external) == 0) {
 		return nil
 	}
-	var ids []store.ID
+	ids := slices.Clone(l.s.TakeUsers)
 	for _, r := range l.s.Users {
 		if r.ID != "" {
 			ids = append(ids, r.ID)
@@ -38,6 +40,9 @@ func (l *loader) lockUsers() []ask {
 
 func (l *loader) placeUser(u *store.User) {
 	if u.Directory != l.s.Directory {
+		if l.takes[u.ID] && !u.Deleted() {
+			l.snap.Taken[u.ID] = u
+		}
 		return
 	}
 	name := store.Fold(u.Attributes.UserName)
@@ -72,14 +77,25 @@ func (l *loader) surroundings() []ask {
 	if l.s.Directory != 0 {
 		out = append(out, ask{
 			what: "read the directory",
-			query: `SELECT id, public_id, org_id, name, kind, CAST(settings AS text), secret, revision, created_at, updated_at, synced_at
+			query: `SELECT id, public_id, org_id, name, kind, CAST(settings AS text), secret, revision, created_at, updated_at, synced_at,
+				coalesce((SELECT string_agg(CAST(h.from_id AS text), ',') FROM handover AS h WHERE h.to_id = directory.id), ''),
+				EXISTS (SELECT 1 FROM alias AS a WHERE a.directory_id = directory.id)
 				FROM directory WHERE org_id = ? AND id = ?`,
 			args: []any{l.s.Org, l.s.Directory},
 			each: func(row scanner) error {
 				d := new(store.Directory)
 				l.snap.Directory = d
-				return row.Scan(&d.Key, &d.ID, &d.Org, &d.Name, &d.Kind, scanJSON(&d.Settings), &d.Secret, &d.Revision,
-					scanTime(&d.CreatedAt), scanTime(&d.UpdatedAt), scanTime(&d.SyncedAt))
+				var from string
+				if err := row.Scan(&d.Key, &d.ID, &d.Org, &d.Name, &d.Kind, scanJSON(&d.Settings), &d.Secret, &d.Revision,
+					scanTime(&d.CreatedAt), scanTime(&d.UpdatedAt), scanTime(&d.SyncedAt), &from, &l.snap.GaveAway); err != nil {
+					return err
+				}
+				for key := range strings.SplitSeq(from, ",") {
+					if n, err := strconv.ParseInt(key, 10, 64); err == nil {
+						l.snap.TakesFrom[store.Key(n)] = true
+					}
+				}
+				return nil
 			},
 		})
 	}
@@ -95,6 +111,7 @@ func (l *loader) surroundings() []ask {
 			},
 		}, l.owners(store.KindUser, l.s.UserKeys, l.snap.Owners))
 	}
+	out = append(out, l.given()...)
 	if len(l.s.GroupKeys) > 0 {
 		out = append(out, l.owners(store.KindGroup, l.s.GroupKeys, l.snap.GroupOwners))
 	}

@@ -29,6 +29,7 @@ func Run(t *testing.T, open func(t *testing.T) store.Store) {
 		{"runs", runs},
 		{"stage", stage},
 		{"losses", losses},
+		{"handovers", handovers},
 		{"events", events},
 		{"findings", findings},
 		{"users", users},

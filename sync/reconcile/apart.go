@@ -119,8 +119,11 @@ func (p *planner) freshGroups(drafts []*groupDraft) {
 	for _, d := range drafts {
 		if f := p.fresh[d.s.NewID]; f != nil && !d.claimant.rejected {
 			f.refused, f.edge.Key = false, d.s.NewKey
-			if d.back != nil {
+			switch {
+			case d.back != nil:
 				f.edge.Key = d.back.Key
+			case d.cur != nil: // taken over
+				f.edge.Key = d.cur.Key
 			}
 		}
 	}

@@ -52,6 +52,14 @@ func groupDocument(g *store.Group) any {
 	}
 }
 
+// handed is the data of an event by which a record comes from another directory.
+type handed struct {
+	From   string          `json:"from"` // the names of the directories
+	To     string          `json:"to"`
+	Before json.RawMessage `json:"before,omitempty"`
+	After  json.RawMessage `json:"after,omitempty"`
+}
+
 // event logs a change of a record. A created or deleted record is written whole;
 // of a changed one only what differs, before and after.
 func (p *planner) event(typ string, kind store.Kind, id store.ID, before, after any) {

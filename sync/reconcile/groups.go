@@ -12,6 +12,7 @@ type groupDraft struct {
 	s        *store.GroupStatement
 	cur      *store.Group
 	back     *store.Group // the soft-deleted record that returns
+	takes    string       // cur comes from this directory (rule 1)
 	claimant *claimant
 	orphaned bool // a member that the statement was to create is refused
 }
@@ -95,12 +96,18 @@ func (p *planner) settleGroup(d *groupDraft) bool {
 		p.refuseGroup(d, store.RuleInvalidEntry, store.Refused, invalid("displayName", "displayName is required"))
 		return true
 	}
+	if d.cur == nil {
+		if err := p.gave(store.KindGroup, d.s.Record); err != nil {
+			p.refuseGroup(d, store.RuleDuplicate, store.Duplicated, err)
+			return true
+		}
+	}
 	if err := checkGroup(d.s); err != nil {
 		p.refuseGroup(d, store.RuleInvalidEntry, store.Refused, err)
 		return true
 	}
 	if d.s.DisplayName != nil {
-		if o, ok := p.have.GroupOwners[store.Fold(*d.s.DisplayName)]; ok && o.Directory != p.want.Directory {
+		if o, ok := p.have.GroupOwners[store.Fold(*d.s.DisplayName)]; ok && o.Directory != p.want.Directory && !p.takeGroup(d) {
 			owner := "an administrator"
 			if o.Directory != 0 {
 				owner = "the directory " + o.DirectoryName
@@ -244,6 +251,7 @@ func (p *planner) writeGroup(d *groupDraft) {
 	default:
 		c.After = *d.cur
 		c.After.OutOfScope = false
+		c.After.Directory = p.want.Directory
 	}
 	r.Key, r.ID = c.After.Key, c.After.ID
 	p.stateGroup(&c.After, d.s)
@@ -252,7 +260,7 @@ func (p *planner) writeGroup(d *groupDraft) {
 
 	if before != nil {
 		changed := before.ExternalID != c.After.ExternalID || before.DisplayName != c.After.DisplayName ||
-			before.Description != c.After.Description || before.OutOfScope != c.After.OutOfScope
+			before.Description != c.After.Description || before.OutOfScope != c.After.OutOfScope || d.takes != ""
 		switch {
 		case changed || edges:
 			c.Op = store.OpUpdate
@@ -261,7 +269,11 @@ func (p *planner) writeGroup(d *groupDraft) {
 			if before.OutOfScope {
 				r.Outcome = store.Restored
 			}
-			if changed {
+			switch {
+			case d.takes != "":
+				r.Outcome = store.Claimed
+				p.handOver(store.EventGroupHandedOver, store.KindGroup, c.After.ID, d.takes, groupDocument(before), groupDocument(&c.After))
+			case changed:
 				p.event(store.EventGroupUpdated, store.KindGroup, c.After.ID, groupDocument(before), groupDocument(&c.After))
 			}
 		case p.pull() && !slices.Equal(before.Hash, c.After.Hash):
@@ -278,7 +290,7 @@ func (p *planner) writeGroup(d *groupDraft) {
 			name = store.EventGroupRestored
 		}
 		p.event(name, store.KindGroup, c.After.ID, nil, groupDocument(&c.After))
-	} else if was := store.Fold(before.DisplayName); was != is {
+	} else if was := store.Fold(before.DisplayName); was != is || d.takes != "" {
 		c.Release, c.Claim = was, is
 	}
 	p.cs.Groups = append(p.cs.Groups, c)
@@ -310,10 +322,20 @@ func (p *planner) members(c *store.GroupChange, d *groupDraft) {
 	if d.cur != nil {
 		have, pending = p.have.Edges[d.cur.Key], p.have.Pending[d.cur.Key]
 	}
+	if d.takes != "" { // they wait for entries of the other directory
+		for ext := range pending {
+			c.RemovePending = append(c.RemovePending, ext)
+		}
+		slices.Sort(c.RemovePending)
+		pending = nil
+	}
 	wanted := make(map[store.Edge]bool, len(m.Add))
 	waiting := make(map[string]bool)
 	for _, ref := range m.Add {
 		edge, ok := p.member(ref)
+		if !ok && ref.ExternalID != "" {
+			edge, ok = p.arrived[ref.ExternalID]
+		}
 		if ok && edge.Kind == store.KindGroup && p.deleting[edge.Key] {
 			ok = false // gone in this very statement, and its edges with it
 		}
@@ -334,7 +356,11 @@ func (p *planner) members(c *store.GroupChange, d *groupDraft) {
 	}
 	if m.Mode == store.MembersReplace {
 		for edge := range have {
-			if !wanted[edge] {
+			switch {
+			case wanted[edge]:
+			case p.have.Foreign[edge] && !p.taken[edge]: // of a record that is still to be handed over, its new directory says nothing
+				c.After.Hash = nil
+			default:
 				c.Remove = append(c.Remove, edge)
 			}
 		}
@@ -382,7 +408,10 @@ func (p *planner) refuseGroup(d *groupDraft, rule string, outcome store.Outcome,
 	if err.Rule == "" {
 		err.Rule = rule
 	}
-	if d.cur != nil {
+	if d.takes != "" {
+		p.stays(store.Edge{Kind: store.KindGroup, Key: d.cur.Key}, deref(d.s.ExternalID))
+	}
+	if d.cur != nil && d.takes == "" {
 		r.Key, r.ID = d.cur.Key, d.cur.ID
 	}
 	if p.pull() {

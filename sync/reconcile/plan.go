@@ -37,6 +37,8 @@ func newPlanner(have *store.Snapshot, want *store.Statement, policy Policy) *pla
 			Synced:    want.Origin == store.OriginPush,
 		},
 		returned: map[store.Key]bool{},
+		taken:    map[store.Edge]bool{},
+		arrived:  map[string]store.Edge{},
 		deleting: map[store.Key]bool{},
 	}
 	p.cs.DefaultRoles = have.Roles
@@ -58,10 +60,12 @@ type planner struct {
 	want     *store.Statement
 	policy   Policy
 	cs       store.ChangeSet
-	cause    *store.Cause        // of the user being planned, if it has its own
-	returned map[store.Key]bool  // soft-deleted records that a statement has brought back
-	deleting map[store.Key]bool  // groups that the statement deletes
-	fresh    map[store.ID]*fresh // records that a statement of Apart records creates, by NewID
+	cause    *store.Cause          // of the user being planned, if it has its own
+	returned map[store.Key]bool    // soft-deleted records that a statement has brought back
+	taken    map[store.Edge]bool   // records of other directories that a statement has taken over
+	arrived  map[string]store.Edge // the same by the stable ids that this directory gives them
+	deleting map[store.Key]bool    // groups that the statement deletes
+	fresh    map[store.ID]*fresh   // records that a statement of Apart records creates, by NewID
 }
 
 func (p *planner) pull() bool { return p.want.Origin == store.OriginPull }

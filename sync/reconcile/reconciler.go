@@ -132,7 +132,7 @@ func (r *Reconciler) revise(ctx context.Context, tx store.Tx, want store.Stateme
 	if err := r.nameNew(ctx, tx, &want); err != nil {
 		return nil, err
 	}
-	have, err := tx.Load(ctx, scopeOf(&want))
+	have, err := load(ctx, tx, &want, false)
 	if err != nil {
 		return nil, err
 	}
@@ -151,9 +151,7 @@ func (r *Reconciler) Preview(ctx context.Context, tx store.Tx, want store.Statem
 	for i := range want.Groups {
 		want.Groups[i].NewKey = store.Key(-1 - i)
 	}
-	scope := scopeOf(&want)
-	scope.Unlocked = true
-	have, err := tx.Load(ctx, scope)
+	have, err := load(ctx, tx, &want, true)
 	if err != nil {
 		return nil, err
 	}

@@ -15,9 +15,13 @@ type draft struct {
 	back     *store.User // the soft-deleted record that returns (rule 7)
 	revived  bool        // it returns without roles and grants
 	claims   bool        // cur is an internal user taken over (rule 2)
+	takes    string      // cur comes from this directory (rule 1)
 	partly   *store.Error
 	claimant *claimant
 }
+
+// enters reports whether cur is a record that the directory has not owned before.
+func (d *draft) enters() bool { return d.claims || d.takes != "" }
 
 // users plans every stated user: rules 1, 2, 3 and 7, in that order.
 func (p *planner) users() {
@@ -83,6 +87,12 @@ func (p *planner) settle(d *draft) bool {
 		p.refuseUser(d, store.RuleInvalidEntry, store.Refused, err)
 		return true
 	}
+	if d.cur == nil {
+		if err := p.gave(store.KindUser, d.s.Record); err != nil {
+			p.refuseUser(d, store.RuleDuplicate, store.Duplicated, err)
+			return true
+		}
+	}
 	if err := p.owned(d); err != nil {
 		p.refuseUser(d, store.RuleDuplicate, store.Refused, err)
 		return true
@@ -131,7 +141,7 @@ func (p *planner) duplicate(d *draft) *store.Error {
 	if first == nil {
 		return nil
 	}
-	if claimable && d.cur == nil && p.claim(d, first) {
+	if claimable && d.cur == nil && p.claim(d, first) || p.take(d) {
 		return nil
 	}
 	owner := "an administrator"
@@ -313,7 +323,7 @@ func (p *planner) updateUser(d *draft, r *store.Result) {
 		after.OutOfScope = false
 	}
 	p.state(&after, d)
-	if p.pull() && !p.settings().ReplicateState && cur.Stated && !after.Stated && !d.claims {
+	if p.pull() && !p.settings().ReplicateState && cur.Stated && !after.Stated && !d.enters() {
 		after.Stated = true
 		p.stateKept(cur, "is disabled in the directory; it is left as it is because replicate_state is off")
 	}
@@ -327,6 +337,12 @@ func (p *planner) updateUser(d *draft, r *store.Result) {
 	switch {
 	case d.claims:
 		event, r.Outcome = store.EventUserClaimed, store.Claimed
+	case d.takes != "":
+		r.Outcome = store.Claimed
+		p.updateAs(cur, &after, func(before, after any) {
+			p.handOver(store.EventUserHandedOver, store.KindUser, cur.ID, d.takes, before, after)
+		})
+		return
 	case cur.OutOfScope:
 		r.Outcome = store.Restored
 	case cur.Stated && !after.Stated:
@@ -355,15 +371,19 @@ func (p *planner) state(u *store.User, d *draft) {
 
 // update records the change of a live user.
 func (p *planner) update(cur, after *store.User, event string) {
+	p.updateAs(cur, after, func(before, after any) { p.event(event, store.KindUser, cur.ID, before, after) })
+}
+
+func (p *planner) updateAs(cur, after *store.User, log func(before, after any)) {
 	after.ModifiedAt = p.cs.Now
 	after.Version = cur.Version + 1
 	was, is := cur.Attributes.IdentityKeys(), after.Attributes.IdentityKeys()
 	c := store.UserChange{Op: store.OpUpdate, Before: cur, After: *after, Release: missing(was, is), Claim: missing(is, was)}
-	if cur.Directory != after.Directory { // a claim: every key changes hands
+	if cur.Directory != after.Directory { // every key changes hands
 		c.Release, c.Claim = was, is
 	}
 	p.cs.Users = append(p.cs.Users, c)
-	p.event(event, store.KindUser, cur.ID, userDocument(cur), userDocument(after))
+	log(userDocument(cur), userDocument(after))
 }
 
 // sameUser reports whether two states of a record are the same to everyone.
@@ -393,7 +413,10 @@ func (p *planner) refuseUser(d *draft, rule string, outcome store.Outcome, err *
 	if d.claims {
 		delete(p.returned, d.cur.Key)
 	}
-	if d.cur != nil && !d.claims {
+	if d.takes != "" {
+		p.stays(store.Edge{Kind: store.KindUser, Key: d.cur.Key}, d.s.ExternalID)
+	}
+	if d.cur != nil && !d.enters() {
 		r.Key, r.ID = d.cur.Key, d.cur.ID
 	}
 	if p.pull() {

@@ -357,6 +357,32 @@ CREATE TABLE group_grant (
     FOREIGN KEY (org_id, entitlement_id) REFERENCES entitlement (org_id, id) ON DELETE CASCADE
 );
 CREATE INDEX group_grant_entitlement ON group_grant (entitlement_id, group_id);
+-- Which directory takes over records of which (rule 1).
+CREATE TABLE handover (
+    org_id     bigint      NOT NULL,
+    to_id      bigint      NOT NULL,
+    from_id    bigint      NOT NULL,
+    started_at timestamptz NOT NULL,
+    started_by text        NOT NULL,
+    PRIMARY KEY (to_id, from_id),
+    FOREIGN KEY (org_id, to_id) REFERENCES directory (org_id, id) ON DELETE CASCADE,
+    FOREIGN KEY (org_id, from_id) REFERENCES directory (org_id, id) ON DELETE CASCADE
+);
+
+-- Records that a directory has handed over, as it still names them: one of user_id and group_id is set.
+CREATE TABLE alias (
+    org_id       bigint NOT NULL,
+    directory_id bigint NOT NULL,
+    external_id  text COLLATE "C" NOT NULL,
+    user_id      bigint,
+    group_id     bigint,
+    FOREIGN KEY (org_id, directory_id) REFERENCES directory (org_id, id) ON DELETE CASCADE,
+    FOREIGN KEY (org_id, user_id) REFERENCES users (org_id, id) ON DELETE CASCADE,
+    FOREIGN KEY (org_id, group_id) REFERENCES groups (org_id, id) ON DELETE CASCADE
+);
+CREATE INDEX alias_external ON alias (directory_id, external_id);
+CREATE UNIQUE INDEX alias_user ON alias (user_id, directory_id);
+CREATE UNIQUE INDEX alias_group ON alias (group_id, directory_id);
 
 -- The order of events is stamped into seq after their commit, by whoever reads next.
 CREATE TABLE event (
@@ -512,6 +538,8 @@ CREATE INDEX mail_leased ON mail (lease_until) WHERE lease_until IS NOT NULL;
 CREATE INDEX mail_resource ON mail (resource);
 
 -- +goose Down
+DROP TABLE handover;
+DROP TABLE alias;
 DROP TABLE finding;
 DROP TABLE run_loss;
 DROP TABLE stage_window;

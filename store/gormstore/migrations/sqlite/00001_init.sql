@@ -322,6 +322,33 @@ CREATE TABLE group_grant (
 ) WITHOUT ROWID;
 CREATE INDEX group_grant_entitlement ON group_grant (entitlement_id, group_id);
 
+-- Which directory takes over records of which (rule 1).
+CREATE TABLE handover (
+    org_id     INTEGER NOT NULL,
+    to_id      INTEGER NOT NULL,
+    from_id    INTEGER NOT NULL,
+    started_at INTEGER NOT NULL,
+    started_by TEXT NOT NULL,
+    PRIMARY KEY (to_id, from_id),
+    FOREIGN KEY (org_id, to_id) REFERENCES directory (org_id, id) ON DELETE CASCADE,
+    FOREIGN KEY (org_id, from_id) REFERENCES directory (org_id, id) ON DELETE CASCADE
+);
+
+-- Records that a directory has handed over, as it still names them: one of user_id and group_id is set.
+CREATE TABLE alias (
+    org_id       INTEGER NOT NULL,
+    directory_id INTEGER NOT NULL,
+    external_id  TEXT NOT NULL,
+    user_id      INTEGER,
+    group_id     INTEGER,
+    FOREIGN KEY (org_id, directory_id) REFERENCES directory (org_id, id) ON DELETE CASCADE,
+    FOREIGN KEY (org_id, user_id) REFERENCES users (org_id, id) ON DELETE CASCADE,
+    FOREIGN KEY (org_id, group_id) REFERENCES groups (org_id, id) ON DELETE CASCADE
+);
+CREATE INDEX alias_external ON alias (directory_id, external_id);
+CREATE UNIQUE INDEX alias_user ON alias (user_id, directory_id);
+CREATE UNIQUE INDEX alias_group ON alias (group_id, directory_id);
+
 -- One writer means that ids are given out in the order of commits, so the id is the
 -- place in the order.
 CREATE TABLE event (
@@ -497,6 +524,8 @@ INSERT INTO sqlite_stat1 (tbl, idx, stat) VALUES
 
 -- +goose Down
 DROP TABLE mail;
+DROP TABLE handover;
+DROP TABLE alias;
 DROP TABLE finding;
 DROP TABLE run_loss;
 DROP TABLE stage_window;
