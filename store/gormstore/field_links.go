@@ -68,11 +68,12 @@ func (f linked) compare(c *compiler, of store.Compare) (string, error) {
 	if sub == "" {
 		sub = "value"
 	}
-	return c.linked(f.attr, func(l *link) (string, error) { return l.fields[sub].compare(c, of) })
+	few := of.Op == store.Eq && (sub == "value" || sub == "$ref")
+	return c.linked(f.attr, few, func(l *link) (string, error) { return l.fields[sub].compare(c, of) })
 }
 
 func (f linked) has(c *compiler) (string, error) {
-	return c.linked(f.attr, func(l *link) (string, error) {
+	return c.linked(f.attr, false, func(l *link) (string, error) {
 		if f.sub == "" {
 			return "true", nil
 		}
@@ -81,12 +82,14 @@ func (f linked) has(c *compiler) (string, error) {
 }
 
 // linked is the SQL of a linked record that satisfies a condition: of the one at hand,
-// or of any.
-func (c *compiler) linked(attr store.Field, condition func(*link) (string, error)) (string, error) {
+// or of any. If few can, the records that have them are found from there, of whichever
+// kind they are: PostgreSQL would read all records for an OR.
+func (c *compiler) linked(attr store.Field, few bool, condition func(*link) (string, error)) (string, error) {
 	if c.link != nil {
 		return condition(c.link)
 	}
-	var any []string
+	var any, from []string
+	key := ""
 	for _, l := range c.of.links[attr] {
 		args := len(c.args)
 		c.arg(c.org)
@@ -98,10 +101,16 @@ func (c *compiler) linked(attr store.Field, condition func(*link) (string, error
 			c.args = c.args[:args]
 			continue
 		}
-		any = append(any, c.among(l.key, l.column, l.rows+" AND "+inner))
+		rows := l.rows + " AND (" + inner + ")"
+		key = l.key
+		any = append(any, c.among(l.key, l.column, rows))
+		from = append(from, "SELECT "+l.column+" FROM "+rows)
 	}
-	if len(any) == 0 {
+	switch {
+	case len(any) == 0:
 		return "false", nil
+	case few:
+		return key + " IN (" + strings.Join(from, " UNION ALL ") + ")", nil
 	}
 	return "(" + strings.Join(any, " OR ") + ")", nil
 }

@@ -178,7 +178,7 @@ func (c *compiler) elements(e store.Element) (string, error) {
 	c.within = e.Attr
 	defer func() { c.within, c.element = "", false }()
 	if c.of.links[e.Attr] != nil {
-		return c.linked(e.Attr, func(l *link) (string, error) {
+		return c.linked(e.Attr, c.of.selective(e) != broad, func(l *link) (string, error) {
 			c.link = l
 			defer func() { c.link = nil }()
 			return c.condition(e.Of)
