@@ -180,11 +180,11 @@ type process struct {
 }
 
 // start serves a database with windows of few records and a short lease.
-func (w *killWorld) start(t *testing.T, dsn string) *process {
+func (w *killWorld) start(t *testing.T, dsn string, flags ...string) *process {
 	t.Helper()
 	p := &process{provostServer: provostServer{token: w.token, dsn: dsn, stderr: newLines()}}
-	p.cmd = exec.Command("provost", "serve", "--listen", "127.0.0.1:0", "--database", dsn, "--secret-key-file", w.key,
-		"--cap", "50", "--window-records", "5", "--lease", "1s")
+	p.cmd = exec.Command("provost", append([]string{"serve", "--listen", "127.0.0.1:0", "--database", dsn, "--secret-key-file", w.key,
+		"--cap", "50", "--window-records", "5", "--lease", "1s"}, flags...)...)
 	p.cmd.Stderr = p.stderr
 	if err := p.cmd.Start(); err != nil {
 		t.Fatal(err)
