@@ -58,6 +58,7 @@ type applier struct {
 	turned   []store.Key        // groups that begin or cease to count
 	known    map[string]bool    // stable ids of records that are created or return
 
+	struck       *strike     // instead of lost and gained
 	lost, gained []pair      // direct memberships of users that count
 	nested       []store.Key // groups whose nested groups changed
 	touched      []store.Key // groups whose edges changed, or those of users that move
@@ -227,6 +228,9 @@ func (a *applier) effective(ctx context.Context) ([]*shift, error) {
 	if a.c.Deferred {
 		_, err := a.markStale(ctx, append(whole, a.touched...))
 		return nil, err
+	}
+	if a.struck != nil {
+		return a.strikeEffective(ctx, a.c, a.struck)
 	}
 	if len(whole) == 0 {
 		return a.shiftSupport(ctx, a.c, a.gained, a.lost)

@@ -186,6 +186,9 @@ func keysOf(lists ...[]int64) []store.Key {
 
 // writeLists writes edges and notes which of them are new or gone.
 func (a *applier) writeLists(ctx context.Context, fresh, add, remove *edgeLists) error {
+	if a.strikes(fresh, add, remove) {
+		return a.strikeEdges(ctx, remove)
+	}
 	var counting map[store.Key]bool
 	if !a.c.Deferred { // else who counts is found when the groups are published
 		var err error

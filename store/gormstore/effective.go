@@ -40,6 +40,7 @@ type shift struct {
 	effect    store.GroupEffect
 	published []store.ID // users that became published
 	ceased    []store.ID
+	lost      []store.Key // users of ceased, until their ids are known
 }
 
 // shiftSupport applies gained and lost pairs of group and user to the groups and all
@@ -156,23 +157,9 @@ const supportOf = `, x AS (SELECT up.id AS group_id, abs(p.b) AS user_id, sum(CA
 // how much its support changes and what it is.
 func (t *tx) supports(ctx context.Context, org store.Key, gained, lost []pair) ([]store.GroupEffect, []support, error) {
 	up, args := t.supportsQuery(org, gained, lost)
-	lock := ""
-	if t.e.postgres {
-		lock = " FOR NO KEY UPDATE OF g"
-	}
 	var groups []store.GroupEffect
 	var list []support
-	err := t.read(ctx, ask{
-		what: "lock the groups above",
-		query: up + ` SELECT g.id, g.public_id, g.directory_id, g.display_name, g.effective_count, g.over_cap FROM groups g
-			WHERE g.org_id = ? AND g.id IN (SELECT id FROM up) AND NOT g.stale ORDER BY g.id` + lock,
-		args: append(slices.Clone(args), org),
-		each: func(row scanner) error {
-			e, err := scanEffect(row)
-			groups = append(groups, e)
-			return err
-		},
-	}, ask{
+	err := t.read(ctx, t.lockUp(up, args, org, &groups), ask{
 		what:  "read effective members",
 		query: up + supportOf,
 		args:  append(slices.Clone(args), org),
@@ -184,6 +171,25 @@ func (t *tx) supports(ctx context.Context, org store.Key, gained, lost []pair) (
 		},
 	})
 	return groups, list, err
+}
+
+// lockUp locks what [tx.supportsQuery] calls up, but for groups that are stale.
+func (t *tx) lockUp(up string, args []any, org store.Key, into *[]store.GroupEffect) ask {
+	lock := ""
+	if t.e.postgres {
+		lock = " FOR NO KEY UPDATE OF g"
+	}
+	return ask{
+		what: "lock the groups above",
+		query: up + ` SELECT g.id, g.public_id, g.directory_id, g.display_name, g.effective_count, g.over_cap FROM groups g
+			WHERE g.org_id = ? AND g.id IN (SELECT id FROM up) AND NOT g.stale ORDER BY g.id` + lock,
+		args: append(slices.Clone(args), org),
+		each: func(row scanner) error {
+			e, err := scanEffect(row)
+			*into = append(*into, e)
+			return err
+		},
+	}
 }
 
 // materialized is the word by which PostgreSQL computes a query once.

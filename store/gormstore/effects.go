@@ -87,6 +87,9 @@ func chunked(added, removed []store.ID, each func(membersChanged) error) error {
 
 // directEvents tells of the direct members that came and went.
 func (a *applier) directEvents(ctx context.Context) ([]store.Event, error) {
+	if a.struck != nil {
+		return a.struckEvents()
+	}
 	if len(a.news) == 0 {
 		return nil, nil
 	}

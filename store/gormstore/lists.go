@@ -3,6 +3,8 @@ package gormstore
 import (
 	"encoding/json"
 
+	"github.com/jackc/pgx/v5/pgtype"
+
 	"github.com/provost-scim/provost/store"
 )
 
@@ -33,6 +35,20 @@ func (s *session) amongTexts(list []string, kind string) (condition string, arg 
 		return " = ANY (CAST(? AS " + kind + "[]))", some(list)
 	}
 	return " IN (SELECT value FROM json_each(?))", array(list)
+}
+
+// amongIDs is among for columns public_id. Every id must have the form of one.
+func (s *session) amongIDs(ids []string) (condition string, arg any) {
+	if !s.e.postgres {
+		return " IN (SELECT value FROM json_each(?))", array(ids)
+	}
+	list := make([]pgtype.UUID, len(ids)) // texts would be encoded one by one, by reflection
+	for i, id := range ids {
+		if err := list[i].Scan(id); err != nil {
+			panic(err) // see above
+		}
+	}
+	return " = ANY (CAST(? AS uuid[]))", list
 }
 
 // keys is ints for keys.

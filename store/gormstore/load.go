@@ -173,7 +173,7 @@ func (l *loader) probe(ctx context.Context) error {
 	if err := l.read(ctx, asks...); err != nil {
 		return err
 	}
-	if err := l.read(ctx, l.resolveGroups(l.s.Org, l.s.Directory, l.s.Directory != 0, refs, l.snap.Members)...); err != nil {
+	if err := l.read(ctx, l.resolveGroups(l.s.Org, l.s.Directory, l.s.Directory != 0, refs, l.snap.Members, l.snap.Former)...); err != nil {
 		return err
 	}
 	if err := l.handedMembers(ctx); err != nil {
@@ -378,7 +378,13 @@ func (l *loader) edges() []ask {
 			return err
 		}})
 	}
-	if len(users) > 0 {
+	switch {
+	case len(users) == 0:
+	case parents[0] == parents[len(parents)-1]: // of one group; they come sorted
+		among, arg := l.among(users)
+		add("read members", store.KindUser, "SELECT m.group_id, m.user_id FROM member m WHERE m.group_id = ? AND m.user_id"+among+" AND m.org_id = ?",
+			parents[0], arg, l.s.Org)
+	default:
 		f, args := l.pairs(parents, users)
 		add("read members", store.KindUser, "SELECT m.group_id, m.user_id FROM "+f+
 			" AS k JOIN member m ON m.group_id = k.a AND m.user_id = k.b WHERE m.org_id = ?", append(args, l.s.Org)...)

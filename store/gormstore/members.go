@@ -178,18 +178,36 @@ func (r *reader) Resolve(ctx context.Context, org, directory store.Key, refs []s
 	if err := r.read(ctx, r.resolve(org, directory, true, refs, found, nil)...); err != nil {
 		return nil, err
 	}
-	if err := r.read(ctx, r.resolveGroups(org, directory, true, refs, found)...); err != nil {
+	if err := r.read(ctx, r.resolveGroups(org, directory, true, refs, found, nil)...); err != nil {
 		return nil, err
 	}
 	return found, nil
 }
 
-// resolve makes the queries that find live records by public id, and users by stable
-// id; [session.resolveGroups] makes those that come after it. Unless ofOne, records of
+// resolve makes the queries that find live users by public id and by stable id;
+// [session.resolveGroups] makes those that come after it. Unless ofOne, records of
 // every directory are found by id; none is found by stable id then, which means
 // nothing without its directory. Soft-deleted users go to former, by id, unless it
 // is nil.
 func (s *session) resolve(org, directory store.Key, ofOne bool, refs []store.MemberRef, found, former map[store.MemberRef]store.Edge) []ask {
+	return s.resolveKind(store.KindUser, org, directory, ofOne, refs, found, former)
+}
+
+// resolveGroups makes the queries that find live groups, of what [session.resolve] has
+// not found: members are mostly users, and a stable id that both a user and a group
+// have is the user's.
+func (s *session) resolveGroups(org, directory store.Key, ofOne bool, refs []store.MemberRef, found, former map[store.MemberRef]store.Edge) []ask {
+	rest := make([]store.MemberRef, 0, len(refs)-min(len(found), len(refs)))
+	for _, ref := range refs {
+		_, known := found[ref]
+		if _, was := former[ref]; !known && !was {
+			rest = append(rest, ref)
+		}
+	}
+	return s.resolveKind(store.KindGroup, org, directory, ofOne, rest, found, nil)
+}
+
+func (s *session) resolveKind(kind store.Kind, org, directory store.Key, ofOne bool, refs []store.MemberRef, found, former map[store.MemberRef]store.Edge) []ask {
 	var ids, external []string
 	for _, ref := range refs {
 		switch {
@@ -207,54 +225,32 @@ func (s *session) resolve(org, directory store.Key, ofOne bool, refs []store.Mem
 	}
 	var out []ask
 	if len(ids) > 0 {
-		among, arg := s.amongTexts(ids, "uuid")
-		for _, kind := range []store.Kind{store.KindUser, store.KindGroup} {
-			out = append(out, ask{
-				what:  "resolve members",
-				query: "SELECT r.id, r.public_id, r.deleted_at IS NOT NULL FROM " + tableOf(kind) + " r WHERE r.public_id" + among + " AND r.org_id = ? AND " + owner,
-				args:  append([]any{arg, org}, ownerArgs...),
-				each: func(row scanner) error {
-					var key store.Key
-					var id store.ID
-					var deleted bool
-					err := row.Scan(&key, &id, &deleted)
-					edge := store.Edge{Kind: kind, Key: key}
-					s.publicID(edge, id)
-					switch {
-					case !deleted:
-						found[store.MemberRef{ID: id}] = edge
-					case kind == store.KindUser && former != nil:
-						former[store.MemberRef{ID: id}] = edge
-					}
-					return err
-				},
-			})
-		}
+		among, arg := s.amongIDs(ids)
+		out = append(out, ask{
+			what:  "resolve members",
+			query: "SELECT r.id, r.public_id, r.deleted_at IS NOT NULL FROM " + tableOf(kind) + " r WHERE r.public_id" + among + " AND r.org_id = ? AND " + owner,
+			args:  append([]any{arg, org}, ownerArgs...),
+			each: func(row scanner) error {
+				var key store.Key
+				var id store.ID
+				var deleted bool
+				err := row.Scan(&key, &id, &deleted)
+				edge := store.Edge{Kind: kind, Key: key}
+				s.publicID(edge, id)
+				switch {
+				case !deleted:
+					found[store.MemberRef{ID: id}] = edge
+				case former != nil:
+					former[store.MemberRef{ID: id}] = edge
+				}
+				return err
+			},
+		})
 	}
 	if len(external) > 0 && ofOne {
-		out = append(out, s.resolveStable(store.KindUser, org, owner, ownerArgs, external, found))
+		out = append(out, s.resolveStable(kind, org, owner, ownerArgs, external, found))
 	}
 	return out
-}
-
-// resolveGroups makes the query that finds live groups by stable id, of what
-// [session.resolve] has not found: a stable id that both a user and a group have is
-// the user's.
-func (s *session) resolveGroups(org, directory store.Key, ofOne bool, refs []store.MemberRef, found map[store.MemberRef]store.Edge) []ask {
-	if !ofOne {
-		return nil
-	}
-	var external []string
-	for _, ref := range refs {
-		if _, known := found[ref]; !known && ref.ExternalID != "" {
-			external = append(external, ref.ExternalID)
-		}
-	}
-	if len(external) == 0 {
-		return nil
-	}
-	owner, args := owned("r.directory_id", directory)
-	return []ask{s.resolveStable(store.KindGroup, org, owner, args, external, found)}
 }
 
 // resolveStable finds records by stable id; of several with one it takes the first.

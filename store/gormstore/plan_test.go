@@ -131,7 +131,7 @@ func TestHotQueriesUseIndexesOnTablesThatWereNeverAnalysed(t *testing.T) {
 			own := l.owners(store.KindUser, scope.UserKeys, l.snap.Owners)
 			check("the owners of names", "identity_key", own.query, own.args...)
 			refs := []store.MemberRef{{ID: user.ID}, {ExternalID: "e17"}}
-			for _, a := range append(l.resolve(c.Org, c.Directory, true, refs, l.snap.Members, nil), l.resolveGroups(c.Org, c.Directory, true, refs, nil)...) {
+			for _, a := range append(l.resolve(c.Org, c.Directory, true, refs, l.snap.Members, nil), l.resolveGroups(c.Org, c.Directory, true, refs, nil, nil)...) {
 				check("resolving", "", a.query, a.args...)
 			}
 			if err := l.probe(t.Context()); err != nil {
