@@ -1,5 +1,5 @@
 // Package testenv starts the real servers that tests talk to: PostgreSQL,
-// OpenLDAP, a Samba Active Directory domain controller, a DNS server, an OpenID
+// OpenLDAP, a Samba Active Directory domain controller, a DNS server, a mail server, an OpenID
 // Connect issuer, and a proxy that cuts connections. Everything runs privately: on free loopback ports or
 // addresses, in temporary directories, as an unprivileged user unless it is Samba,
 // and is gone when the test binary ends.
