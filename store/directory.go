@@ -113,6 +113,8 @@ type LDAP struct {
 	TimeoutSeconds int               `json:"timeout_seconds"`        // of one request to the server
 	ScopeGroups    []string          `json:"scope_groups,omitempty"` // names; none: scope "all"
 	Schedule       Schedule          `json:"schedule"`
+	Incremental    bool              `json:"incremental"`      // read changes only, where the server can tell them
+	FullEveryHours int               `json:"full_every_hours"` // how long reads of changes may follow each other before a full one
 }
 
 // Schedule says when a directory is pulled.
@@ -139,6 +141,8 @@ func DefaultSettings(kind DirectoryKind) Settings {
 			PageSize:       1000,
 			TimeoutSeconds: 60,
 			Schedule:       Schedule{Kind: "interval", IntervalMins: 240},
+			Incremental:    true,
+			FullEveryHours: 24,
 		}
 	}
 	return s

@@ -128,7 +128,8 @@ type FindingQuery struct {
 	Org       Key
 	Directory *Key
 	Run       Key
-	Open      bool // only open ones
+	Open      bool     // only open ones
+	Rules     []string // nil: of all rules
 	After     Key
 	Limit     int
 }

@@ -52,6 +52,10 @@ type Run struct {
 	DiscardedBy   string // who discarded it, or the run that replaced it
 	Incremental   bool   // it read only what has changed since an earlier run
 	Cause         Cause
+	Full          bool            // a person asked for a full read
+	FullBecause   string          // why it read everything, in a part of a sentence; empty if it did not
+	Cookie        json.RawMessage // from where a later run may go on when this one has succeeded; null if none may
+	Drift         *int            // of a full run after others: records that had changed although no change of them was told; nil: not known
 	Revision      int64           // of the directory's settings that it read with
 	PolicyHash    string          // of the domains and the cap that it planned with
 	StageHash     string          // of the whole stage; what an approval is bound to
@@ -192,6 +196,13 @@ type PlanItem struct {
 	DN         string
 	Outcome    Outcome
 	Reason     string // why it is refused or a duplicate, or what part of it is left out
+}
+
+// Stock is how much a directory has stored, without what is deleted.
+type Stock struct {
+	Users, Groups       int
+	ActiveUsers         int // as the directory says, in scope
+	UsersOut, GroupsOut int // of scope
 }
 
 // Known is the stored state of one record of a directory, as a read compares it.

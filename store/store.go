@@ -205,6 +205,20 @@ type RunReader interface {
 	// Known streams what is stored of a directory's live records and of those out
 	// of scope.
 	Known(ctx context.Context, directory Key, each func(Known) error) error
+	// Stock counts what Known would stream.
+	Stock(ctx context.Context, directory Key) (Stock, error)
+	// KnownAs streams what Known does, of the records with the given stable ids.
+	KnownAs(ctx context.Context, directory Key, ids []string, each func(Known) error) error
+	// KnownIn streams what Known does, of the stated members of a directory's groups
+	// with the given stable ids.
+	KnownIn(ctx context.Context, directory Key, groups []string, each func(Known) error) error
+	// Naming returns the stable ids of the directory's live groups that have records
+	// with the given stable ids as stated members, known or pending, and of its live
+	// users who have them as managers.
+	Naming(ctx context.Context, directory Key, ids []string) ([]string, error)
+	// LastRun returns the run of the directory that succeeded last, and when the last
+	// full one did; nil if none has.
+	LastRun(ctx context.Context, directory Key) (last *Run, full time.Time, err error)
 	// Due lists the directories of kind ldap of all organizations with the start
 	// of their last run.
 	Due(ctx context.Context) ([]Due, error)
@@ -246,6 +260,9 @@ type RunWriter interface {
 	// NoteLosses keeps what an incremental run takes away, for those that follow. It
 	// counts once the run has applied something.
 	NoteLosses(ctx context.Context, run Key, losses []Loss, now time.Time) error
+	// ResolveStaged is ResolveFindings for a run that has not looked at every record:
+	// only of those that have a row in its stage.
+	ResolveStaged(ctx context.Context, directory, run Key, rules []string, now time.Time) error
 	// ResolveFindings closes the directory's open findings of the given rules that
 	// the run has not seen.
 	ResolveFindings(ctx context.Context, directory, run Key, rules []string, now time.Time) error

@@ -230,9 +230,18 @@ func ldapDetails(d *openapi.Directory, l *openapi.LDAPSettings) [][2]string {
 		{"group filter", value(l.GroupFilter)},
 		{"scope", scope},
 		{"schedule", scheduleOf(d)},
+		{"incremental", incrementalOf(l)},
 		{"replicate state", yesNo(value(d.Settings.ReplicateState))},
 	}
 	return append(pairs, guardPairs(d.Settings.Guard)...)
+}
+
+// incrementalOf says when only what has changed is read.
+func incrementalOf(l *openapi.LDAPSettings) string {
+	if !value(l.Incremental) {
+		return "no"
+	}
+	return fmt.Sprintf("where the server can tell what has changed, and everything every %d hours", value(l.FullEveryHours))
 }
 
 // value is what p points to, or the zero value.

@@ -38,6 +38,8 @@ type directoryFlags struct {
 	Scope            string            `placeholder:"all" group:"ldap" help:"Pull everything (all, the default); for groups use --scope-group."`
 	ScopeGroup       []string          `sep:"none" placeholder:"NAME" group:"ldap" help:"Pull only this group, its users, and the groups nested in it."`
 	Schedule         string            `placeholder:"WHEN" group:"ldap" help:"off, interval=4h (the default), or daily=02:30[,every=2][,zone=Europe/Zurich]."`
+	Incremental      *bool             `negatable:"" group:"ldap" help:"Whether to read only what has changed since the last run, where the server can tell; yes by default."`
+	FullEvery        time.Duration     `placeholder:"SPAN" group:"ldap" help:"How long incremental runs may follow each other before everything is read; by default 24h."`
 	UserFilter       string            `placeholder:"FILTER" group:"ldap" help:"Which entries are users, instead of the preset's filter."`
 	GroupFilter      string            `placeholder:"FILTER" group:"ldap" help:"Which entries are groups, instead of the preset's filter."`
 	Attribute        map[string]string `placeholder:"SCIM=LDAP" group:"ldap" help:"Read a SCIM attribute from this LDAP attribute instead of the preset's."`
@@ -162,6 +164,12 @@ func (f *directoryFlags) ldap() (*openapi.LDAPSettings, error) {
 		}
 		l.TimeoutSeconds, given = chosen(int(f.Timeout / time.Second))
 	}
+	if f.FullEvery != 0 {
+		if f.FullEvery < time.Hour || f.FullEvery%time.Hour != 0 {
+			return nil, misused("such as --full-every 24h", "--full-every %s is not a number of hours", f.FullEvery)
+		}
+		l.FullEveryHours, given = chosen(int(f.FullEvery / time.Hour))
+	}
 	for _, text := range []struct {
 		to    **string
 		value string
@@ -170,8 +178,8 @@ func (f *directoryFlags) ldap() (*openapi.LDAPSettings, error) {
 			*text.to, given = chosen(text.value)
 		}
 	}
-	l.StartTLS, l.AllowPlaintext, l.PageSize = f.StartTLS, f.AllowPlaintext, f.PageSize
-	if !given && f.StartTLS == nil && f.AllowPlaintext == nil && f.PageSize == nil {
+	l.StartTLS, l.AllowPlaintext, l.PageSize, l.Incremental = f.StartTLS, f.AllowPlaintext, f.PageSize, f.Incremental
+	if !given && f.StartTLS == nil && f.AllowPlaintext == nil && f.PageSize == nil && f.Incremental == nil {
 		return nil, nil
 	}
 	return &l, nil

@@ -135,6 +135,7 @@ func (c *serveCommand) runOptions(p *program) run.Options {
 	return run.Options{
 		Open:          p.openDirectory,
 		DNKey:         func(name string) [16]byte { return dn.Of(name) },
+		DNHash:        func(name string) [16]byte { return dn.Hash(name) },
 		Owner:         ownerName(),
 		Logger:        p.log,
 		Lease:         c.Lease,

@@ -50,6 +50,15 @@ func (s ldapSource) Entries(ctx context.Context) iter.Seq2[store.Entry, error] {
 	}
 }
 
+// Follow asks what has changed.
+func (s ldapSource) Follow(ctx context.Context, since []byte, limit int) (run.Following, string, error) {
+	following, why, err := s.Source.Follow(ctx, since, limit)
+	if following == nil {
+		return nil, why, err
+	}
+	return following, why, err
+}
+
 // checkLDAP refuses settings that could never work, without connecting.
 func checkLDAP(_ context.Context, settings store.LDAP, secret string) error {
 	_, err := ldap.New(settings, secret, ldap.Options{})

@@ -300,5 +300,6 @@ func pullDomain(t *testing.T, d *testenv.DomainController, more ...string) []str
 	return append([]string{
 		"--kind", "ldap", "--preset", "active_directory", "--url", d.TLSURL, "--ca-file", d.CAFile, "--base-dn", d.Suffix,
 		"--bind-dn", d.BindDN, "--bind-password-file", passwordFile(t, d.Password), "--schedule", "off", "--domain-policy", "off",
+		"--no-incremental", // most tests are about full reads
 	}, more...)
 }

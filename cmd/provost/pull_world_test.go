@@ -50,13 +50,16 @@ func pullFrom(t *testing.T, server *testenv.LDAPServer, url string, more ...stri
 	return append([]string{
 		"--kind", "ldap", "--url", url, "--preset", "openldap", "--base-dn", server.Suffix, "--bind-dn", server.BindDN,
 		"--bind-password-file", passwordFile(t, server.Password), "--ca-file", server.CAFile, "--schedule", "off",
+		"--no-incremental", // most tests are about full reads
 	}, more...)
 }
 
 // pulledRun is a finished run with what made it fail.
 type pulledRun struct {
 	finishedRun
-	Error string `json:"error"`
+	Error       string `json:"error"`
+	Incremental bool   `json:"incremental"`
+	FullBecause string `json:"full_because"`
 }
 
 // pull runs the directory corp to its end and returns the run and the exit code.

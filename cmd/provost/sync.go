@@ -258,6 +258,17 @@ func finish(s *session, r *remote, api *openapi.ClientWithResponses, run *openap
 	}
 }
 
+// readOf says how much of its directory a run has read.
+func readOf(run *openapi.Run) string {
+	switch {
+	case run.Incremental:
+		return "only what has changed"
+	case run.FullBecause != "":
+		return "everything, because " + run.FullBecause
+	}
+	return ""
+}
+
 // showFindings is the most findings shown to a person after a run.
 const showFindings = 20
 
@@ -275,6 +286,7 @@ func showRun(s *session, api *openapi.ClientWithResponses, run *openapi.Run) err
 		{"directory", run.Directory},
 		{"state", string(run.State)},
 		{"phase", string(run.Phase)},
+		{"read", readOf(run)},
 		{"users", tally(counts.Users) + unsure},
 		{"groups", tally(counts.Groups) + unsure},
 		{"held because", run.HoldReason},

@@ -14,6 +14,7 @@ type syncRun struct {
 	syncOne
 	PlanID string `name:"plan" placeholder:"ID" xor:"how" help:"Apply this plan, which was reviewed; one that has gone stale is refused."`
 	Yes    bool   `short:"y" xor:"how" help:"Run without showing a plan and asking."`
+	Full   bool   `help:"Read everything, even if the server can tell what has changed since the last run."`
 	Wait   bool   `help:"Wait until the run has ended."`
 }
 
@@ -27,6 +28,7 @@ Examples:
 
     provost sync run corp
     provost sync run corp --yes --wait --json
+    provost sync run corp --full --yes
     provost sync run corp --plan "$(provost sync plan corp --json | jq -r .id)" --wait`
 }
 
@@ -48,7 +50,7 @@ func (c *syncRun) Run(s *session) error {
 		c.Wait = true
 	}
 	run, err := answer((*openapi.StartRunResponse).GetJSON202)(
-		api.StartRunWithResponse(s.ctx, c.Name, nil, openapi.RunInput{Plan: c.PlanID}))
+		api.StartRunWithResponse(s.ctx, c.Name, nil, openapi.RunInput{Plan: c.PlanID, Full: c.Full && c.PlanID == ""}))
 	if err != nil {
 		return err
 	}

@@ -147,7 +147,7 @@ func (d decider) Plan(ctx context.Context, org store.Key, ref string, cause stor
 	return d.create(ctx, org, ref, false, cause)
 }
 
-func (d decider) Start(ctx context.Context, org store.Key, ref string, plan store.ID, cause store.Cause) (*store.Run, error) {
+func (d decider) Start(ctx context.Context, org store.Key, ref string, plan store.ID, full bool, cause store.Cause) (*store.Run, error) {
 	if plan != "" {
 		return d.change(ctx, org, plan, store.RunPlanned, store.RunRunning)
 	}

@@ -23,10 +23,11 @@ func (s *Server) CreatePlan(ctx context.Context, req openapi.CreatePlanRequestOb
 // StartRun begins a run, or applies a plan.
 func (s *Server) StartRun(ctx context.Context, req openapi.StartRunRequestObject) (openapi.StartRunResponseObject, error) {
 	var plan store.ID
+	full := false
 	if req.Body != nil {
-		plan = store.ID(req.Body.Plan)
+		plan, full = store.ID(req.Body.Plan), req.Body.Full
 	}
-	run, err := s.Runs.Start(ctx, orgOf(ctx), req.Directory, plan, causeOf(ctx, "sync run"))
+	run, err := s.Runs.Start(ctx, orgOf(ctx), req.Directory, plan, full, causeOf(ctx, "sync run"))
 	if err != nil {
 		return nil, err
 	}
@@ -202,7 +203,7 @@ func renderRun(run *store.Run) openapi.Run {
 	out := openapi.Run{
 		ID: string(run.ID), Directory: run.DirectoryName,
 		State: openapi.RunState(run.State), Phase: openapi.RunPhase(run.Phase), Apply: run.Apply,
-		Incremental: run.Incremental, ApprovedBy: run.ApprovedBy, DiscardedBy: run.DiscardedBy, Error: run.Error,
+		Incremental: run.Incremental, FullBecause: run.FullBecause, ApprovedBy: run.ApprovedBy, DiscardedBy: run.DiscardedBy, Error: run.Error,
 		Counts:   openapi.RunCounts{Users: openapi.Counts(run.Counts.Users), Groups: openapi.Counts(run.Counts.Groups)},
 		Progress: openapi.RunProgress(run.Progress), Phases: []openapi.PhaseTime{}, Plan: run.Plan,
 		Cause:     renderCause(run.Cause),

@@ -29,8 +29,9 @@ const (
 type Runs interface {
 	// Plan begins to read a directory, given by name or id, and to stage what differs.
 	Plan(ctx context.Context, org store.Key, directory string, cause store.Cause) (*store.Run, error)
-	// Start begins a run, of a plan if one is named.
-	Start(ctx context.Context, org store.Key, directory string, plan store.ID, cause store.Cause) (*store.Run, error)
+	// Start begins a run, of a plan if one is named, or else one that reads everything
+	// if full is set.
+	Start(ctx context.Context, org store.Key, directory string, plan store.ID, full bool, cause store.Cause) (*store.Run, error)
 	// Approve lets a held run go on. stageHash, if given, is that of the stage which
 	// the person has looked at.
 	Approve(ctx context.Context, org store.Key, run store.ID, stageHash string, cause store.Cause) (*store.Run, error)

@@ -25,6 +25,10 @@ func (r *reader) Findings(ctx context.Context, q store.FindingQuery) ([]store.Fi
 	if q.Open {
 		and("f.resolved_at IS NULL")
 	}
+	if q.Rules != nil {
+		among, list := r.amongTexts(q.Rules, "text")
+		and("f.rule"+among, list)
+	}
 	if q.After != 0 {
 		and("f.id > ?", q.After)
 	}

@@ -245,6 +245,45 @@ func (t *tx) SaveRun(ctx context.Context, r *store.Run) error {
 	return nil
 }
 
+// LastRun finds the run that succeeded last. Runs of a directory end in the order of
+// their keys, but for plans that were run late: so it goes by the time of the end.
+func (r *reader) LastRun(ctx context.Context, directory store.Key) (last *store.Run, full time.Time, err error) {
+	succeeded := func() *gorm.DB {
+		return r.runs(ctx).Where("run.directory_id = ? AND run.state = ?", directory, store.RunSucceeded).Order("run.finished_at DESC, run.id DESC")
+	}
+	last, err = takeRun(succeeded(), "last")
+	if store.CodeOf(err) == store.CodeNotFound {
+		return nil, full, nil
+	}
+	if err != nil {
+		return nil, full, err
+	}
+	if !last.Incremental {
+		return last, last.FinishedAt, nil
+	}
+	whole, err := takeRun(succeeded().Where("NOT run.incremental"), "last full")
+	if store.CodeOf(err) == store.CodeNotFound {
+		return last, full, nil
+	}
+	if err != nil {
+		return nil, full, err
+	}
+	return last, whole.FinishedAt, nil
+}
+
+// ResolveStaged closes what the run has looked at and not seen.
+func (t *tx) ResolveStaged(ctx context.Context, directory, run store.Key, rules []string, now time.Time) error {
+	f, list := t.texts(rules)
+	_, err := t.exec(ctx, `UPDATE finding SET resolved_at = ?
+		WHERE directory_id = ? AND resolved_at IS NULL AND rule IN (SELECT v FROM `+f+` AS k) AND (run_id IS NULL OR run_id <> ?)
+			AND record IN (SELECT stage.external_id FROM stage WHERE stage.run_id = ? AND stage.external_id <> '')`,
+		now, directory, list, run, run)
+	if err != nil {
+		return fmt.Errorf("resolve findings of what was read: %w", err)
+	}
+	return nil
+}
+
 // ResolveFindings closes what the run has not seen.
 func (t *tx) ResolveFindings(ctx context.Context, directory, run store.Key, rules []string, now time.Time) error {
 	f, list := t.texts(rules)

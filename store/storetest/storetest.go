@@ -30,6 +30,7 @@ func Run(t *testing.T, open func(t *testing.T) store.Store) {
 		{"stage", stage},
 		{"losses", losses},
 		{"handovers", handovers},
+		{"changes only", changesOnly},
 		{"events", events},
 		{"findings", findings},
 		{"users", users},

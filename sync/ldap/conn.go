@@ -32,6 +32,7 @@ type conn struct {
 	buf     []byte
 	id      int64
 	timeout time.Duration // of one request with all its answers
+	server  string        // host:port
 }
 
 func newConn(c net.Conn, timeout time.Duration) *conn {
@@ -165,6 +166,7 @@ type query struct {
 	attributes []string
 	size       int // of a page; 0: not paged
 	cookie     string
+	controls   []*asn1.Packet // besides that of pages
 }
 
 // search sends one search request and reads all its answers. A result other than
@@ -234,19 +236,31 @@ func (q *query) encode(timeout time.Duration) (request, controls *asn1.Packet) {
 		attributes.AppendChild(octets(name))
 	}
 	request.AppendChild(attributes)
-	if q.size == 0 {
+	all := q.controls
+	if q.size > 0 {
+		value := asn1.NewSequence("") // RFC 2696 section 2
+		value.AppendChild(asn1.NewInteger(asn1.ClassUniversal, asn1.TypePrimitive, asn1.TagInteger, q.size, ""))
+		value.AppendChild(octets(q.cookie))
+		all = append(all, control(pagedResultsOID, value))
+	}
+	if len(all) == 0 {
 		return request, nil
 	}
-	value := asn1.NewSequence("") // RFC 2696 section 2
-	value.AppendChild(asn1.NewInteger(asn1.ClassUniversal, asn1.TypePrimitive, asn1.TagInteger, q.size, ""))
-	value.AppendChild(octets(q.cookie))
-	control := asn1.NewSequence("")
-	control.AppendChild(octets(pagedResultsOID))
-	control.AppendChild(asn1.NewLDAPBoolean(asn1.ClassUniversal, asn1.TypePrimitive, asn1.TagBoolean, true, "")) // critical: refuse rather than ignore
-	control.AppendChild(octets(string(value.Bytes())))
 	controls = asn1.Encode(asn1.ClassContext, asn1.TypeConstructed, 0, nil, "")
-	controls.AppendChild(control)
+	for _, c := range all {
+		controls.AppendChild(c)
+	}
 	return request, controls
+}
+
+// control is a control with a value (RFC 4511 section 4.1.11). It is critical: a
+// server that does not know it must refuse rather than ignore it.
+func control(oid string, value *asn1.Packet) *asn1.Packet {
+	c := asn1.NewSequence("")
+	c.AppendChild(octets(oid))
+	c.AppendChild(asn1.NewLDAPBoolean(asn1.ClassUniversal, asn1.TypePrimitive, asn1.TagBoolean, true, ""))
+	c.AppendChild(octets(string(value.Bytes())))
+	return c
 }
 
 func octets(s string) *asn1.Packet {

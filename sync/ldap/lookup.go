@@ -4,8 +4,10 @@ import (
 	"context"
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 
+	asn1 "github.com/go-asn1-ber/asn1-ber"
 	"github.com/go-ldap/ldap/v3"
 
 	"github.com/provost-scim/provost/store"
@@ -20,15 +22,20 @@ const lookupBatch = 50
 // error. In Active Directory a naming context is a domain: what moved to another
 // domain of the forest is gone from this one.
 func (s *Source) Lookup(ctx context.Context, ids []string) (map[string]string, error) {
-	found := make(map[string]string, len(ids))
 	if len(ids) == 0 {
-		return found, nil
+		return map[string]string{}, nil
 	}
 	c, err := s.connect(ctx)
 	if err != nil {
 		return nil, err
 	}
 	defer c.close()
+	return s.lookup(ctx, c, ids)
+}
+
+// lookup is Lookup on a connection.
+func (s *Source) lookup(ctx context.Context, c *conn, ids []string) (map[string]string, error) {
+	found := make(map[string]string, len(ids))
 	contexts, err := s.namingContexts(ctx, c)
 	if err != nil {
 		return nil, err
@@ -45,23 +52,17 @@ func (s *Source) Lookup(ctx context.Context, ids []string) (map[string]string, e
 
 func (s *Source) lookupBelow(ctx context.Context, c *conn, contexts, ids []string, found map[string]string) error {
 	asked := make(map[string]string, len(ids)) // by the value as the server writes it
-	var text strings.Builder
-	text.WriteString("(|")
-	for _, id := range ids {
-		value := id
-		if s.binaryID {
-			var ok bool
-			if value, ok = guidBytes(id); !ok {
-				return store.Errorf(store.CodeInvalid, "the stable id %q is not an objectGUID", clip(id))
-			}
+	values := make([]string, len(ids))
+	for i, id := range ids {
+		value, err := s.idValue(id)
+		if err != nil {
+			return err
 		}
-		asked[s.sameID(value)] = id
-		text.WriteString("(" + s.idAttribute + "=" + escapeFilter(value) + ")")
+		asked[s.sameID(value)], values[i] = id, value
 	}
-	text.WriteString(")")
-	filter, err := ldap.CompileFilter(text.String())
+	filter, err := anyOf([]string{s.idAttribute}, values)
 	if err != nil {
-		return fmt.Errorf("compile the filter of stable ids: %w", err)
+		return err
 	}
 	for _, base := range contexts {
 		p, err := c.search(ctx, query{base: base, scope: ldap.ScopeWholeSubtree, filter: filter, attributes: []string{s.idAttribute}})
@@ -95,6 +96,36 @@ func (s *Source) lookupBelow(ctx context.Context, c *conn, contexts, ids []strin
 	return nil
 }
 
+// idValue is a stable id as the server writes it.
+func (s *Source) idValue(id string) (string, error) {
+	if !s.binaryID {
+		return id, nil
+	}
+	value, ok := guidBytes(id)
+	if !ok {
+		return "", store.Errorf(store.CodeInvalid, "the stable id %q is not an objectGUID", clip(id))
+	}
+	return value, nil
+}
+
+// anyOf is a filter that matches entries in which any of the attributes has any of
+// the values.
+func anyOf(attributes, values []string) (*asn1.Packet, error) {
+	var text strings.Builder
+	text.WriteString("(|")
+	for _, attribute := range attributes {
+		for _, value := range values {
+			text.WriteString("(" + attribute + "=" + escapeFilter(value) + ")")
+		}
+	}
+	text.WriteString(")")
+	filter, err := ldap.CompileFilter(text.String())
+	if err != nil {
+		return nil, fmt.Errorf("compile a filter of %s: %w", strings.Join(attributes, " and "), err)
+	}
+	return filter, nil
+}
+
 // sameID makes equal what the matching rule of stable ids takes for equal.
 func (s *Source) sameID(value string) string {
 	if s.binaryID {
@@ -124,19 +155,27 @@ func escapeFilter(value string) string {
 // namingContexts returns the naming contexts that hold the base DNs, each once, as
 // the root DSE names them (RFC 4512 section 5.1).
 func (s *Source) namingContexts(ctx context.Context, c *conn) ([]string, error) {
+	of, err := s.contextsOf(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	var contexts []string
+	for _, base := range s.bases {
+		if context := of[base]; !slices.Contains(contexts, context) {
+			contexts = append(contexts, context)
+		}
+	}
+	return contexts, nil
+}
+
+// contextsOf returns the naming context that holds each base DN.
+func (s *Source) contextsOf(ctx context.Context, c *conn) (map[string]string, error) {
 	p, err := c.search(ctx, query{base: "", scope: ldap.ScopeBaseObject, filter: presence, attributes: []string{"namingContexts"}})
 	if err != nil {
 		return nil, err
 	}
-	var all []string
-	for _, e := range p.entries {
-		for _, a := range e.attributes {
-			if strings.EqualFold(a.name, "namingContexts") {
-				all = append(all, a.values...)
-			}
-		}
-	}
-	var contexts []string
+	all := valuesOf(p, "namingContexts")
+	contexts := make(map[string]string, len(s.bases))
 	for _, base := range s.bases {
 		name, err := ldap.ParseDN(base)
 		if err != nil {
@@ -157,13 +196,7 @@ func (s *Source) namingContexts(ctx context.Context, c *conn) ([]string, error) 
 				Message: fmt.Sprintf("the LDAP server does not say which naming context holds %s, so nobody can tell what is gone from it", quoteDN(base)),
 				Hint:    "let the bind DN read namingContexts of the root DSE"}
 		}
-		known := false
-		for _, have := range contexts {
-			known = known || have == best
-		}
-		if !known {
-			contexts = append(contexts, best)
-		}
+		contexts[base] = best
 	}
 	return contexts, nil
 }

@@ -337,13 +337,5 @@ func withoutUID(s string) string {
 
 // sourceNames names the LDAP attributes of a SCIM attribute, for people.
 func (m *mapper) sourceNames(scim string) string {
-	var names []string
-	for _, step := range m.plan.steps {
-		if step.scim == scim {
-			for _, source := range step.from {
-				names = append(names, m.plan.names[source.slot])
-			}
-		}
-	}
-	return strings.Join(names, " and ")
+	return strings.Join(m.plan.sources(scim), " and ")
 }

@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	asn1 "github.com/go-asn1-ber/asn1-ber"
@@ -47,7 +48,11 @@ type Source struct {
 	groups      plan
 	idAttribute string
 	binaryID    bool
+	marks       bool // full reads note a cookie
 	dial        func(ctx context.Context, network, address string) (net.Conn, error)
+
+	mu   sync.Mutex
+	mark mark // of the last full read
 }
 
 type server struct {
@@ -67,6 +72,7 @@ func New(settings store.LDAP, secret string, options Options) (*Source, error) {
 		bases:    settings.BaseDNs,
 		pageSize: settings.PageSize,
 		timeout:  time.Duration(settings.TimeoutSeconds) * time.Second,
+		marks:    settings.Incremental,
 		dial:     options.Dial,
 	}
 	if s.dial == nil {

@@ -83,6 +83,11 @@ func (s *Source) fetchAll(ctx context.Context, pages chan<- fetched) error {
 		return err
 	}
 	defer c.close()
+	if s.marks {
+		if err := s.setMark(ctx, c); err != nil {
+			return err
+		}
+	}
 	for _, p := range []*plan{&s.groups, &s.users} {
 		for _, base := range s.bases {
 			err := s.fetchBelow(ctx, c, p, base, func(page *page) error {
@@ -179,6 +184,7 @@ func (s *Source) open(ctx context.Context, server server) (_ *conn, err error) {
 	}
 	c := newConn(plain, s.timeout)
 	defer func() {
+		c.server = server.address
 		if err != nil {
 			_ = c.net.Close()
 		}

@@ -14,9 +14,11 @@ const (
 	opSearchDone       = 0x65
 	opSearchReference  = 0x73
 	opExtendedResponse = 0x78
+	opIntermediate     = 0x79
 )
 
 const (
+	tagBoolean     = 0x01
 	tagInteger     = 0x02
 	tagOctetString = 0x04
 	tagEnumerated  = 0x0a
@@ -263,34 +265,53 @@ func (p *page) add(body string) error {
 
 // done takes the controls of a SearchResultDone.
 func (p *page) done(controls string) error {
+	value, ok, err := controlValue(controls, pagedResultsOID)
+	if err != nil || !ok {
+		return err
+	}
+	sequence, ok1 := value.want(tagSequence)
+	_, ok2 := sequence.integer()
+	cookie, ok3 := sequence.want(tagOctetString)
+	if !ok1 || !ok2 || !ok3 {
+		return errMalformed
+	}
+	p.cookie, p.paged = string(cookie), true
+	return nil
+}
+
+// controlValue finds the value of a control among those of a message; ok is false
+// if it is not there or has no value.
+func controlValue(controls, oid string) (value ber, ok bool, err error) {
 	for list := ber(controls); len(list) > 0; {
 		control, ok := list.want(tagSequence)
 		if !ok {
-			return errMalformed
+			return "", false, errMalformed
 		}
-		oid, ok := control.want(tagOctetString)
+		name, ok := control.want(tagOctetString)
 		if !ok {
-			return errMalformed
+			return "", false, errMalformed
 		}
-		if oid != pagedResultsOID {
+		if string(name) != oid {
 			continue
 		}
 		for len(control) > 0 { // criticality may stand before the value
-			tag, value, ok := control.next()
+			tag, content, ok := control.next()
 			if !ok {
-				return errMalformed
+				return "", false, errMalformed
 			}
-			if tag != tagOctetString {
-				continue
+			if tag == tagOctetString {
+				return content, true, nil
 			}
-			sequence, ok1 := value.want(tagSequence)
-			_, ok2 := sequence.integer()
-			cookie, ok3 := sequence.want(tagOctetString)
-			if !ok1 || !ok2 || !ok3 {
-				return errMalformed
-			}
-			p.cookie, p.paged = string(cookie), true
 		}
 	}
-	return nil
+	return "", false, nil
 }
+
+// boolean takes a BOOLEAN.
+func (b *ber) boolean() (value, ok bool) {
+	content, ok := b.want(tagBoolean)
+	return ok && len(content) == 1 && content[0] != 0, ok && len(content) == 1
+}
+
+// peek reports whether the next element has the tag.
+func (b *ber) peek(tag byte) bool { return len(*b) > 0 && (*b)[0] == tag }

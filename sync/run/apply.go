@@ -160,7 +160,11 @@ func (w *worker) succeed(ctx context.Context) func(store.Tx, *store.Run) error {
 		now := w.e.now()
 		run.State, run.FinishedAt = store.RunSucceeded, now
 		enter(run, store.PhaseDone, now)
-		if err := tx.ResolveFindings(ctx, run.Directory, run.Key, entryRules, now); err != nil {
+		resolve := tx.ResolveFindings
+		if run.Incremental {
+			resolve = tx.ResolveStaged
+		}
+		if err := resolve(ctx, run.Directory, run.Key, entryRules, now); err != nil {
 			return err
 		}
 		if err := w.e.resolveGuard(ctx, tx, run); err != nil {

@@ -16,6 +16,10 @@ import (
 // is an [InvalidEntry], and applying it opens a finding and changes nothing.
 const Invalid store.Presence = "invalid"
 
+// Absent is the presence of a staged entry that is not in the directory any more and
+// that was never made a record: applying it only lets its findings be resolved.
+const Absent store.Presence = "absent"
+
 // InvalidEntry is the body of a staged row whose presence is [Invalid].
 type InvalidEntry struct {
 	Name     string `json:"name,omitempty"`
@@ -94,7 +98,7 @@ func (r *reading) stageGroup(n *node, g *group) error {
 	}
 	slices.Sort(members)
 	members = slices.Compact(members)
-	content := r.hash.group(g.name, g.description, members)
+	content := r.hash.group(g.dn, g.name, g.description, members)
 	if n.is(known|hashed) && n.hash == withManager(content[:], "") && !n.is(outOfScope) {
 		r.counts.Groups.Unchanged++
 		return nil
@@ -188,6 +192,9 @@ func (r *reading) restate(ctx context.Context, nodes []int32, managers map[strin
 			enterprise := *a.Enterprise
 			enterprise.Manager = nil
 			a.Enterprise = &enterprise
+			if enterprise == (store.Enterprise{}) {
+				a.Enterprise = nil
+			}
 		}
 		body := store.StagedUser{Active: &u.Stated, Attributes: a}
 		if err := r.stageUser(n, body, n.hash[:contentSize], managers[n.id], ""); err != nil {
@@ -239,7 +246,7 @@ func (r *reading) stageMissing(ctx context.Context) error {
 		for i, n := range missing {
 			ids[i] = r.index.nodes[n].id
 		}
-		exist, err := r.source.Lookup(ctx, ids)
+		exist, err := r.lookup(ctx, ids)
 		if err != nil {
 			return sourceError{err}
 		}

@@ -26,14 +26,47 @@ type Source interface {
 	// (rule 7): it returns their present DNs. An answer that may be incomplete is an
 	// error.
 	Lookup(ctx context.Context, ids []string) (map[string]string, error)
+	// Cookie stands for the directory as it was when Entries began to read it, once
+	// that has ended with [Complete]; if there is none, why says for what reason.
+	Cookie() (cookie []byte, why string)
+	// Follow asks what has changed since a cookie was made. If the directory does not
+	// tell, or would tell more than limit entries, it returns nil and why.
+	Follow(ctx context.Context, since []byte, limit int) (f Following, why string, err error)
 }
 
-// Options configure an [Engine]. Open, DNKey and Owner are required.
+// Following is what has changed in a directory, and the directory as it is now: all
+// its methods ask one server. Its entries may share memory.
+type Following interface {
+	// Changed are the stable ids of all entries that were added, changed, renamed,
+	// moved or deleted; others may be among them.
+	Changed() []string
+	// Listed reports whether deleted entries are not in Changed: they are those of
+	// which Missing is true.
+	Listed() bool
+	Missing(id string) bool
+	Cookie() []byte // as [Source.Cookie], of the directory with the changes
+	// Read reads entries by stable id, of those that Entries would yield: groups first.
+	Read(ctx context.Context, ids []string) ([]store.Entry, error)
+	// Bearers finds the stable ids of the entries with these DNs, of the same ones, by
+	// the DNs as the directory writes them.
+	Bearers(ctx context.Context, dns []string) (map[string]string, error)
+	// Users reads users by user name, of the same ones.
+	Users(ctx context.Context, userNames []string) ([]store.Entry, error)
+	// Naming finds the stable ids of groups with these members, by DN or user name,
+	// and of users with these managers.
+	Naming(ctx context.Context, dns, userNames []string) ([]string, error)
+	Lookup(ctx context.Context, ids []string) (map[string]string, error) // as [Source.Lookup]
+	Close()
+}
+
+// Options configure an [Engine]. Open, DNKey, DNHash and Owner are required.
 type Options struct {
 	// Open connects a directory with its settings and its secret.
 	Open func(ctx context.Context, d *store.Directory) (Source, error)
 	// DNKey gives equal names of an entry equal keys within this process.
 	DNKey func(name string) [16]byte
+	// DNHash does the same, for every process and for ever: such keys are stored.
+	DNHash func(name string) [16]byte
 	// Owner names this process among all that share the store.
 	Owner string
 

@@ -68,7 +68,7 @@ func TestARunThatFailsWhileApplyingPublishesWhatItHasApplied(t *testing.T) {
 			}
 		})
 		broken, stop := w.engine(faulty{w.store, 1}, func(o *run.Options) { o.PublishRows = 2 })
-		failed := w.rest(broken.Start(t.Context(), w.org, "corp", "", person))
+		failed := w.rest(broken.Start(t.Context(), w.org, "corp", "", false, person))
 		stop()
 		if failed.State != store.RunFailed || failed.NextWindow != 1 || failed.Windows != 3 || failed.Error != "the window cannot be read" {
 			t.Fatalf("the run is %s at window %d of %d: %s", failed.State, failed.NextWindow, failed.Windows, failed.Error)

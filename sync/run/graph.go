@@ -101,10 +101,7 @@ type scope struct {
 // found must not look like one that was emptied.
 func (g *graph) choose(names []string) (*scope, error) {
 	if len(names) == 0 {
-		for i := range g.groups {
-			g.groups[i].within = true
-		}
-		return &scope{all: true}, nil
+		return g.everything(), nil
 	}
 	byName := make(map[string][]int32, len(g.groups))
 	for i := range g.groups {
@@ -140,6 +137,14 @@ func (g *graph) choose(names []string) (*scope, error) {
 		}
 	}
 	return s, nil
+}
+
+// everything puts all groups and whoever comes in scope.
+func (g *graph) everything() *scope {
+	for i := range g.groups {
+		g.groups[i].within = true
+	}
+	return &scope{all: true}
 }
 
 // groupAt returns the group that bears an interned DN.

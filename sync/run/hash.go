@@ -14,14 +14,27 @@ import (
 )
 
 // sourceHash stands for an entry as it was last applied: 16 bytes for its content
-// and for what it is judged by, then 8 for its manager's stable id, which may
-// become known only after the entry. Equal hashes mean an equal outcome.
+// and for what it is judged by; 16 for its DN and 8 for the other names by which it
+// may be a member of groups; and 8 for its manager's stable id, which may become
+// known only after the entry. Equal hashes mean an equal outcome.
 type sourceHash [contentSize + managerSize]byte
 
 const (
-	contentSize = 16
+	sumSize     = 16
+	dnSize      = 16
+	namesSize   = 8
+	contentSize = sumSize + dnSize + namesSize
 	managerSize = 8
 )
+
+// place is the part of a hash that stands for the names under which an entry is a
+// member of groups or a manager.
+func (h *sourceHash) place() [dnSize + namesSize]byte {
+	return [dnSize + namesSize]byte(h[sumSize:contentSize])
+}
+
+// dn is the part of a hash that stands for the DN.
+func (h *sourceHash) dn() [dnSize]byte { return [dnSize]byte(h[sumSize:]) }
 
 // withManager completes the content's part.
 func withManager(content []byte, manager string) (h sourceHash) {
@@ -38,23 +51,53 @@ func withManager(content []byte, manager string) (h sourceHash) {
 // order in LDAP, so they are sorted.
 type hasher struct {
 	seed     []byte // settings revision and policy
+	dn       func(string) [dnSize]byte
 	buf      []byte
 	elements [][]byte
 	scratch  []byte
 }
 
-func newHasher(revision int64, policy string) *hasher {
+func newHasher(revision int64, policy string, dn func(string) [dnSize]byte) *hasher {
 	seed := binary.BigEndian.AppendUint64([]byte("provost entry 1\x00"), uint64(revision))
-	return &hasher{seed: append(seed, policy...)}
+	return &hasher{seed: append(seed, policy...), dn: dn}
 }
 
 func (h *hasher) begin() { h.buf = append(h.buf[:0], h.seed...) }
 
-// content returns the hash of what has been written since begin.
-func (h *hasher) content() (out [contentSize]byte) {
+// content returns the hash of what has been written since begin, of an entry with
+// these names.
+func (h *hasher) content(dn string, names ...string) (out [contentSize]byte) {
 	sum := sha256.Sum256(h.buf)
-	copy(out[:], sum[:])
+	copy(out[:sumSize], sum[:])
+	copy(out[sumSize:], h.place(dn, names...))
 	return out
+}
+
+// place returns the hash of the names of an entry.
+func (h *hasher) place(dn string, names ...string) []byte {
+	out := make([]byte, dnSize+namesSize)
+	key := h.dn(dn)
+	copy(out, key[:])
+	if len(names) > 0 {
+		h.buf = h.buf[:0]
+		h.text(names...)
+		sum := sha256.Sum256(h.buf)
+		copy(out[dnSize:], sum[:])
+	}
+	return out
+}
+
+// placeOf is the place of an entry that was read.
+func (h *hasher) placeOf(e *store.Entry) []byte {
+	if e.Kind == store.KindGroup {
+		return h.place(e.DN)
+	}
+	return h.place(e.DN, userNames(e)...)
+}
+
+// userNames are the names, other than the DN, by which groups have a user.
+func userNames(e *store.Entry) []string {
+	return []string{store.Fold(e.Attributes.UserName), e.PrimaryGroup}
 }
 
 func (h *hasher) user(e *store.Entry) [contentSize]byte {
@@ -94,17 +137,17 @@ func (h *hasher) user(e *store.Entry) [contentSize]byte {
 		h.text(v.Formatted, v.StreetAddress, v.Locality, v.Region, v.PostalCode, v.Country, v.Type)
 		h.flag(v.Primary)
 	})
-	return h.content()
+	return h.content(e.DN, userNames(e)...)
 }
 
 // group hashes a group with the stable ids of its members, sorted: a member's name
 // that has come to mean another entry changes it.
-func (h *hasher) group(name, description string, members []string) [contentSize]byte {
+func (h *hasher) group(dn, name, description string, members []string) [contentSize]byte {
 	h.begin()
 	h.buf = append(h.buf, 'g')
 	h.text(name, description)
 	h.text(members...)
-	return h.content()
+	return h.content(dn)
 }
 
 func (h *hasher) text(values ...string) {
@@ -171,5 +214,5 @@ func (e *Engine) policyHash(ctx context.Context, tx store.Tx, d *store.Directory
 		}
 	}
 	sum := sha256.Sum256([]byte(text.String()))
-	return hex.EncodeToString(sum[:contentSize]), nil
+	return hex.EncodeToString(sum[:sumSize]), nil
 }

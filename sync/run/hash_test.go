@@ -1,8 +1,10 @@
 package run
 
 import (
+	"crypto/sha256"
 	"fmt"
 	"reflect"
+	"strings"
 	"testing"
 
 	"github.com/provost-scim/provost/store"
@@ -17,7 +19,7 @@ func fullEntry() *store.Entry {
 		}
 	}
 	return &store.Entry{
-		Active: &yes, ManagerDN: "uid=boss,dc=example",
+		DN: "uid=a,dc=example", PrimaryGroup: "S-1-5-21-1-2-3-513", Active: &yes, ManagerDN: "uid=boss,dc=example",
 		Attributes: store.Attributes{
 			UserName: "a", Name: &store.Name{GivenName: "b"}, DisplayName: "c",
 			Emails: values("emails"), PhoneNumbers: values("phones"), IMs: values("ims"), Photos: values("photos"),
@@ -49,7 +51,7 @@ func leaves(path string, v reflect.Value, visit func(path string, v reflect.Valu
 }
 
 func TestEveryAttributeIsPartOfTheHash(t *testing.T) {
-	h := newHasher(1, "policy")
+	h := newHasher(1, "policy", dnHash)
 	entry := fullEntry()
 	before := h.user(entry)
 	seen := 0
@@ -73,26 +75,28 @@ func TestEveryAttributeIsPartOfTheHash(t *testing.T) {
 	if seen < 90 {
 		t.Errorf("only %d fields were looked at", seen)
 	}
-	for _, lost := range []struct { // in this order: the manager is of the enterprise
-		name string
-		lose func()
+	for _, loss := range []struct {
+		name   string
+		change func()
 	}{
 		{"name", func() { entry.Attributes.Name = nil }},
 		{"manager", func() { entry.Attributes.Enterprise.Manager = nil }},
 		{"enterprise", func() { entry.Attributes.Enterprise = nil }},
 		{"active", func() { entry.Active = nil }},
-		{"email", func() { entry.Attributes.Emails = entry.Attributes.Emails[:1] }},
+		{"an email", func() { entry.Attributes.Emails = entry.Attributes.Emails[:1] }},
+		{"DN", func() { entry.DN = "" }},
+		{"primary group", func() { entry.PrimaryGroup = "" }},
 	} {
 		last := h.user(entry)
-		lost.lose()
+		loss.change()
 		if h.user(entry) == last {
-			t.Errorf("losing the %s does not change the hash", lost.name)
+			t.Errorf("losing the %s does not change the hash", loss.name)
 		}
 	}
 }
 
 func TestTheOrderOfValuesIsNoPartOfTheHash(t *testing.T) {
-	h := newHasher(1, "policy")
+	h := newHasher(1, "policy", dnHash)
 	a, b := fullEntry(), fullEntry()
 	for _, list := range []reflect.Value{reflect.ValueOf(b.Attributes.Emails), reflect.ValueOf(b.Attributes.Roles), reflect.ValueOf(b.Attributes.Addresses)} {
 		reflect.Swapper(list.Interface())(0, 1)
@@ -103,11 +107,11 @@ func TestTheOrderOfValuesIsNoPartOfTheHash(t *testing.T) {
 }
 
 func TestTheHashCoversWhatTheEntryIsJudgedBy(t *testing.T) {
-	first := newHasher(1, "policy").user(fullEntry())
-	if newHasher(2, "policy").user(fullEntry()) == first {
+	first := newHasher(1, "policy", dnHash).user(fullEntry())
+	if newHasher(2, "policy", dnHash).user(fullEntry()) == first {
 		t.Error("another revision of the settings gives the same hash")
 	}
-	if newHasher(1, "other").user(fullEntry()) == first {
+	if newHasher(1, "other", dnHash).user(fullEntry()) == first {
 		t.Error("another policy gives the same hash")
 	}
 }
@@ -122,4 +126,9 @@ func TestTheManagerIsPartOfTheSourceHash(t *testing.T) {
 		}
 		seen[h] = manager
 	}
+}
+
+func dnHash(name string) [dnSize]byte {
+	sum := sha256.Sum256([]byte(strings.ToLower(name)))
+	return [dnSize]byte(sum[:])
 }

@@ -76,3 +76,12 @@ func (x *index) add(k store.Known) {
 		n.flags |= outOfScope
 	}
 }
+
+// either returns the node of a stable id of which it is not known whether it is a
+// user's or a group's.
+func (x *index) either(id string) int32 {
+	if i, ok := x.groups[id]; ok {
+		return i
+	}
+	return x.at(store.KindUser, id)
+}

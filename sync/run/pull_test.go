@@ -125,7 +125,7 @@ func TestAnIncompleteReadChangesNothing(t *testing.T) {
 			w.fake.user("id-000").Attributes.DisplayName = "changed"
 			w.fake.cut = 11
 		})
-		r := w.rest(e.Start(t.Context(), w.org, "corp", "", person))
+		r := w.rest(e.Start(t.Context(), w.org, "corp", "", false, person))
 		if r.State != store.RunFailed || r.Error != "the connection was dropped" || r.FinishedAt.IsZero() {
 			t.Errorf("the run is %s with the error %q", r.State, r.Error)
 		}
@@ -142,7 +142,7 @@ func TestAnIncompleteReadChangesNothing(t *testing.T) {
 			return err
 		})
 		w.fake.change(func() { w.fake.cut, w.fake.fault = 0, fmt.Errorf("no route to host") })
-		r = w.rest(e.Start(t.Context(), w.org, "corp", "", person))
+		r = w.rest(e.Start(t.Context(), w.org, "corp", "", false, person))
 		if r.State != store.RunFailed || !strings.Contains(r.Error, "no route to host") {
 			t.Errorf("the run is %s with the error %q", r.State, r.Error)
 		}
@@ -162,7 +162,7 @@ func TestEntriesThatCannotBeRecognisedAreNotTakenForDeletedOnes(t *testing.T) {
 				w.fake.users[i].ExternalID = ""
 			}
 		})
-		r := w.rest(e.Start(t.Context(), w.org, "corp", "", person))
+		r := w.rest(e.Start(t.Context(), w.org, "corp", "", false, person))
 		if r.State != store.RunFailed || !strings.Contains(r.Error, "stable id") {
 			t.Errorf("the run is %s with the error %q", r.State, r.Error)
 		}
@@ -349,7 +349,7 @@ func TestSelectedGroupsBoundWhatIsPulled(t *testing.T) {
 			t.Errorf("counts %+v, want a user and a group out of scope", r.Counts)
 		}
 		w.fake.change(func() { w.fake.groups[0].DisplayName = "personnel" })
-		if r := w.rest(e.Start(t.Context(), w.org, "corp", "", person)); r.State != store.RunFailed || !strings.Contains(r.Error, `"Staff"`) {
+		if r := w.rest(e.Start(t.Context(), w.org, "corp", "", false, person)); r.State != store.RunFailed || !strings.Contains(r.Error, `"Staff"`) {
 			t.Errorf("the run is %s with %q, want a failure that names the group", r.State, r.Error)
 		}
 	})

@@ -11,7 +11,7 @@ import (
 // read reads the directory, stages what differs, and decides how the run goes on.
 // It always begins anew: what an interrupted read has staged is dropped.
 func (w *worker) read(ctx context.Context) (store.RunPhase, error) {
-	d, policy, err := w.beginRead(ctx)
+	d, policy, from, err := w.beginRead(ctx)
 	if err != nil {
 		return "", err
 	}
@@ -21,16 +21,19 @@ func (w *worker) read(ctx context.Context) (store.RunPhase, error) {
 	}
 	r := &reading{
 		w: w, directory: d, ldap: d.Settings.LDAP, source: source,
-		hash:    newHasher(d.Revision, policy),
+		hash:    newHasher(d.Revision, policy, w.e.opt.DNHash),
 		domains: newDomainCount(),
+		lookup:  source.Lookup,
 	}
-	if err := r.loadKnown(ctx); err != nil {
-		return "", fmt.Errorf("load what is stored of the directory: %w", err)
+	if from.why == "" {
+		if from.why, err = r.follow(ctx, from.cookie); err != nil {
+			return "", err
+		}
 	}
-	r.stager = w.newStager(ctx)
-	if err := r.all(ctx); err != nil {
-		r.stager.abandon()
-		return "", err
+	if from.why != "" {
+		if err := r.everything(ctx, from.why); err != nil {
+			return "", err
+		}
 	}
 	if err := r.stager.close(); err != nil {
 		return "", fmt.Errorf("stage what differs: %w", err)
@@ -41,9 +44,35 @@ func (w *worker) read(ctx context.Context) (store.RunPhase, error) {
 	return r.seal(ctx)
 }
 
+// everything reads the whole directory.
+func (r *reading) everything(ctx context.Context, because string) error {
+	if err := r.is(ctx, false, because); err != nil {
+		return err
+	}
+	if err := r.loadKnown(ctx); err != nil {
+		return fmt.Errorf("load what is stored of the directory: %w", err)
+	}
+	r.stager = r.w.newStager(ctx)
+	if err := r.all(ctx); err != nil {
+		r.stager.abandon()
+		return err
+	}
+	r.cookie, r.noCookie = r.source.Cookie()
+	return nil
+}
+
+// is notes whether the run reads everything, and why.
+func (r *reading) is(ctx context.Context, incremental bool, because string) error {
+	r.w.e.opt.Logger.InfoContext(ctx, "run reads", "run", r.w.id, "directory", r.directory.Name, "incremental", incremental, "full_because", because)
+	return r.w.update(ctx, func(tx store.Tx, run *store.Run) error {
+		run.Incremental, run.FullBecause = incremental, because
+		return tx.SaveRun(ctx, run)
+	})
+}
+
 // beginRead notes with which settings and policy the run reads. A change of them
 // while it goes on applies to the next run.
-func (w *worker) beginRead(ctx context.Context) (d *store.Directory, policy string, err error) {
+func (w *worker) beginRead(ctx context.Context) (d *store.Directory, policy string, from basis, err error) {
 	err = w.update(ctx, func(tx store.Tx, run *store.Run) error {
 		if d, err = tx.DirectoryByKey(ctx, run.Directory); err != nil {
 			return err
@@ -54,10 +83,14 @@ func (w *worker) beginRead(ctx context.Context) (d *store.Directory, policy stri
 		if policy, err = w.e.policyHash(ctx, tx, d); err != nil {
 			return err
 		}
+		if from, err = w.e.basis(ctx, tx, run, d, policy); err != nil {
+			return err
+		}
 		if err := tx.ClearStage(ctx, run.Key); err != nil {
 			return err
 		}
 		now := w.e.now()
+		run.Incremental, run.FullBecause, run.Cookie, run.Drift = false, "", nil, nil
 		run.Revision, run.PolicyHash = d.Revision, policy
 		run.Counts, run.Progress, run.Plan = store.RunCounts{}, store.Progress{}, nil
 		run.Windows, run.NextWindow, run.StageHash = 0, 0, ""
@@ -70,7 +103,7 @@ func (w *worker) beginRead(ctx context.Context) (d *store.Directory, policy stri
 	w.readUsers.Store(0)
 	w.readGroups.Store(0)
 	w.staged.Store(0)
-	return d, policy, err
+	return d, policy, from, err
 }
 
 // reading is one read of one directory.
@@ -79,6 +112,9 @@ type reading struct {
 	directory *store.Directory
 	ldap      *store.LDAP
 	source    Source
+	lookup    func(ctx context.Context, ids []string) (map[string]string, error)
+	cookie    []byte // nil: there is none
+	noCookie  string // why
 	index     *index
 	graph     *graph
 	scope     *scope // nil until every group was read

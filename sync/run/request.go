@@ -12,17 +12,17 @@ import (
 // Plan asks for a plan of a directory, given by name or id: it is read and staged,
 // and nothing changes. An older plan of the directory is discarded.
 func (e *Engine) Plan(ctx context.Context, org store.Key, directory string, cause store.Cause) (*store.Run, error) {
-	return e.begin(ctx, org, directory, false, cause)
+	return e.begin(ctx, org, directory, how{}, cause)
 }
 
 // Start starts a run of a directory. With the id of a plan it applies that plan,
 // which approves it (rule 6); a plan that no longer fits is [store.CodeStale].
-// Without, the directory is read anew, and its waiting plans and held runs are
+// Without, the directory is read anew, all of it if full is set, and its waiting plans and held runs are
 // discarded. While another run of the directory goes on it is
 // [store.CodeConflict].
-func (e *Engine) Start(ctx context.Context, org store.Key, directory string, plan store.ID, cause store.Cause) (*store.Run, error) {
+func (e *Engine) Start(ctx context.Context, org store.Key, directory string, plan store.ID, full bool, cause store.Cause) (*store.Run, error) {
 	if plan == "" {
-		return e.begin(ctx, org, directory, true, cause)
+		return e.begin(ctx, org, directory, how{apply: true, full: full}, cause)
 	}
 	return e.decide(ctx, org, plan, func(tx store.Tx, run *store.Run) error {
 		d, err := tx.Directory(ctx, org, directory)
@@ -72,13 +72,19 @@ func (e *Engine) Discard(ctx context.Context, org store.Key, id store.ID, cause 
 	})
 }
 
-func (e *Engine) begin(ctx context.Context, org store.Key, directory string, apply bool, cause store.Cause) (run *store.Run, err error) {
+// how a run was asked for.
+type how struct {
+	apply bool // a run, not a plan
+	full  bool // reading everything
+}
+
+func (e *Engine) begin(ctx context.Context, org store.Key, directory string, as how, cause store.Cause) (run *store.Run, err error) {
 	err = e.store.Update(ctx, func(tx store.Tx) error {
 		d, err := tx.Directory(ctx, org, directory)
 		if err != nil {
 			return err
 		}
-		run, err = e.create(ctx, tx, d, apply, cause)
+		run, err = e.create(ctx, tx, d, as, cause)
 		return err
 	})
 	if err != nil {
@@ -110,7 +116,7 @@ const lookBack = 20
 
 // create makes a run that waits for a worker, in place of those that wait for a
 // person: a run replaces plans and held runs, a plan replaces plans.
-func (e *Engine) create(ctx context.Context, tx store.Tx, d *store.Directory, apply bool, cause store.Cause) (*store.Run, error) {
+func (e *Engine) create(ctx context.Context, tx store.Tx, d *store.Directory, as how, cause store.Cause) (*store.Run, error) {
 	if d.Kind != store.DirectoryLDAP || d.Settings.LDAP == nil {
 		return nil, store.Errorf(store.CodeInvalid, "directory %s is of kind %s: it pushes to us and cannot be pulled", d.Name, d.Kind)
 	}
@@ -123,9 +129,9 @@ func (e *Engine) create(ctx context.Context, tx store.Tx, d *store.Directory, ap
 	}
 	run := &store.Run{
 		ID: store.NewID(e.now()), Org: d.Org, Directory: d.Key, DirectoryName: d.Name,
-		State: store.RunPlanned, Phase: store.PhaseQueued, Apply: apply, Cause: cause, CreatedAt: e.now(),
+		State: store.RunPlanned, Phase: store.PhaseQueued, Apply: as.apply, Full: as.full, Cause: cause, CreatedAt: e.now(),
 	}
-	if apply {
+	if as.apply {
 		run.State = store.RunRunning
 	}
 	enter(run, store.PhaseQueued, run.CreatedAt)

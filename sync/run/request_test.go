@@ -83,14 +83,14 @@ func TestAPlanChangesNothingAndTellsWhatRunningItDoes(t *testing.T) {
 			t.Errorf("items (-want +got):\n%s", diff)
 		}
 
-		ran := w.rest(e.Start(t.Context(), w.org, "corp", plan.ID, person))
+		ran := w.rest(e.Start(t.Context(), w.org, "corp", plan.ID, false, person))
 		if ran.State != store.RunSucceeded || ran.ID != plan.ID || ran.ApprovedBy != "ada" {
 			t.Fatalf("the run is %s, approved by %q: %s", ran.State, ran.ApprovedBy, ran.Error)
 		}
 		if diff := cmp.Diff(want, ran.Counts); diff != "" {
 			t.Errorf("counts of the run (-planned +got):\n%s", diff)
 		}
-		if _, err := e.Start(t.Context(), w.org, "corp", plan.ID, person); store.CodeOf(err) != store.CodeConflict {
+		if _, err := e.Start(t.Context(), w.org, "corp", plan.ID, false, person); store.CodeOf(err) != store.CodeConflict {
 			t.Errorf("running the plan twice gave %v, want a conflict", err)
 		}
 	})
@@ -109,7 +109,7 @@ func TestAPlanGoesStale(t *testing.T) {
 		} {
 			plan := w.rest(e.Plan(t.Context(), w.org, "corp", person))
 			change()
-			_, err := e.Start(t.Context(), w.org, "corp", plan.ID, person)
+			_, err := e.Start(t.Context(), w.org, "corp", plan.ID, false, person)
 			if store.CodeOf(err) != store.CodeStale || !strings.Contains(err.Error(), "plan is stale: plan again") {
 				t.Errorf("%s: running the plan gave %v, want that it is stale", name, err)
 			}
@@ -127,7 +127,7 @@ func TestTheGuardHoldsARunUntilAPersonDecides(t *testing.T) {
 		w.fake.drop("id-001", "id-002", "id-003")
 		hold := func() *store.Run {
 			t.Helper()
-			r := w.rest(e.Start(t.Context(), w.org, "corp", "", person))
+			r := w.rest(e.Start(t.Context(), w.org, "corp", "", false, person))
 			if r.State != store.RunHeld || r.Phase != store.PhaseReady || r.StageHash == "" {
 				t.Fatalf("the run is %s, %s, want it held: %s", r.State, r.Phase, r.Error)
 			}
@@ -184,7 +184,7 @@ func TestRunningAReviewedPlanIsApproval(t *testing.T) {
 		w.settings(func(s *store.Settings) { s.Guard = store.SameGuard(store.Threshold{Count: 2, Percent: 10}) })
 		w.fake.drop("id-001", "id-002", "id-003")
 		plan := w.rest(e.Plan(t.Context(), w.org, "corp", person))
-		done := w.rest(e.Start(t.Context(), w.org, "corp", plan.ID, person))
+		done := w.rest(e.Start(t.Context(), w.org, "corp", plan.ID, false, person))
 		if done.State != store.RunSucceeded || done.Counts.Users.Deleted != 3 {
 			t.Errorf("the run is %s and deleted %d users, want 3: %s", done.State, done.Counts.Users.Deleted, done.Error)
 		}
@@ -202,13 +202,13 @@ func TestOneRunOfADirectoryAtATime(t *testing.T) {
 				<-release
 			}
 		}
-		first, err := e.Start(t.Context(), w.org, "corp", "", person)
+		first, err := e.Start(t.Context(), w.org, "corp", "", false, person)
 		if err != nil {
 			t.Fatal(err)
 		}
 		<-started
 		for name, request := range map[string]func() (*store.Run, error){
-			"a run":  func() (*store.Run, error) { return e.Start(t.Context(), w.org, "corp", "", person) },
+			"a run":  func() (*store.Run, error) { return e.Start(t.Context(), w.org, "corp", "", false, person) },
 			"a plan": func() (*store.Run, error) { return e.Plan(t.Context(), w.org, "corp", person) },
 		} {
 			if _, err := request(); store.CodeOf(err) != store.CodeConflict || !strings.Contains(err.Error(), string(first.ID)) {
@@ -232,10 +232,10 @@ func TestADirectoryThatPushesCannotBePulled(t *testing.T) {
 				Settings: store.DefaultSettings(store.DirectorySCIM), Revision: 1, CreatedAt: now, UpdatedAt: now,
 			})
 		})
-		if _, err := e.Start(t.Context(), w.org, "entra", "", person); store.CodeOf(err) != store.CodeInvalid {
+		if _, err := e.Start(t.Context(), w.org, "entra", "", false, person); store.CodeOf(err) != store.CodeInvalid {
 			t.Errorf("error %v, want one that it cannot be pulled", err)
 		}
-		if _, err := e.Start(t.Context(), w.org, "nowhere", "", person); store.CodeOf(err) != store.CodeNotFound {
+		if _, err := e.Start(t.Context(), w.org, "nowhere", "", false, person); store.CodeOf(err) != store.CodeNotFound {
 			t.Errorf("error %v, want that there is none", err)
 		}
 	})

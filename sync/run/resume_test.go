@@ -118,7 +118,7 @@ func TestARunThatIsKilledAnywhereEndsAsIfItHadNotBeen(t *testing.T) {
 
 					dying := &mortal{Store: w.store, left: n, committed: committed, died: make(chan struct{})}
 					e, stop = w.engine(dying, func(o *run.Options) { o.Lease, o.Poll = time.Hour, time.Hour })
-					r, err := e.Start(t.Context(), w.org, "corp", "", person)
+					r, err := e.Start(t.Context(), w.org, "corp", "", false, person)
 					if err != nil {
 						// Idle engines claim as well: this one was killed before the run began.
 						stop()
@@ -171,7 +171,7 @@ func TestAWorkerThatLostItsLeaseWritesNothingMore(t *testing.T) {
 		}
 		first, _ := w.engine(w.store, func(o *run.Options) { o.Owner, o.Lease, o.Poll, o.BatchRows = "first", time.Hour, time.Hour, 3 })
 		t.Cleanup(letGo) // before the engine is stopped, which waits for its worker
-		r, err := first.Start(t.Context(), w.org, "corp", "", person)
+		r, err := first.Start(t.Context(), w.org, "corp", "", false, person)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -222,7 +222,7 @@ func TestAnEngineThatStopsHandsItsRunsBack(t *testing.T) {
 			}
 		}
 		first, stop := w.engine(w.store, func(o *run.Options) { o.Lease = time.Hour })
-		r, err := first.Start(t.Context(), w.org, "corp", "", person)
+		r, err := first.Start(t.Context(), w.org, "corp", "", false, person)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -137,7 +137,7 @@ func (e *Engine) startScheduled(ctx context.Context, d *store.Directory) error {
 				return nil
 			}
 			cause := store.Cause{Actor: store.Actor{Kind: "schedule"}, Reason: "schedule"}
-			_, err := e.create(ctx, tx, &all[i].Directory, true, cause)
+			_, err := e.create(ctx, tx, &all[i].Directory, how{apply: true}, cause)
 			return err
 		}
 		return nil

@@ -19,6 +19,10 @@ func (r *reading) seal(ctx context.Context) (store.RunPhase, error) {
 		}
 		held.Windows, held.StageHash = windows, hash
 		held.Counts, held.Progress = r.counts, w.progress()
+		held.Cookie = r.cookie
+		if held.FullBecause == lostCookie && r.noCookie != "" {
+			held.FullBecause = r.noCookie
+		}
 		run = *held
 		return tx.SaveRun(ctx, held)
 	})

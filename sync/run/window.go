@@ -37,6 +37,7 @@ func newWindow(run *store.Run, cause store.Cause, rows []store.Staged) (*window,
 
 func (of *window) add(row *store.Staged) error {
 	switch {
+	case row.Presence == Absent:
 	case row.Presence == Invalid:
 		v := invalidRow{row: row}
 		if err := json.Unmarshal(row.Body, &v.body); err != nil {

@@ -92,6 +92,12 @@ func (f *fake) Lookup(_ context.Context, ids []string) (map[string]string, error
 	return found, nil
 }
 
+func (f *fake) Cookie() ([]byte, string) { return nil, "it is a fake" }
+
+func (f *fake) Follow(context.Context, []byte, int) (run.Following, string, error) {
+	return nil, "it is a fake", nil
+}
+
 // change alters the directory between reads.
 func (f *fake) change(fn func()) {
 	f.mu.Lock()
@@ -270,6 +276,11 @@ func (w *world) engine(s store.Store, change ...func(*run.Options)) (e *run.Engi
 			copy(k[:], sum[:])
 			return k
 		},
+		DNHash: func(name string) (k [16]byte) {
+			sum := sha256.Sum256([]byte(strings.ToLower(name)))
+			copy(k[:], sum[:])
+			return k
+		},
 		Owner: "test", Clock: w.clock.now, Logger: slog.New(slog.NewTextHandler(w.t.Output(), nil)), Poll: 20 * time.Millisecond,
 		BatchRows: 7, WindowRecords: 5, WindowRefs: 20, PublishRows: 10,
 	}
@@ -335,7 +346,7 @@ func (w *world) rest(r *store.Run, err error) *store.Run {
 // pull starts a run and waits for it to succeed.
 func (w *world) pull(e *run.Engine) *store.Run {
 	w.t.Helper()
-	r := w.rest(e.Start(w.t.Context(), w.org, "corp", "", person))
+	r := w.rest(e.Start(w.t.Context(), w.org, "corp", "", false, person))
 	if r.State != store.RunSucceeded {
 		w.t.Fatalf("the run is %s: %s", r.State, r.Error)
 	}

@@ -13,6 +13,7 @@ package dn
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
 	"hash/maphash"
@@ -21,8 +22,9 @@ import (
 	"unicode/utf8"
 )
 
-// Key stands for a distinguished name: 128 bits of a hash with a secret that each
-// process draws anew. Keys of one process are comparable; they cannot be stored.
+// Key stands for a distinguished name: 128 bits of a hash. Those of [Of] are made with
+// a secret that each process draws anew: keys of one process are comparable; they
+// cannot be stored. Those of [Hash] can.
 type Key [16]byte
 
 var seeds = [2]maphash.Seed{maphash.MakeSeed(), maphash.MakeSeed()}
@@ -36,6 +38,14 @@ func Of(name string) Key {
 	binary.LittleEndian.PutUint64(k[:8], maphash.Bytes(seeds[0], canonical))
 	binary.LittleEndian.PutUint64(k[8:], maphash.Bytes(seeds[1], canonical))
 	return k
+}
+
+// Hash returns a key that can be stored: it is the same in every process. Names have
+// equal ones when they have equal ones of [Of]; it takes longer.
+func Hash(name string) Key {
+	var stack [512]byte
+	sum := sha256.Sum256(appendCanonical(stack[:0], name))
+	return Key(sum[:len(Key{})])
 }
 
 // Classes of bytes in a name.

@@ -424,6 +424,10 @@ CREATE TABLE run (
     discarded_by  text        NOT NULL DEFAULT '',
     incremental   boolean     NOT NULL DEFAULT false,
     cause         text        NOT NULL, -- JSON
+    "full"        boolean     NOT NULL DEFAULT false, -- a person asked for a full read
+    full_because  text        NOT NULL DEFAULT '',
+    cookie        text        NOT NULL DEFAULT '', -- JSON
+    drift         integer,
     revision      bigint      NOT NULL DEFAULT 0,
     policy_hash   text        NOT NULL DEFAULT '',
     stage_hash    text        NOT NULL DEFAULT '',

@@ -388,6 +388,10 @@ CREATE TABLE run (
     discarded_by  TEXT NOT NULL DEFAULT '',
     incremental   boolean NOT NULL DEFAULT false,
     cause         TEXT NOT NULL, -- JSON
+    "full"        boolean NOT NULL DEFAULT false, -- a person asked for a full read
+    full_because  TEXT NOT NULL DEFAULT '',
+    cookie        TEXT NOT NULL DEFAULT '', -- JSON
+    drift         INTEGER,
     revision      INTEGER NOT NULL DEFAULT 0,
     policy_hash   TEXT NOT NULL DEFAULT '',
     stage_hash    TEXT NOT NULL DEFAULT '',

@@ -1,0 +1,404 @@
+package ldap
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	asn1 "github.com/go-asn1-ber/asn1-ber"
+	"github.com/go-ldap/ldap/v3"
+
+	"github.com/provost-scim/provost/store"
+)
+
+// Following is a directory of which it is known what has changed since an earlier
+// read. It keeps one connection, to the server that told the changes: another might
+// not have seen them yet. It is for one goroutine, which closes it.
+type Following struct {
+	s       *Source
+	c       *conn
+	changed map[string]struct{}
+	present map[string]map[uuid]struct{} // by base DN; nil unless the server listed what is there
+	cookie  []byte
+}
+
+// Follow asks what has changed since a cookie of [Source.Cookie] or
+// [Following.Cookie] was made. If the server does not tell, or would tell more than
+// limit entries, Following is nil and why says for what reason: then only a full
+// read will do.
+func (s *Source) Follow(ctx context.Context, since []byte, limit int) (f *Following, why string, err error) {
+	var old cookie
+	if err := json.Unmarshal(since, &old); err != nil {
+		return nil, "the cookie of the last run cannot be read", nil
+	}
+	c, err := s.connect(ctx)
+	if err != nil {
+		return nil, "", err
+	}
+	defer func() {
+		if f == nil {
+			c.close()
+		}
+	}()
+	f = &Following{s: s, c: c, changed: map[string]struct{}{}}
+	switch {
+	case old.Server != c.server:
+		why = fmt.Sprintf("the LDAP server is %s, and the last run read %s", c.server, old.Server)
+	case old.Method == methodSyncrepl:
+		why, err = f.syncrepl(ctx, &old, limit)
+	default:
+		why = fmt.Sprintf("the cookie of the last run is of the unknown kind %q", clip(old.Method))
+	}
+	if err != nil || why != "" {
+		return nil, why, err
+	}
+	return f, "", nil
+}
+
+func (f *Following) syncrepl(ctx context.Context, old *cookie, limit int) (why string, err error) {
+	next := *old
+	next.Bases = maps.Clone(old.Bases)
+	for _, base := range f.s.bases {
+		since, ok := old.Bases[base]
+		if !ok {
+			return "the last run did not read " + quoteDN(base), nil
+		}
+		a, why, err := f.s.refresh(ctx, f.c, base, since, limit)
+		if err != nil || why != "" {
+			return why, err
+		}
+		if a.cookie != "" {
+			next.Bases[base] = a.cookie
+		}
+		for _, u := range slices.Concat(a.changed, a.deleted) {
+			f.changed[u.String()] = struct{}{}
+		}
+		if a.afterPresent {
+			if f.present == nil {
+				f.present = map[string]map[uuid]struct{}{}
+			}
+			f.present[base] = a.present
+		}
+		if why, err := f.below(ctx, a.parents, limit); err != nil || why != "" {
+			return why, err
+		}
+		if why, err := f.movedAway(ctx, base, a.deleted); err != nil || why != "" {
+			return why, err
+		}
+	}
+	if f.present != nil && len(f.present) != len(f.s.bases) {
+		// Below the others nothing was deleted but what was announced, so what is there
+		// is not known. A full read is simpler than to tell apart where a record lay.
+		return "the LDAP server listed what is there below some base DNs only", nil
+	}
+	f.cookie, err = next.encode()
+	return "", err
+}
+
+// below adds what lies below changed entries: when an entry is renamed or moved,
+// nothing is said of those whose DNs change with it.
+func (f *Following) below(ctx context.Context, parents []string, limit int) (why string, err error) {
+	for _, parent := range parents {
+		q := query{base: parent, scope: ldap.ScopeWholeSubtree, filter: f.s.either(), attributes: []string{f.s.idAttribute}, size: f.s.pageSize}
+		for {
+			p, err := f.c.search(ctx, q)
+			if goneNow(err) {
+				break // since it was announced: it will be announced again
+			}
+			if err != nil {
+				return "", err
+			}
+			if !p.paged {
+				return "the LDAP server ignored the request for pages", nil
+			}
+			for _, e := range p.entries {
+				if id := f.s.idOf(e); id != "" {
+					f.changed[strings.Clone(id)] = struct{}{}
+				}
+			}
+			if len(f.changed) > limit {
+				return fmt.Sprintf("%s has changed, and perhaps its name: more than %d entries lie below it", quoteDN(parent), limit), nil
+			}
+			if p.cookie == "" {
+				break
+			}
+			q.cookie = p.cookie
+		}
+	}
+	return "", nil
+}
+
+func goneNow(err error) bool {
+	var e *store.Error
+	return errors.As(err, &e) && e.Field == "base_dns" && e.Code == store.CodeInvalid
+}
+
+// movedAway looks for entries that were not deleted but moved out of a base DN, with
+// others below them of which nothing is said.
+func (f *Following) movedAway(ctx context.Context, base string, ids []uuid) (why string, err error) {
+	contexts, err := f.s.contextsOf(ctx, f.c)
+	if err != nil {
+		return "", err
+	}
+	if strings.EqualFold(contexts[base], base) {
+		return "", nil // nowhere to move to
+	}
+	for batch := range slices.Chunk(ids, lookupBatch) {
+		values := make([]string, len(batch))
+		for i, u := range batch {
+			values[i] = u.String()
+		}
+		filter, err := anyOf([]string{attrEntryUUID}, values)
+		if err != nil {
+			return "", err
+		}
+		p, err := f.c.search(ctx, query{base: contexts[base], scope: ldap.ScopeWholeSubtree, filter: filter, attributes: []string{attrHasSubordinates}})
+		if err != nil {
+			return "", err
+		}
+		for _, e := range p.entries {
+			if mayHaveChildren(e) {
+				return fmt.Sprintf("%s was moved, with what lies below it", quoteDN(e.dn)), nil
+			}
+		}
+	}
+	return "", nil
+}
+
+// Changed returns the stable ids of all entries that were added, changed, renamed,
+// moved or deleted: of users and groups, and of others.
+func (f *Following) Changed() []string { return slices.Sorted(maps.Keys(f.changed)) }
+
+// Listed reports whether the server listed all entries that are there, instead of
+// those that were deleted; then [Following.Missing] tells what was deleted.
+func (f *Following) Listed() bool { return f.present != nil }
+
+// Missing reports whether an entry is not among those that the server listed.
+func (f *Following) Missing(id string) bool {
+	u, ok := parseUUID(id)
+	if !ok {
+		return true
+	}
+	for _, present := range f.present {
+		if _, ok := present[u]; ok {
+			return false
+		}
+	}
+	return true
+}
+
+// Cookie stands for the directory as the changes left it.
+func (f *Following) Cookie() []byte { return f.cookie }
+
+// Close ends the connection.
+func (f *Following) Close() { f.c.close() }
+
+// Lookup is [Source.Lookup] on the server that told the changes.
+func (f *Following) Lookup(ctx context.Context, ids []string) (map[string]string, error) {
+	return f.s.lookup(ctx, f.c, ids)
+}
+
+// Read reads the entries with the given stable ids which are users or groups below
+// the base DNs that the filters let through: groups first. Its strings share memory.
+func (f *Following) Read(ctx context.Context, ids []string) ([]store.Entry, error) {
+	var all []store.Entry
+	for _, p := range []*plan{&f.s.groups, &f.s.users} {
+		m := newMapper(p)
+		for batch := range slices.Chunk(ids, lookupBatch) {
+			values := make([]string, len(batch))
+			for i, id := range batch {
+				value, err := f.s.idValue(id)
+				if err != nil {
+					return nil, err
+				}
+				values[i] = value
+			}
+			err := f.each(ctx, p, []string{f.s.idAttribute}, values, p.request, func(e *rawEntry) error {
+				all = append(all, m.entry(*e))
+				return nil
+			})
+			if err != nil {
+				return nil, fmt.Errorf("read %ss that have changed: %w", kindWord(p.kind), err)
+			}
+		}
+	}
+	return all, nil
+}
+
+// each reads the entries of a plan in which an attribute has one of the values.
+func (f *Following) each(ctx context.Context, p *plan, attributes, values, request []string, fn func(*rawEntry) error) error {
+	filter, err := anyOf(attributes, values)
+	if err != nil {
+		return err
+	}
+	return f.matching(ctx, and(p.filter, filter), request, func(e *rawEntry) error {
+		if p.kind == store.KindGroup {
+			if err := f.s.expand(ctx, f.c, e); err != nil {
+				return err
+			}
+		}
+		return fn(e)
+	})
+}
+
+// matching reads the entries below the base DNs that match a filter.
+func (f *Following) matching(ctx context.Context, filter *asn1.Packet, request []string, fn func(*rawEntry) error) error {
+	for _, base := range f.s.bases {
+		q := query{base: base, scope: ldap.ScopeWholeSubtree, filter: filter, attributes: request, size: f.s.pageSize}
+		for {
+			p, err := f.c.search(ctx, q)
+			if err != nil {
+				return err
+			}
+			if err := f.s.checkReferences(p); err != nil {
+				return err
+			}
+			for i := range p.entries {
+				if err := fn(&p.entries[i]); err != nil {
+					return err
+				}
+			}
+			if p.cookie == "" {
+				break
+			}
+			q.cookie = p.cookie
+		}
+	}
+	return nil
+}
+
+// Bearers returns the stable ids of the entries that bear the DNs, of those that
+// [Source.Entries] would read; the keys are the DNs as the server writes them.
+func (f *Following) Bearers(ctx context.Context, names []string) (map[string]string, error) {
+	attribute := "entryDN" // RFC 5020
+	if f.s.binaryID {
+		attribute = "distinguishedName"
+	}
+	found := map[string]string{}
+	for batch := range slices.Chunk(names, lookupBatch) {
+		filter, err := anyOf([]string{attribute}, batch)
+		if err != nil {
+			return nil, err
+		}
+		err = f.identify(ctx, and(f.s.either(), filter), func(e *rawEntry, id string) { found[strings.Clone(e.dn)] = id })
+		if err != nil {
+			return nil, fmt.Errorf("find members by name: %w", err)
+		}
+	}
+	return found, nil
+}
+
+// identify reads the stable ids of the entries that match a filter.
+func (f *Following) identify(ctx context.Context, filter *asn1.Packet, each func(e *rawEntry, id string)) error {
+	return f.matching(ctx, filter, []string{f.s.idAttribute}, func(e *rawEntry) error {
+		if id := f.s.idOf(*e); id != "" {
+			each(e, strings.Clone(id))
+		}
+		return nil
+	})
+}
+
+// Users returns the users that have the user names, as far as there are any.
+func (f *Following) Users(ctx context.Context, names []string) ([]store.Entry, error) {
+	var all []store.Entry
+	p := &f.s.users
+	m := newMapper(p)
+	for batch := range slices.Chunk(names, lookupBatch) {
+		err := f.each(ctx, p, p.sources("userName"), batch, p.request, func(e *rawEntry) error {
+			all = append(all, m.entry(*e))
+			return nil
+		})
+		if err != nil {
+			return nil, fmt.Errorf("find members by user name: %w", err)
+		}
+	}
+	return all, nil
+}
+
+// Naming returns the stable ids of the groups that name any of the DNs or user names
+// as a member, and of the users that name any of the DNs as their manager.
+func (f *Following) Naming(ctx context.Context, names, userNames []string) ([]string, error) {
+	found := map[string]struct{}{}
+	collect := func(_ *rawEntry, id string) { found[id] = struct{}{} }
+	groups, users := &f.s.groups, &f.s.users
+	var members []string
+	for _, slot := range groups.members {
+		members = append(members, groups.names[slot])
+	}
+	for batch := range slices.Chunk(names, lookupBatch) {
+		in, err := anyOf(members, batch)
+		if err != nil {
+			return nil, err
+		}
+		filter := and(groups.filter, in)
+		if managers := users.sources(enterprise + "manager"); len(managers) > 0 {
+			under, err := anyOf(managers, batch)
+			if err != nil {
+				return nil, err
+			}
+			filter = or(filter, and(users.filter, under))
+		}
+		if err := f.identify(ctx, filter, collect); err != nil {
+			return nil, fmt.Errorf("find who names entries that have changed: %w", err)
+		}
+	}
+	if groups.uids < 0 {
+		userNames = nil
+	}
+	for batch := range slices.Chunk(userNames, lookupBatch) {
+		in, err := anyOf([]string{groups.names[groups.uids]}, batch)
+		if err != nil {
+			return nil, err
+		}
+		if err := f.identify(ctx, and(groups.filter, in), collect); err != nil {
+			return nil, fmt.Errorf("find who names users that have changed: %w", err)
+		}
+	}
+	return slices.Sorted(maps.Keys(found)), nil
+}
+
+// sources are the LDAP attributes that a SCIM attribute may come from.
+func (p *plan) sources(scim string) (names []string) {
+	for _, step := range p.steps {
+		if step.scim == scim {
+			for _, source := range step.from {
+				names = append(names, p.names[source.slot])
+			}
+		}
+	}
+	return names
+}
+
+// either matches users and groups.
+func (s *Source) either() *asn1.Packet { return or(s.users.filter, s.groups.filter) }
+
+// idOf is the stable id of an entry that was read with its attribute, or "".
+func (s *Source) idOf(e rawEntry) string {
+	for _, a := range e.attributes {
+		if !strings.EqualFold(a.name, s.idAttribute) || len(a.values) != 1 {
+			continue
+		}
+		if !s.binaryID {
+			return strings.ToLower(a.values[0])
+		}
+		if len(a.values[0]) == 16 {
+			return guidText(a.values[0])
+		}
+	}
+	return ""
+}
+
+func and(parts ...*asn1.Packet) *asn1.Packet { return combined(ldap.FilterAnd, parts) }
+func or(parts ...*asn1.Packet) *asn1.Packet  { return combined(ldap.FilterOr, parts) }
+
+func combined(op asn1.Tag, parts []*asn1.Packet) *asn1.Packet {
+	p := asn1.Encode(asn1.ClassContext, asn1.TypeConstructed, op, nil, "")
+	for _, part := range parts {
+		p.AppendChild(part)
+	}
+	return p
+}
