@@ -48,7 +48,7 @@ func TestAProgramKilledAnywhereWhileItSendsSendsEachMailOnce(t *testing.T) {
 			t.Run(at.name, func(t *testing.T) {
 				dsn := w.copy(t)
 				server := testenv.SMTP(t, testenv.SMTPOptions{})
-				lift := func() {}
+				var lift func()
 				if at.when != "" {
 					lift = hang(t, dsn, "mail", at.when)
 				} else {
