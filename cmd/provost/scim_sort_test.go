@@ -175,7 +175,10 @@ func TestListsAreSorted(t *testing.T) {
 			"sortBy=password":                                 400,
 			"sortBy=shoeSize":                                 400,
 			"sortBy=name":                                     400,
-			"sortBy=groups":                                   400,
+			"sortBy=groups":                                   200,
+			"sortBy=groups.display":                           200,
+			"sortBy=meta.location":                            200,
+			"sortBy=meta":                                     400,
 			"sortBy=addresses":                                400,
 			"sortBy=userName&sortOrder=up":                    400,
 			"sortBy=userName&cursor=":                         200,
@@ -186,7 +189,7 @@ func TestListsAreSorted(t *testing.T) {
 			}
 		}
 		for _, by := range []string{"displayName", "externalId", "meta.lastModified", "urn:provost:params:scim:schemas:extension:1.0:Group:effectiveCount",
-			"urn:provost:params:scim:schemas:extension:1.0:Group:description", "urn:provost:params:scim:schemas:extension:1.0:Group:overCap"} {
+			"members", "members.type", "urn:provost:params:scim:schemas:extension:1.0:Group:description", "urn:provost:params:scim:schemas:extension:1.0:Group:overCap"} {
 			if a := w.send(t, scimRequest{method: get, path: "/Groups?sortOrder=descending&sortBy=" + by}); a.status != 200 {
 				t.Errorf("groups by %s: %d %s", by, a.status, a.raw)
 			}

@@ -11,6 +11,7 @@ type link struct {
 	key    string // of the record that has the attribute
 	column string // with which it is compared
 	rows   string // FROM and WHERE; its one argument is the organization
+	order  string // of the elements, as readers see them
 	fields map[string]field
 }
 
@@ -18,7 +19,7 @@ type link struct {
 // that publish it, a group's members are those that are stated.
 var (
 	userGroup = &link{
-		key: "u.id", column: "ef.user_id",
+		key: "u.id", column: "ef.user_id", order: "ef.group_id",
 		rows: "effective ef JOIN groups lg ON lg.org_id = ? AND lg.id = ef.group_id WHERE ef.published AND lg.deleted_at IS NULL",
 		fields: map[string]field{
 			"value":   identifier{"lg.public_id"},
@@ -28,7 +29,7 @@ var (
 		},
 	}
 	memberUser = &link{
-		key: "g.id", column: "m.group_id",
+		key: "g.id", column: "m.group_id", order: "m.user_id",
 		rows: "member m JOIN users lu ON lu.org_id = m.org_id AND lu.id = m.user_id WHERE m.org_id = ? AND lu.deleted_at IS NULL",
 		fields: map[string]field{
 			"value":   identifier{"lu.public_id"},
@@ -38,7 +39,7 @@ var (
 		},
 	}
 	memberGroup = &link{
-		key: "g.id", column: "n.parent_id",
+		key: "g.id", column: "n.parent_id", order: "n.child_id",
 		rows: "nest n JOIN groups lg ON lg.org_id = n.org_id AND lg.id = n.child_id WHERE n.org_id = ? AND lg.deleted_at IS NULL",
 		fields: map[string]field{
 			"value":   identifier{"lg.public_id"},

@@ -2,6 +2,7 @@ package gormstore
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/provost-scim/provost/store"
 )
@@ -69,11 +70,45 @@ func (f location) rank(c *compiler) *rank {
 	if f.stated {
 		return &rank{expr: "CASE WHEN " + c.isID(f.column) + " THEN " + f.column + " END"}
 	}
-	return identifier{f.column}.rank(c)
+	return &rank{expr: c.bytewise("('" + string(f.kind) + "s/' || " + c.idText(f.column) + ")"), required: true}
 }
 
-// rank is by the first value, which all records of a kind have.
-func (f oneOf) rank(c *compiler) *rank { return textRank(c.bytewise("'" + f.values[0].value + "'")) }
+// rank is by the first of the values that is there. That of an attribute is always, and
+// that of a link needs no arguments.
+func (f oneOf) rank(c *compiler) *rank {
+	var when []string
+	for _, v := range f.values {
+		condition, err := v.condition(c)
+		if err != nil {
+			break // the conditions are our own
+		}
+		when = append(when, "WHEN "+condition+" THEN '"+v.value+"'")
+		if condition == "true" {
+			break
+		}
+	}
+	return textRank(c.bytewise("(CASE " + strings.Join(when, " ") + " END)"))
+}
+
+// rank is by the first of the linked records, in the order in which readers see them.
+func (f linked) rank(c *compiler) *rank {
+	sub := f.sub
+	if sub == "" {
+		sub = "value"
+	}
+	out := &rank{}
+	var firsts []string
+	for _, l := range c.of.links[f.attr] {
+		of := l.fields[sub].(sortable).rank(c)
+		firsts = append(firsts, "(SELECT "+of.expr+" FROM "+l.rows+" AND "+l.column+" = "+l.key+" ORDER BY "+l.order+" LIMIT 1)")
+		out.args = append(append(out.args, of.args...), c.org)
+	}
+	out.expr = firsts[0]
+	if len(firsts) > 1 {
+		out.expr = "coalesce(" + strings.Join(firsts, ", ") + ")"
+	}
+	return out
+}
 
 func (f valueOf) rank(c *compiler) *rank {
 	column := "v.folded"

@@ -15,14 +15,15 @@ import (
 // orders are the fields that pages are tried in; "" is the order of keys.
 var orders = []store.Field{
 	"", "userName", "title", "emails.value", "emails.type", "emails.primary", "active", "meta.created", "id", "externalId",
-	"nickName", enterpriseUser + "costCenter", "meta.resourceType", "displayName",
+	"nickName", enterpriseUser + "costCenter", "meta.resourceType", "displayName", "meta.location", "meta.version", "schemas",
+	"groups.value", "groups.display", "groups.type", enterpriseUser + "manager.value",
 }
 
 // listPeople makes users that have much, little or nothing in common.
-func listPeople(p *place, n int) {
+func listPeople(p *place, n int) (list []*store.User) {
 	titles := []string{"", "Chief", "chief", "Ädil", strings.Repeat("x", 300) + "b", strings.Repeat("x", 300) + "a"}
 	for i := range n {
-		p.user(fmt.Sprintf("u%02d", (i*7)%n), func(u *store.User) {
+		list = append(list, p.user(fmt.Sprintf("u%02d", (i*7)%n), func(u *store.User) {
 			a := &u.Attributes
 			a.Title, a.NickName = titles[i%len(titles)], []string{"", "B", "a"}[i%3]
 			u.Stated, u.CreatedAt = i%4 != 0, u.CreatedAt.Add(time.Duration(i%5)*time.Microsecond)
@@ -32,8 +33,9 @@ func listPeople(p *place, n int) {
 			if i%2 == 0 {
 				a.Enterprise = &store.Enterprise{CostCenter: fmt.Sprint(i % 3)}
 			}
-		})
+		}))
 	}
+	return list
 }
 
 // turned reads a list from its beginning by cursor, and then back from its end.
@@ -108,7 +110,8 @@ func resourceNames(list []store.Resource) []string {
 var pages = map[string]func(*env){
 	"every order can be turned through by cursor, forth and back": func(e *env) {
 		p := e.at("alpha")
-		listPeople(p, 23)
+		list := listPeople(p, 23)
+		p.group("Upper", p.group("Lower", list[3], list[4]), list[3], list[5])
 		for _, by := range orders {
 			for _, descending := range []bool{false, true} {
 				q := store.Query{Org: e.org, Directory: &p.dir, Limit: 100, Count: true}
@@ -133,12 +136,11 @@ var pages = map[string]func(*env){
 	},
 	"users and groups are one list, in every order": func(e *env) {
 		p := e.at("alpha")
-		listPeople(p, 9)
-		for _, name := range []string{"U03", "zeta", "Alpha", "beta"} {
-			p.group(name)
-		}
+		list := listPeople(p, 9)
+		p.group("Alpha", p.group("U03", list[7], list[2]), p.group("zeta", list[2]))
+		p.group("beta")
 		e.at("beta").users("elsewhere")
-		for _, by := range append(slices.Clone(orders), "urn:provost:params:scim:schemas:extension:1.0:Group:description") {
+		for _, by := range append(slices.Clone(orders), "urn:provost:params:scim:schemas:extension:1.0:Group:description", "members.value", "members.type", "members.display", "members.$ref") {
 			for _, descending := range []bool{false, true} {
 				q := store.Query{Org: e.org, Directory: &p.dir, Limit: 100, Count: true}
 				if by != "" {
@@ -228,6 +230,54 @@ var pages = map[string]func(*env){
 				if diff := cmp.Diff(want, have[ann.Key]); diff != "" {
 					e.Errorf("%s, %s (-want +got):\n%s", name, which, diff)
 				}
+			}
+		}
+	},
+	"links are sorted by the first of them": func(e *env) {
+		p := e.at("alpha")
+		list := p.users("a", "b", "c", "d")
+		low := p.group("Low", list[1])
+		high := p.group("High", low, list[0], list[2]) // a and c directly, b indirectly
+		empty := p.group("Empty")
+		byValue, byMember := []string{"b", "a", "c", "d"}, []store.Key{high.Key, low.Key, empty.Key}
+		if high.ID < low.ID {
+			byValue = []string{"a", "c", "b", "d"}
+		}
+		if list[1].ID < list[0].ID {
+			byMember = []store.Key{low.Key, high.Key, empty.Key}
+		}
+		for _, tt := range []struct {
+			by   store.Field
+			want []string
+		}{
+			{"groups.display", []string{"a", "c", "b", "d"}}, // High, High, Low, none
+			{"groups.value", byValue},
+			{"groups.type", []string{"a", "b", "c", "d"}},
+		} {
+			page := got(e, func(r store.Reader) (store.Page[store.User], error) {
+				return r.Users(e.Context(), store.Query{Org: e.org, Directory: &p.dir, Sort: &store.Sort{Field: tt.by}, Limit: 10})
+			})
+			var have []string
+			for _, u := range page.Items {
+				have = append(have, u.Attributes.UserName)
+			}
+			if diff := cmp.Diff(tt.want, have); diff != "" {
+				e.Errorf("users by %s (-want +got):\n%s", tt.by, diff)
+			}
+		}
+		for by, want := range map[store.Field][]store.Key{
+			"members.display": {high.Key, low.Key, empty.Key}, // a, b, none
+			"members":         byMember,
+		} {
+			page := got(e, func(r store.Reader) (store.Page[store.Group], error) {
+				return r.Groups(e.Context(), store.Query{Org: e.org, Directory: &p.dir, Sort: &store.Sort{Field: by}, Limit: 10})
+			})
+			var have []store.Key
+			for _, g := range page.Items {
+				have = append(have, g.Key)
+			}
+			if diff := cmp.Diff(want, have); diff != "" {
+				e.Errorf("groups by %s (-want +got):\n%s", by, diff)
 			}
 		}
 	},
