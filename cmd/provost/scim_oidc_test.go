@@ -13,6 +13,7 @@ import (
 
 	"github.com/go-jose/go-jose/v4"
 
+	"github.com/provost-scim/provost/internal/auth"
 	"github.com/provost-scim/provost/internal/testenv"
 	"github.com/provost-scim/provost/store"
 )
@@ -209,4 +210,43 @@ func TestARateLimitHoldsForOneDirectoryAndChangesAtOnce(t *testing.T) {
 		w.server.must(t, "directory", "set", "clients", "--rate-limit", "0")
 		w.wants(t, w.token, 200, "")
 	})
+}
+
+// Two transactions that bind what one token fits do not see each other on
+// PostgreSQL. What comes of it must not let one organization take the other's pushes.
+func TestATokenThatFitsBindingsOfTwoDirectoriesIsRefused(t *testing.T) {
+	w := newSCIMWorld(t, testenv.Postgres(t).Database(t, migrateForSCIM))
+	entra, claims := entraIssuer(t)
+	other, _ := w.newDirectory(t, "other", nil)
+	bind := func(tx store.Tx, directory store.Key, subject, app string) error {
+		return auth.Bind(t.Context(), tx, &store.OIDCBinding{Org: w.org, Directory: directory, Name: "x", Issuer: entra.URL,
+			Audience: entraAudience, Subject: subject, AppID: app}, store.Cause{}, time.Now())
+	}
+	w.update(t, func(_ context.Context, tx store.Tx) error {
+		if err := bind(tx, w.directory, "provisioner", ""); err != nil {
+			return err
+		}
+		return w.store.Update(t.Context(), func(beside store.Tx) error { return bind(beside, other, "", entraApp) })
+	})
+	w.wants(t, entra.Token(claims()), 401, "bindings of more than one directory")
+	w.wants(t, entra.Token(claims("appid", "another")), 200, "")
+}
+
+func TestDiscoveryNamesBothKindsOfToken(t *testing.T) {
+	w := newSCIMWorld(t, testenv.Postgres(t).Database(t, migrateForSCIM))
+	a := w.send(t, scimRequest{method: http.MethodGet, path: "/ServiceProviderConfig"})
+	schemes, _ := a.get("authenticationSchemes").([]any)
+	primary := 0
+	for _, s := range schemes {
+		scheme, _ := s.(map[string]any)
+		if scheme["type"] != "oauthbearertoken" || scheme["name"] == "" || scheme["description"] == "" {
+			t.Errorf("a scheme is %v", scheme)
+		}
+		if scheme["primary"] == true {
+			primary++
+		}
+	}
+	if len(schemes) != 2 || primary != 1 {
+		t.Errorf("%d schemes, %d of them primary: %s", len(schemes), primary, a.raw)
+	}
 }
