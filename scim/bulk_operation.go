@@ -176,7 +176,7 @@ func (o *operation) readGroup(data any) error {
 		if err != nil {
 			return err
 		}
-		if o.group, err = patchedGroup(o.target, changes); err != nil {
+		if o.group, err = patchedGroup(o.target, changes, nil); err != nil {
 			return err
 		}
 	} else {

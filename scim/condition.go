@@ -19,6 +19,12 @@ func condition(types []*schema.ResourceType, e filter.Expr) (store.Condition, er
 	return translator{of: types}.translate(e)
 }
 
+// memberCondition is condition for a filter between the brackets of members[…].
+func memberCondition(e filter.Expr) (store.Condition, error) {
+	path, _ := schema.Groups.Resolve("members")
+	return translator{[]*schema.ResourceType{schema.Groups}, path.Attribute}.translate(e)
+}
+
 // translator translates one filter. Inside a valuePath names are sub-attributes of
 // the attribute before the brackets.
 type translator struct {

@@ -4,6 +4,7 @@ import (
 	"net/http"
 
 	"github.com/provost-scim/provost/scim/dialect"
+	"github.com/provost-scim/provost/scim/filter"
 	"github.com/provost-scim/provost/scim/patch"
 	"github.com/provost-scim/provost/scim/schema"
 	"github.com/provost-scim/provost/store"
@@ -122,7 +123,7 @@ func (s *Server) patchGroup(c *call) error {
 	if err != nil {
 		return err
 	}
-	statement, err := patchedGroup(string(id), ops)
+	statement, err := patchedGroup(string(id), ops, s.memberSelector(c, id))
 	if err != nil {
 		return err
 	}
@@ -146,9 +147,40 @@ func (s *Server) patchGroup(c *call) error {
 	})
 }
 
+// selectedMembers is how many members one filter of a PATCH may remove.
+const selectedMembers = 100_000
+
+// memberSelector finds the members of a group that a filter of a PATCH removes. The
+// members are those before the change; what is added beside it is not removed.
+func (s *Server) memberSelector(c *call, group store.ID) patch.Selector {
+	return func(f filter.Expr, apart bool, among []string) ([]string, error) {
+		of, err := memberCondition(f)
+		if err != nil {
+			return nil, err
+		}
+		q := store.MemberSelection{Org: c.caller.Org, Directory: c.caller.Directory, Group: group, Apart: apart, Of: of, Base: c.base, Limit: selectedMembers + 1}
+		for _, id := range among {
+			q.Also = append(q.Also, store.ID(id))
+		}
+		var found []string
+		err = s.Store.View(c.ctx(), func(r store.Reader) error {
+			ids, err := r.SelectMembers(c.ctx(), q)
+			found = found[:0]
+			for _, id := range ids {
+				found = append(found, string(id))
+			}
+			return err
+		})
+		if len(found) > selectedMembers {
+			return nil, store.Errorf(store.CodeFilter, "members[%s] finds more than %d members; remove fewer at a time", f, selectedMembers)
+		}
+		return found, err
+	}
+}
+
 // patchedGroup states what operations change of the group with the given id.
-func patchedGroup(id string, ops []patch.Operation) (store.GroupStatement, error) {
-	change, err := patch.Group(id, ops)
+func patchedGroup(id string, ops []patch.Operation, find patch.Selector) (store.GroupStatement, error) {
+	change, err := patch.Group(id, ops, find)
 	if err != nil {
 		return store.GroupStatement{}, err
 	}

@@ -84,6 +84,9 @@ type RecordReader interface {
 	MembersOf(ctx context.Context, org Key, groups []Key) (map[Key][]Member, error)
 	// MemberCount counts a group's stated live members, but at most limit of them.
 	MemberCount(ctx context.Context, org, group Key, limit int) (int, error)
+	// SelectMembers returns the public ids of what satisfies a condition among a
+	// group's stated live members.
+	SelectMembers(ctx context.Context, q MemberSelection) ([]ID, error)
 	// Memberships lists the groups in which the users are published members, by
 	// user and then group key; one query for all of them.
 	Memberships(ctx context.Context, org Key, users []Key) ([]Membership, error)
@@ -103,6 +106,18 @@ type MemberQuery struct {
 	Effective bool
 	After     Edge // the last one seen; zero: from the beginning
 	Limit     int  // 0: all
+}
+
+// MemberSelection selects among the members of one group, users and groups.
+type MemberSelection struct {
+	Org       Key
+	Directory Key // of the group and of Also; 0: internal
+	Group     ID
+	Apart     bool      // not among its members, but only among Also
+	Also      []ID      // further records
+	Of        Condition // its fields are those of members: members.type
+	Base      string    // as in [Query]
+	Limit     int       // at most so many
 }
 
 // RecordWriter is how users, groups and memberships change. Only

@@ -77,7 +77,12 @@ func TestBadInputIsRefusedAndChangesNothing(t *testing.T) {
 		{"a known and an unknown member", patch, "/Groups/<staff>", op + `{"op":"add","path":"members","value":[{"value":"<lee>"},{"value":"01900000-0000-7000-8000-000000000000"}]}]}`, 400, "invalidValue", "member", nil},
 		{"a group in itself", patch, "/Groups/<staff>", op + `{"op":"add","path":"members","value":[{"value":"<staff>"}]}]}`, 400, "invalidValue", "itself", nil},
 		{"a group in itself by PUT", put, "/Groups/<staff>", `{"displayName":"Staff","members":[{"value":"<staff>"}]}`, 400, "invalidValue", "itself", nil},
-		{"members removed by another filter", patch, "/Groups/<staff>", op + `{"op":"remove","path":"members[display co \"K\"]"}]}`, 400, "invalidFilter", "value eq", nil},
+		{"members removed by what they have not", patch, "/Groups/<staff>", op + `{"op":"remove","path":"members[shoeSize eq \"43\"]"}]}`, 400, "invalidFilter", "shoeSize", nil},
+		{"members replaced by a filter", patch, "/Groups/<staff>", op + `{"op":"replace","path":"members[type eq \"User\"]","value":[]}]}`, 400, "invalidPath", "members", nil},
+		{"a part of a member", patch, "/Groups/<staff>", op + `{"op":"replace","path":"members[value eq \"<kim>\"].display","value":"x"}]}`, 400, "mutability", "members.display", nil},
+		{"a part of a member removed", patch, "/Groups/<staff>", op + `{"op":"remove","path":"members[value eq \"<kim>\"].type"}]}`, 400, "mutability", "members.type", nil},
+		{"members removed by many filters", patch, "/Groups/<staff>", op + strings.Repeat(`{"op":"remove","path":"members[display eq \"none\"]"},`, 51) + `{"op":"remove","path":"members[type eq \"none\"]"}]}`, 400, "invalidFilter", "at most 50", nil},
+		{"members removed by a long filter", patch, "/Groups/<staff>", op + `{"op":"remove","path":"members[` + strings.Repeat(`display eq x or `, 200) + `display pr]"}]}`, 400, "invalidFilter", "200", nil},
 		{"a figure of the server", patch, "/Groups/<staff>", op + `{"op":"replace","path":"effectiveCount","value":1}]}`, 400, "mutability", "effectiveCount", nil},
 
 		{"a filter of 120,000 brackets", get, "/Users?filter=" + brackets, "", 400, "invalidFilter", "at most 16384 bytes", nil},

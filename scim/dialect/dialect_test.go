@@ -256,7 +256,7 @@ func BenchmarkPatchOfOneMember(b *testing.B) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		if _, err := patch.Group("G", ops); err != nil {
+		if _, err := patch.Group("G", ops, nil); err != nil {
 			b.Fatal(err)
 		}
 	}

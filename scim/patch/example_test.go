@@ -20,7 +20,7 @@ func ExampleGroup() {
 	change, err := patch.Group("G", []patch.Operation{
 		{Op: patch.Add, Path: "members", Value: []any{map[string]any{"value": "A"}, map[string]any{"value": "B"}}},
 		{Op: patch.Remove, Path: `members[value eq "A"]`},
-	})
+	}, nil)
 	fmt.Println(change.Members.Add, change.Members.Remove, err)
 	// Output: [{B }] [A] <nil>
 }

@@ -35,16 +35,23 @@ type Member struct {
 // Empty reports whether members stay as they are.
 func (c MemberChange) Empty() bool { return !c.Replace && len(c.Add) == 0 && len(c.Remove) == 0 }
 
+// Selector finds the ids of the members that satisfy the filter of a path members[…]: among those that the group has,
+// unless apart is set, and among the ids given, which the request added before.
+type Selector func(f filter.Expr, apart bool, among []string) ([]string, error)
+
+// maxSelections bounds the paths of one request that need a Selector, each of which asks the store.
+const maxSelections = 50
+
 // Group interprets operations on the group with the given id; "id" in a value must equal it.
 // Its time is linear in the number of operations and of members they name.
 //
-// Inside members[…] only `value eq "…"` is understood, alone or joined by or, and only for remove: other filters would
-// need the present members, and are refused with invalidFilter.
-func Group(id string, ops []Operation) (GroupChange, error) {
+// Members are removed by members[…]. With `value eq "…"`, alone or joined by or, the filter names them itself; what
+// another one finds, find says. Where find is nil, such a filter is refused with invalidFilter.
+func Group(id string, ops []Operation, find Selector) (GroupChange, error) {
 	if err := tooMany(ops, MaxOperations); err != nil {
 		return GroupChange{}, err
 	}
-	g := groupPatch{id: id, members: ledger{said: make(map[string]int, len(ops))}}
+	g := groupPatch{id: id, find: find, members: ledger{said: make(map[string]int, len(ops))}}
 	for _, o := range ops {
 		if err := steps(schema.Groups, o, g.apply); err != nil {
 			return GroupChange{}, err
@@ -58,6 +65,8 @@ type groupPatch struct {
 	id      string
 	change  GroupChange
 	members ledger
+	find    Selector
+	found   int // how often it was asked
 }
 
 func (g *groupPatch) apply(s step) error {
@@ -102,7 +111,7 @@ func (g *groupPatch) applyMembers(s step) error {
 	case s.path.Filter != nil && s.op != Remove:
 		return fail(errors.ScimTypeInvalidPath, `members[…] can only be removed; to %s, use the path "members"`, s.op)
 	case s.path.Filter != nil:
-		return eachValue(s.path.Filter, g.members.remove)
+		return g.removeWhere(s.path.Filter)
 	case s.op == Remove && s.value == nil:
 		g.members.replace()
 		return nil
@@ -126,26 +135,74 @@ func (g *groupPatch) applyMembers(s step) error {
 	return nil
 }
 
-// eachValue calls do with each id of `value eq "a" or value eq "b"`.
-func eachValue(e filter.Expr, do func(string)) error {
+// removeWhere removes the members that satisfy a filter.
+func (g *groupPatch) removeWhere(f filter.Expr) error {
+	ids, named := values(nil, f)
+	if !named {
+		if g.find == nil {
+			return fail(errors.ScimTypeInvalidFilter, `members[…] understands here only value eq "ID", alone or joined by or`)
+		}
+		if g.found++; g.found > maxSelections {
+			return fail(errors.ScimTypeInvalidFilter, "at most %d filters of members are allowed in one request, but for value eq", maxSelections)
+		}
+		if countTerms(f) > filter.MaxTerms {
+			return fail(errors.ScimTypeInvalidFilter, "members[…] has more than %d comparisons", filter.MaxTerms)
+		}
+		sum := g.members.sum()
+		added := make([]string, len(sum.Add))
+		for i, m := range sum.Add {
+			added[i] = m.Value
+		}
+		var err error
+		if ids, err = g.find(f, sum.Replace, added); err != nil {
+			return err
+		}
+	}
+	for _, id := range ids {
+		g.members.remove(id)
+	}
+	return nil
+}
+
+// values adds the ids of `value eq "a" or value eq "b"`, and reports whether the filter is nothing else.
+func values(ids []string, e filter.Expr) ([]string, bool) {
 	switch e := e.(type) {
 	case filter.Or:
 		for _, term := range e.Terms {
-			if err := eachValue(term, do); err != nil {
-				return err
+			var named bool
+			if ids, named = values(ids, term); !named {
+				return nil, false
 			}
 		}
-		return nil
+		return ids, true
 	case filter.Compare:
 		value, ok := e.Value.(string)
 		if ok && e.Op == filter.Equal && strings.EqualFold(e.Attr.Name, "value") && e.Attr.URN == "" && e.Attr.Sub == "" {
 			if value != "" { // nobody has an empty id
-				do(value)
+				ids = append(ids, value)
 			}
-			return nil
+			return ids, true
 		}
 	}
-	return fail(errors.ScimTypeInvalidFilter, `members[…] understands only value eq "ID", alone or joined by or`)
+	return nil, false
+}
+
+func countTerms(e filter.Expr) (n int) {
+	var terms []filter.Expr
+	switch e := e.(type) {
+	case filter.And:
+		terms = e.Terms
+	case filter.Or:
+		terms = e.Terms
+	case filter.Not:
+		return countTerms(e.Term)
+	default:
+		return 1
+	}
+	for _, term := range terms {
+		n += countTerms(term)
+	}
+	return n
 }
 
 // Members reads members as clients write them: a list of objects, or one object; null and an empty list are no members.

@@ -55,7 +55,7 @@ func TestGroupInterpretsOperations(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			got, err := patch.Group("G", operations(t, tt.ops))
+			got, err := patch.Group("G", operations(t, tt.ops), nil)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -91,7 +91,7 @@ func TestGroupRefuses(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			got, err := patch.Group("G", operations(t, tt.ops))
+			got, err := patch.Group("G", operations(t, tt.ops), nil)
 			wantError(t, err, tt.typ, tt.says)
 			if diff := cmp.Diff(patch.GroupChange{}, got); diff != "" {
 				t.Error(diff)
@@ -146,7 +146,7 @@ func TestMemberChangeEqualsItsOperationsOneByOne(t *testing.T) {
 				clear(want)
 			}
 		}
-		change, err := patch.Group("G", ops)
+		change, err := patch.Group("G", ops, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -174,18 +174,18 @@ func removals(n int) []patch.Operation {
 }
 
 func TestGroupIsBounded(t *testing.T) {
-	change, err := patch.Group("G", removals(patch.MaxOperations))
+	change, err := patch.Group("G", removals(patch.MaxOperations), nil)
 	if err != nil || len(change.Members.Remove) != patch.MaxOperations {
 		t.Errorf("the most that is allowed: %d, %v", len(change.Members.Remove), err)
 	}
-	_, err = patch.Group("G", removals(patch.MaxOperations+1))
+	_, err = patch.Group("G", removals(patch.MaxOperations+1), nil)
 	wantError(t, err, "invalidValue", "20001 operations")
 }
 
 func BenchmarkGroupAddsOneMember(b *testing.B) {
 	ops := operations(b, `[{"op":"add","path":"members","value":[{"value":"0190b3a2-7c4e-7d11-8f00-000000000000"}]}]`)
 	for b.Loop() {
-		if _, err := patch.Group("G", ops); err != nil {
+		if _, err := patch.Group("G", ops, nil); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -194,7 +194,7 @@ func BenchmarkGroupAddsOneMember(b *testing.B) {
 func BenchmarkGroupRemoves10000(b *testing.B) {
 	ops := removals(10_000)
 	for b.Loop() {
-		if _, err := patch.Group("G", ops); err != nil {
+		if _, err := patch.Group("G", ops, nil); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -247,7 +247,7 @@ func FuzzPatch(f *testing.F) {
 			}
 			wantCanonical(t, after)
 		}
-		if _, err = patch.Group("G", ops); err != nil && !errors.As(err, &scim) {
+		if _, err = patch.Group("G", ops, nil); err != nil && !errors.As(err, &scim) {
 			t.Fatal(err)
 		}
 	})

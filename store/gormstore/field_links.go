@@ -1,6 +1,8 @@
 package gormstore
 
 import (
+	"context"
+	"fmt"
 	"strings"
 
 	"github.com/provost-scim/provost/store"
@@ -8,6 +10,7 @@ import (
 
 // link is one kind of record that the elements of an attribute are.
 type link struct {
+	table  string // of the linked records, with its alias
 	key    string // of the record that has the attribute
 	column string // with which it is compared
 	rows   string // FROM and WHERE; its one argument is the organization
@@ -19,7 +22,8 @@ type link struct {
 // that publish it, a group's members are those that are stated.
 var (
 	userGroup = &link{
-		key: "u.id", column: "ef.user_id", order: "ef.group_id",
+		table: "groups lg",
+		key:   "u.id", column: "ef.user_id", order: "ef.group_id",
 		rows: "effective ef JOIN groups lg ON lg.org_id = ? AND lg.id = ef.group_id WHERE ef.published AND lg.deleted_at IS NULL",
 		fields: map[string]field{
 			"value":   identifier{"lg.public_id"},
@@ -29,7 +33,8 @@ var (
 		},
 	}
 	memberUser = &link{
-		key: "g.id", column: "m.group_id", order: "m.user_id",
+		table: "users lu",
+		key:   "g.id", column: "m.group_id", order: "m.user_id",
 		rows: "member m JOIN users lu ON lu.org_id = m.org_id AND lu.id = m.user_id WHERE m.org_id = ? AND lu.deleted_at IS NULL",
 		fields: map[string]field{
 			"value":   identifier{"lu.public_id"},
@@ -39,7 +44,8 @@ var (
 		},
 	}
 	memberGroup = &link{
-		key: "g.id", column: "n.parent_id", order: "n.child_id",
+		table: "groups lg",
+		key:   "g.id", column: "n.parent_id", order: "n.child_id",
 		rows: "nest n JOIN groups lg ON lg.org_id = n.org_id AND lg.id = n.child_id WHERE n.org_id = ? AND lg.deleted_at IS NULL",
 		fields: map[string]field{
 			"value":   identifier{"lg.public_id"},
@@ -114,4 +120,49 @@ func (c *compiler) linked(attr store.Field, few bool, condition func(*link) (str
 		return key + " IN (" + strings.Join(from, " UNION ALL ") + ")", nil
 	}
 	return "(" + strings.Join(any, " OR ") + ")", nil
+}
+
+// SelectMembers returns the public ids of what satisfies a condition among a group's
+// stated live members, and among further records.
+func (r *reader) SelectMembers(ctx context.Context, q store.MemberSelection) ([]store.ID, error) {
+	c := compiler{s: r.session, of: groupRecords, org: q.Org, base: q.Base, within: "members"}
+	var parts []string
+	owner, directory := owned("g.directory_id", q.Directory)
+	for _, l := range groupRecords.links["members"] {
+		c.link = l
+		id := l.fields["value"].(identifier).column
+		if !q.Apart {
+			c.arg(q.Org, q.Org, q.Group)
+			c.arg(directory...)
+			inner, err := c.condition(q.Of)
+			if err != nil {
+				return nil, err
+			}
+			parts = append(parts, "SELECT "+id+" FROM "+l.rows+" AND "+l.column+
+				" = (SELECT g.id FROM groups g WHERE g.org_id = ? AND g.public_id = ? AND "+owner+" AND g.deleted_at IS NULL) AND ("+inner+")")
+		}
+		if len(q.Also) > 0 {
+			f, list := r.ids(q.Also)
+			alias := strings.TrimSuffix(id, "public_id")
+			c.arg(q.Org, list)
+			c.arg(directory...)
+			inner, err := c.condition(q.Of)
+			if err != nil {
+				return nil, err
+			}
+			parts = append(parts, "SELECT "+id+" FROM "+l.table+" WHERE "+alias+"org_id = ? AND "+alias+"deleted_at IS NULL AND "+
+				id+" IN (SELECT v FROM "+f+" AS k) AND "+strings.Replace(owner, "g.", alias, 1)+" AND ("+inner+")")
+		}
+	}
+	if len(parts) == 0 {
+		return nil, nil
+	}
+	list, err := collect(ctx, r.session, func(row scanner) (id store.ID, err error) {
+		err = row.Scan(&id)
+		return id, err
+	}, strings.Join(parts, " UNION ")+" LIMIT ?", append(c.args, q.Limit)...)
+	if err != nil {
+		return nil, fmt.Errorf("select members: %w", err)
+	}
+	return list, nil
 }

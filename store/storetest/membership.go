@@ -37,6 +37,37 @@ func (p *place) membershipEvents(kind string, g *store.Group) []changes {
 }
 
 var membership = map[string]func(*env){
+	"members are selected by conditions, and so are further records of the directory": func(e *env) {
+		p, ann, staff := people(e)
+		top := p.group("Top", staff, ann)
+		other := e.at("gamma").user("eve")
+		bob := p.user("bobby")
+		for _, tt := range []struct {
+			name string
+			q    store.MemberSelection
+			want []store.ID
+		}{
+			{"by type", store.MemberSelection{Group: top.ID, Of: is("members.type", "group")}, []store.ID{staff.ID}},
+			{"by display", store.MemberSelection{Group: top.ID, Of: op("members.display", store.Contains, "A")}, []store.ID{staff.ID}},
+			{"all", store.MemberSelection{Group: top.ID, Of: store.Has{Field: "members.value"}}, []store.ID{ann.ID, staff.ID}},
+			{"further ones, if they are of the directory", store.MemberSelection{Group: top.ID, Also: []store.ID{bob.ID, other.ID}, Of: not(is("members.value", string(ann.ID)))}, []store.ID{staff.ID, bob.ID}},
+			{"only further ones", store.MemberSelection{Group: top.ID, Apart: true, Also: []store.ID{bob.ID}, Of: is("members.type", "User")}, []store.ID{bob.ID}},
+			{"by location", store.MemberSelection{Group: top.ID, Of: is("members.$ref", base+"/Users/"+string(ann.ID))}, []store.ID{ann.ID}},
+			{"of no group", store.MemberSelection{Group: ann.ID, Of: store.Has{Field: "members.value"}}, nil},
+		} {
+			tt.q.Org, tt.q.Directory, tt.q.Base, tt.q.Limit = e.org, p.dir, base, 10
+			have := got(e, func(r store.Reader) ([]store.ID, error) { return r.SelectMembers(e.Context(), tt.q) })
+			slices.Sort(have)
+			slices.Sort(tt.want)
+			if !slices.Equal(have, tt.want) {
+				e.Errorf("%s: %v, want %v", tt.name, have, tt.want)
+			}
+		}
+		e.refused(store.CodeFilter, func(t store.Tx) error {
+			_, err := t.SelectMembers(e.Context(), store.MemberSelection{Org: e.org, Directory: p.dir, Group: top.ID, Of: is("displayName", "x"), Limit: 1})
+			return err
+		})
+	},
 	"stated members of several groups are listed at once, and counted up to a limit": func(e *env) {
 		p := e.at("alpha")
 		us := p.users("a", "b", "c")
