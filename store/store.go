@@ -278,6 +278,11 @@ type RunWriter interface {
 	// ResolveStaged is ResolveFindings for a run that has not looked at every record:
 	// only of those that have a row in its stage.
 	ResolveStaged(ctx context.Context, directory, run Key, rules []string, now time.Time) error
+	// PurgeRuns deletes at most limit runs of all organizations that ended before a
+	// time, and returns how many. Of each directory the last one that somebody started,
+	// the last one that succeeded, and the last complete one of these stay, whatever
+	// their age: the schedule, the next incremental run and the guard look at them.
+	PurgeRuns(ctx context.Context, before time.Time, limit int) (n int, err error)
 	// ResolveFindings closes the directory's open findings of the given rules that
 	// the run has not seen.
 	ResolveFindings(ctx context.Context, directory, run Key, rules []string, now time.Time) error

@@ -85,8 +85,12 @@ func (c *serveCommand) open(ctx context.Context, log *slog.Logger) (_ *program, 
 		{"mails", returning(p.mailer.Run)},
 	}
 	if c.Retention > 0 {
-		keeper := &retention{store: p.store, keep: c.Retention, log: log}
+		keeper := &retention{store: p.store, what: "deleted records", purge: purgeRecords, keep: c.Retention, log: log}
 		p.workers = append(p.workers, worker{"retention", keeper.run})
+	}
+	if c.RunRetention > 0 {
+		keeper := &retention{store: p.store, what: "runs", purge: purgeRuns, keep: c.RunRetention, log: log}
+		p.workers = append(p.workers, worker{"run retention", keeper.run})
 	}
 	return p, p.mount(c)
 }

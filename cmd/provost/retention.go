@@ -13,14 +13,25 @@ const (
 	purgeAtOnce = 200 // records of one transaction, for which others wait on SQLite
 )
 
-// retention purges what was soft-deleted longer ago than it is kept (rule 7). Every
-// replica may run one: they leave each other's records alone.
+// retention purges what is older than it is kept: users and groups that were
+// soft-deleted (rule 7), or runs that have ended. Every replica may run one: they leave
+// each other's rows alone.
 type retention struct {
 	store store.Store
+	what  string // for the log
+	purge func(ctx context.Context, tx store.Tx, before time.Time, limit int) (int, error)
 	keep  time.Duration
 	now   func() time.Time                     // nil: time.Now
 	after func(time.Duration) <-chan time.Time // nil: time.After
 	log   *slog.Logger
+}
+
+func purgeRecords(ctx context.Context, tx store.Tx, before time.Time, limit int) (int, error) {
+	return tx.Purge(ctx, before, limit)
+}
+
+func purgeRuns(ctx context.Context, tx store.Tx, before time.Time, limit int) (int, error) {
+	return tx.PurgeRuns(ctx, before, limit)
 }
 
 // run purges at once and then every hour, until ctx ends, which is no error.
@@ -32,10 +43,10 @@ func (r *retention) run(ctx context.Context) error {
 	for {
 		n, err := r.pass(ctx)
 		if err != nil && ctx.Err() == nil {
-			r.log.ErrorContext(ctx, "purge what was deleted", "error", err)
+			r.log.ErrorContext(ctx, "purge what is old", "what", r.what, "error", err)
 		}
 		if n > 0 {
-			r.log.InfoContext(ctx, "purged what was deleted", "records", n, "kept", r.keep.String())
+			r.log.InfoContext(ctx, "purged what is old", "what", r.what, "rows", n, "kept", r.keep.String())
 		}
 		select {
 		case <-ctx.Done():
@@ -55,7 +66,7 @@ func (r *retention) pass(ctx context.Context) (total int, err error) {
 	for {
 		var n int
 		err := r.store.Update(ctx, func(tx store.Tx) (err error) {
-			n, err = tx.Purge(ctx, before, purgeAtOnce)
+			n, err = r.purge(ctx, tx, before, purgeAtOnce)
 			return err
 		})
 		if err != nil {

@@ -67,7 +67,7 @@ func TestRule7WhatWasDeletedIsPurgedAfterTheRetentionAndNotBefore(t *testing.T) 
 	}
 
 	now, hours, waiting := deleted, make(chan time.Time), make(chan time.Duration)
-	r := &retention{store: s, keep: time.Hour, log: slog.New(slog.DiscardHandler), now: func() time.Time { return now }, after: func(d time.Duration) <-chan time.Time {
+	r := &retention{store: s, what: "deleted records", purge: purgeRecords, keep: time.Hour, log: slog.New(slog.DiscardHandler), now: func() time.Time { return now }, after: func(d time.Duration) <-chan time.Time {
 		waiting <- d
 		return hours
 	}}

@@ -31,6 +31,7 @@ type serveCommand struct {
 	SMTPCA         string         `name:"smtp-ca-file" placeholder:"FILE" help:"Certificates in PEM to trust of a mail server, instead of the system's."`
 	MailFrom       string         `placeholder:"ADDRESS" help:"The sender of mails, such as Provost <provost@example.com>."`
 	MailRetry      time.Duration  `default:"1m" placeholder:"SPAN" help:"About after how long a mail that was refused for now is tried again; each time after twice as long, for 3 days."`
+	RunRetention   time.Duration  `default:"2160h" placeholder:"SPAN" help:"How long the history keeps runs that have ended; 0 keeps them for ever."`
 	Retention      time.Duration  `default:"720h" placeholder:"SPAN" help:"How long deleted users and groups can be restored before they are purged; 0 keeps them for ever."`
 	MaxRequests    int            `default:"256" placeholder:"N" help:"The most requests at a time; beyond it clients are asked to come again."`
 	ShutdownWithin time.Duration  `default:"20s" placeholder:"SPAN" help:"How long requests and runs may take to end when the server is stopped."`
@@ -112,6 +113,8 @@ func (c *serveCommand) check() error {
 		return misused("the default is 256", "--max-requests %d is less than 1", c.MaxRequests)
 	case c.Lease < time.Second:
 		return misused("the default is 15s", "--lease %s is less than a second", c.Lease)
+	case c.RunRetention < 0:
+		return misused("the default is 2160h, and 0 keeps everything", "--run-retention %s is negative", c.RunRetention)
 	case c.Retention < 0:
 		return misused("the default is 720h, and 0 keeps everything", "--retention %s is negative", c.Retention)
 	case c.SMTPURL != "" && c.MailFrom == "":

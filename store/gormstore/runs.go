@@ -284,6 +284,24 @@ func (t *tx) ResolveStaged(ctx context.Context, directory, run store.Key, rules 
 	return nil
 }
 
+// PurgeRuns deletes old runs, with what is left of their stages.
+func (t *tx) PurgeRuns(ctx context.Context, before time.Time, limit int) (int, error) {
+	lock := ""
+	if t.e.postgres {
+		lock = " FOR UPDATE SKIP LOCKED"
+	}
+	n, err := t.exec(ctx, `DELETE FROM run WHERE id IN (SELECT r.id FROM run AS r
+		WHERE r.finished_at < ? AND r.state IN ('succeeded', 'failed', 'discarded')
+			AND r.id <> coalesce((SELECT l.id FROM run AS l WHERE l.directory_id = r.directory_id AND (l.apply OR l.approved) ORDER BY l.id DESC LIMIT 1), 0)
+			AND r.id <> coalesce((SELECT l.id FROM run AS l WHERE l.directory_id = r.directory_id AND l.state = 'succeeded' ORDER BY l.finished_at DESC, l.id DESC LIMIT 1), 0)
+			AND r.id <> coalesce((SELECT l.id FROM run AS l WHERE l.directory_id = r.directory_id AND l.state = 'succeeded' AND NOT l.incremental ORDER BY l.finished_at DESC, l.id DESC LIMIT 1), 0)
+		ORDER BY r.id LIMIT ?`+lock+`)`, before, bounded(limit))
+	if err != nil {
+		return 0, fmt.Errorf("purge runs: %w", err)
+	}
+	return int(n), nil
+}
+
 // ResolveFindings closes what the run has not seen.
 func (t *tx) ResolveFindings(ctx context.Context, directory, run store.Key, rules []string, now time.Time) error {
 	f, list := t.texts(rules)

@@ -63,7 +63,62 @@ func waiting(r *store.Run) { r.State, r.Phase = store.RunPlanned, store.PhaseRea
 
 func finished(r *store.Run) { r.State, r.Phase = store.RunSucceeded, store.PhaseDone }
 
+// over makes a run that ended at a time.
+func (e *env) over(d *store.Directory, at time.Time, change func(*store.Run)) store.ID {
+	e.Helper()
+	r := e.newRun(d)
+	r.State, r.Phase, r.FinishedAt = store.RunSucceeded, store.PhaseDone, at
+	change(r)
+	e.update(func(t store.Tx) error { return t.CreateRun(e.Context(), r) })
+	return r.ID
+}
+
 var runs = map[string]func(*env){
+	"old runs are purged, but for the last that was started and the last ones that succeeded": func(e *env) {
+		d, other := e.directory("one", store.DirectoryLDAP), e.directory("two", store.DirectoryLDAP)
+		old, young := e.now.Add(-48*time.Hour), e.now
+		as := func(s store.RunState) func(*store.Run) { return func(r *store.Run) { r.State = s } }
+		plain := func(*store.Run) {}
+		oldest := e.over(d, old, plain)
+		whole := e.over(d, old, plain)
+		failed := e.over(d, old, as(store.RunFailed))
+		dropped := e.over(d, old, func(r *store.Run) { r.State, r.Apply = store.RunDiscarded, false })
+		oldChange := e.over(d, old, func(r *store.Run) { r.Incremental = true })
+		change := e.over(d, old, func(r *store.Run) { r.Incremental = true })
+		last := e.over(d, old, as(store.RunFailed))
+		alone := e.over(other, old, plain)
+		newer := e.over(other, young, func(r *store.Run) { r.State, r.Apply = store.RunDiscarded, false })
+		waits := e.newRun(other)
+		waiting(waits)
+		waits.FinishedAt = old
+		e.update(func(t store.Tx) error { return t.CreateRun(e.Context(), waits) })
+
+		purge := func(limit int) (n int) {
+			e.update(func(t store.Tx) (err error) {
+				n, err = t.PurgeRuns(e.Context(), e.now.Add(-time.Hour), limit)
+				return err
+			})
+			return n
+		}
+		if a, b, c := purge(3), purge(3), purge(3); a != 3 || b != 1 || c != 0 {
+			e.Errorf("purged %d, %d, and %d runs, want 3, 1 and none", a, b, c)
+		}
+		left := map[store.ID]bool{}
+		for _, r := range got(e, func(r store.Reader) ([]store.Run, error) { return r.Runs(e.Context(), store.RunQuery{Org: e.org}) }) {
+			left[r.ID] = true
+		}
+		for name, id := range map[string]store.ID{"the last whole one that succeeded": whole, "the last that succeeded": change, "the last that was started": last, "the only one": alone, "a young one": newer, "one that waits": waits.ID} {
+			if !left[id] {
+				e.Errorf("%s was purged", name)
+			}
+		}
+		for name, id := range map[string]store.ID{"the oldest": oldest, "one that failed": failed, "a plan that was dropped": dropped, "an old one of changes": oldChange} {
+			if left[id] {
+				e.Errorf("%s is left", name)
+			}
+		}
+	},
+
 	"a run is read back as it was created and saved": func(e *env) {
 		d := e.directory("ldap", store.DirectoryLDAP)
 		r := e.run(d)
