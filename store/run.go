@@ -55,7 +55,6 @@ type Run struct {
 	Full          bool            // a person asked for a full read
 	FullBecause   string          // why it read everything, in a part of a sentence; empty if it did not
 	Cookie        json.RawMessage // from where a later run may go on when this one has succeeded; null if none may
-	Drift         *int            // of a full run after others: records that had changed although no change of them was told; nil: not known
 	Revision      int64           // of the directory's settings that it read with
 	PolicyHash    string          // of the domains and the cap that it planned with
 	StageHash     string          // of the whole stage; what an approval is bound to

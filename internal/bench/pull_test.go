@@ -16,21 +16,22 @@ const (
 	pullGroups = 10_000
 )
 
-// BenchmarkPull pulls a company from slapd: once into an empty database, and then
-// again with nothing changed.
+// BenchmarkPull pulls a company from slapd: once into an empty database, then again
+// with nothing changed, and then what has changed.
 func BenchmarkPull(b *testing.B) {
 	company := testenv.NewCompany(testenv.CompanyOptions{Users: scaled(pullUsers, 200), Groups: scaled(pullGroups, 20)})
 	size := fmt.Sprintf("%s users, %s groups, %s memberships", count(company.Options.Users), count(company.Options.Groups), count(company.Memberships()))
 	entries := company.Options.Users + company.Options.Groups
 	server := testenv.Slapd(b, testenv.SlapdOptions{Write: company.WriteLDIF})
+	changes := changesOf(b, company, server)
 	company = nil //nolint:wastedassign // it is large, and garbage is collected while the floor is measured
 	bareRead(b, server, entries)
 	for _, e := range engines {
-		b.Run(e.name, func(b *testing.B) { benchmarkPull(b, e, server, size, entries) })
+		b.Run(e.name, func(b *testing.B) { benchmarkPull(b, e, server, changes, size, entries) })
 	}
 }
 
-func benchmarkPull(b *testing.B, e engine, server *testenv.LDAPServer, size string, entries int) {
+func benchmarkPull(b *testing.B, e engine, server *testenv.LDAPServer, changes *changes, size string, entries int) {
 	p := newProvost(b, e.database(b))
 	password := filepath.Join(p.dir, "password")
 	if err := os.WriteFile(password, []byte(server.Password), 0o600); err != nil {
@@ -51,7 +52,7 @@ func benchmarkPull(b *testing.B, e engine, server *testenv.LDAPServer, size stri
 	var quiet, quietReads, tools []time.Duration
 	var ratios, toolRatios []float64
 	for range repeat {
-		run := p.pull()
+		run := p.pull("--full")
 		if run.Counts.Users.Unchanged+run.Counts.Groups.Unchanged != entries {
 			b.Fatalf("the quiet pull changed something: %+v", run)
 		}
@@ -59,6 +60,16 @@ func benchmarkPull(b *testing.B, e engine, server *testenv.LDAPServer, size stri
 		quiet, quietReads, tools = append(quiet, run.took()), append(quietReads, read), append(tools, tool)
 		ratios = append(ratios, run.took().Seconds()/read.Seconds())
 		toolRatios = append(toolRatios, run.took().Seconds()/tool.Seconds())
+	}
+	var few, shares []float64
+	for round := range 2 * pullRounds { // what the even rounds add, the odd ones take away
+		changes.make(b, round)
+		run := p.pull()
+		if !run.Incremental || run.Counts.Users.Modified != pullChanges-len(changes.groups) || run.Counts.Groups.Modified != len(changes.groups) {
+			b.Fatalf("the incremental pull: %+v", run)
+		}
+		few = append(few, run.took().Seconds())
+		shares = append(shares, 100*run.took().Seconds()/median(quiet).Seconds())
 	}
 	memory := p.peakMemory()
 	p.stop()
@@ -93,7 +104,14 @@ func benchmarkPull(b *testing.B, e engine, server *testenv.LDAPServer, size stri
 			value: first.took().Seconds() / read.Seconds(), unit: times,
 		})
 	}
-	results.add(quietRow, toolRow, memoryRow)
+	incrementalRow := row{
+		measurement: fmt.Sprintf("incremental pull of %d changes", pullChanges), engine: e.name, provost: fmt.Sprintf("%.3f s", median(few)),
+		floor: "full " + seconds(median(quiet)), value: median(shares), unit: percent,
+	}
+	if entries >= pullUsers { // the less there is to read, the more weighs what each run costs
+		incrementalRow.target = atMost(5)
+	}
+	results.add(quietRow, incrementalRow, toolRow, memoryRow)
 	b.ReportMetric(first.took().Seconds(), "first-s")
 	b.ReportMetric(median(quiet).Seconds(), "quiet-s")
 	b.ReportMetric(memory, "peak-MiB")
@@ -101,9 +119,10 @@ func benchmarkPull(b *testing.B, e engine, server *testenv.LDAPServer, size stri
 
 // pulled is a finished run as `provost sync run --json --wait` prints it.
 type pulled struct {
-	State  string `json:"state"`
-	Error  string `json:"error"`
-	Counts struct {
+	State       string `json:"state"`
+	Error       string `json:"error"`
+	Incremental bool   `json:"incremental"`
+	Counts      struct {
 		Users  pulledCounts `json:"users"`
 		Groups pulledCounts `json:"groups"`
 	} `json:"counts"`
@@ -117,6 +136,7 @@ type pulled struct {
 
 type pulledCounts struct {
 	Created   int `json:"created"`
+	Modified  int `json:"modified"`
 	Unchanged int `json:"unchanged"`
 }
 
@@ -125,9 +145,9 @@ type pulledCounts struct {
 func (p *pulled) took() time.Duration { return p.FinishedAt.Sub(p.CreatedAt) }
 
 // pull runs a pull to its end.
-func (p *provost) pull() *pulled {
+func (p *provost) pull(flags ...string) *pulled {
 	p.b.Helper()
-	answer := p.command("sync", "run", "corp", "--yes", "--wait", "--json")
+	answer := p.command(append([]string{"sync", "run", "corp", "--yes", "--wait", "--json"}, flags...)...)
 	var run pulled
 	if err := json.Unmarshal([]byte(answer), &run); err != nil {
 		p.b.Fatalf("read the run: %v\n%s", err, answer)

@@ -90,7 +90,7 @@ func (w *worker) beginRead(ctx context.Context) (d *store.Directory, policy stri
 			return err
 		}
 		now := w.e.now()
-		run.Incremental, run.FullBecause, run.Cookie, run.Drift = false, "", nil, nil
+		run.Incremental, run.FullBecause, run.Cookie = false, "", nil
 		run.Revision, run.PolicyHash = d.Revision, policy
 		run.Counts, run.Progress, run.Plan = store.RunCounts{}, store.Progress{}, nil
 		run.Windows, run.NextWindow, run.StageHash = 0, 0, ""

@@ -50,6 +50,7 @@ type fake struct {
 	groups    []store.Entry
 	elsewhere map[string]string                // stable ids that exist outside what is read, with their DNs
 	cut       int                              // end without Complete after so many entries; 0: never
+	teller    *teller                          // nil: it does not tell what has changed
 	fault     error                            // what Open fails with
 	reading   func(ctx context.Context, n int) // called before the n-th entry is yielded, from 0
 }
@@ -90,12 +91,6 @@ func (f *fake) Lookup(_ context.Context, ids []string) (map[string]string, error
 		}
 	}
 	return found, nil
-}
-
-func (f *fake) Cookie() ([]byte, string) { return nil, "it is a fake" }
-
-func (f *fake) Follow(context.Context, []byte, int) (run.Following, string, error) {
-	return nil, "it is a fake", nil
 }
 
 // change alters the directory between reads.

@@ -391,7 +391,6 @@ CREATE TABLE run (
     "full"        boolean NOT NULL DEFAULT false, -- a person asked for a full read
     full_because  TEXT NOT NULL DEFAULT '',
     cookie        TEXT NOT NULL DEFAULT '', -- JSON
-    drift         INTEGER,
     revision      INTEGER NOT NULL DEFAULT 0,
     policy_hash   TEXT NOT NULL DEFAULT '',
     stage_hash    TEXT NOT NULL DEFAULT '',
