@@ -255,6 +255,28 @@ type ClientInterface interface {
 	// Corresponds with POST /directories/{directory}/runs (the `StartRun` operationId).
 	StartRun(ctx context.Context, directory DirectoryRef, params *StartRunParams, body StartRunJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// SearchDirectoryWithBody Search a live directory, and say what an import would make of each hit
+	//
+	// Asks the LDAP server now, with the directory's bind account, below its base DNs and within its filters, and judges every hit as a
+	// run would judge it now. Changes nothing. Needs the role admin or owner, because a filter can ask for any attribute that the bind account may read.
+	// A search that takes longer than 20 seconds is refused (503).
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /directories/{directory}/search (the `SearchDirectory` operationId).
+	SearchDirectoryWithBody(ctx context.Context, directory DirectoryRef, params *SearchDirectoryParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// SearchDirectory Search a live directory, and say what an import would make of each hit
+	//
+	// Asks the LDAP server now, with the directory's bind account, below its base DNs and within its filters, and judges every hit as a
+	// run would judge it now. Changes nothing. Needs the role admin or owner, because a filter can ask for any attribute that the bind account may read.
+	// A search that takes longer than 20 seconds is refused (503).
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /directories/{directory}/search (the `SearchDirectory` operationId).
+	SearchDirectory(ctx context.Context, directory DirectoryRef, params *SearchDirectoryParams, body SearchDirectoryJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// ListDirectoryTokens List the tokens of a directory
 	//
 	// Corresponds with GET /directories/{directory}/tokens (the `ListDirectoryTokens` operationId).
@@ -1042,6 +1064,48 @@ func (c *Client) StartRunWithBody(ctx context.Context, directory DirectoryRef, p
 // Corresponds with POST /directories/{directory}/runs (the `StartRun` operationId).
 func (c *Client) StartRun(ctx context.Context, directory DirectoryRef, params *StartRunParams, body StartRunJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewStartRunRequest(c.Server, directory, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// SearchDirectoryWithBody Search a live directory, and say what an import would make of each hit
+//
+// Asks the LDAP server now, with the directory's bind account, below its base DNs and within its filters, and judges every hit as a
+// run would judge it now. Changes nothing. Needs the role admin or owner, because a filter can ask for any attribute that the bind account may read.
+// A search that takes longer than 20 seconds is refused (503).
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /directories/{directory}/search (the `SearchDirectory` operationId).
+func (c *Client) SearchDirectoryWithBody(ctx context.Context, directory DirectoryRef, params *SearchDirectoryParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewSearchDirectoryRequestWithBody(c.Server, directory, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// SearchDirectory Search a live directory, and say what an import would make of each hit
+//
+// Asks the LDAP server now, with the directory's bind account, below its base DNs and within its filters, and judges every hit as a
+// run would judge it now. Changes nothing. Needs the role admin or owner, because a filter can ask for any attribute that the bind account may read.
+// A search that takes longer than 20 seconds is refused (503).
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /directories/{directory}/search (the `SearchDirectory` operationId).
+func (c *Client) SearchDirectory(ctx context.Context, directory DirectoryRef, params *SearchDirectoryParams, body SearchDirectoryJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewSearchDirectoryRequest(c.Server, directory, params, body)
 	if err != nil {
 		return nil, err
 	}
@@ -3352,6 +3416,95 @@ func NewStartRunRequestWithBody(server string, directory DirectoryRef, params *S
 	}
 
 	operationPath := fmt.Sprintf("/directories/%s/runs", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Organization != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "organization", *params.Organization, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.ProvostOrganization != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Provost-Organization", *params.ProvostOrganization, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Provost-Organization", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewSearchDirectoryRequest calls the generic SearchDirectory builder with application/json body
+func NewSearchDirectoryRequest(server string, directory DirectoryRef, params *SearchDirectoryParams, body SearchDirectoryJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewSearchDirectoryRequestWithBody(server, directory, params, "application/json", bodyReader)
+}
+
+// NewSearchDirectoryRequestWithBody constructs an http.Request for the SearchDirectory method, with any body, and a specified content type
+func NewSearchDirectoryRequestWithBody(server string, directory DirectoryRef, params *SearchDirectoryParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "directory", directory, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/directories/%s/search", pathParam0)
 	if operationPath[0] == '/' {
 		operationPath = "." + operationPath
 	}
@@ -7716,6 +7869,28 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with POST /directories/{directory}/runs (the `StartRun` operationId).
 	StartRunWithResponse(ctx context.Context, directory DirectoryRef, params *StartRunParams, body StartRunJSONRequestBody, reqEditors ...RequestEditorFn) (*StartRunResponse, error)
 
+	// SearchDirectoryWithBodyWithResponse Search a live directory, and say what an import would make of each hit
+	//
+	// Asks the LDAP server now, with the directory's bind account, below its base DNs and within its filters, and judges every hit as a
+	// run would judge it now. Changes nothing. Needs the role admin or owner, because a filter can ask for any attribute that the bind account may read.
+	// A search that takes longer than 20 seconds is refused (503).
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /directories/{directory}/search (the `SearchDirectory` operationId).
+	SearchDirectoryWithBodyWithResponse(ctx context.Context, directory DirectoryRef, params *SearchDirectoryParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*SearchDirectoryResponse, error)
+
+	// SearchDirectoryWithResponse Search a live directory, and say what an import would make of each hit
+	//
+	// Asks the LDAP server now, with the directory's bind account, below its base DNs and within its filters, and judges every hit as a
+	// run would judge it now. Changes nothing. Needs the role admin or owner, because a filter can ask for any attribute that the bind account may read.
+	// A search that takes longer than 20 seconds is refused (503).
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /directories/{directory}/search (the `SearchDirectory` operationId).
+	SearchDirectoryWithResponse(ctx context.Context, directory DirectoryRef, params *SearchDirectoryParams, body SearchDirectoryJSONRequestBody, reqEditors ...RequestEditorFn) (*SearchDirectoryResponse, error)
+
 	// ListDirectoryTokensWithResponse List the tokens of a directory
 	//
 	// Returns a wrapper object for the known response body format(s).
@@ -8949,6 +9124,54 @@ func (r StartRunResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r StartRunResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type SearchDirectoryResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *SearchResult
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Failed
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r SearchDirectoryResponse) GetJSON200() *SearchResult {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r SearchDirectoryResponse) GetApplicationProblemJSONDefault() *Failed {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r SearchDirectoryResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r SearchDirectoryResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r SearchDirectoryResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r SearchDirectoryResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -11502,6 +11725,40 @@ func (c *ClientWithResponses) StartRunWithResponse(ctx context.Context, director
 	return ParseStartRunResponse(rsp)
 }
 
+// SearchDirectoryWithBodyWithResponse Search a live directory, and say what an import would make of each hit
+//
+// Asks the LDAP server now, with the directory's bind account, below its base DNs and within its filters, and judges every hit as a
+// run would judge it now. Changes nothing. Needs the role admin or owner, because a filter can ask for any attribute that the bind account may read.
+// A search that takes longer than 20 seconds is refused (503).
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /directories/{directory}/search (the `SearchDirectory` operationId).
+func (c *ClientWithResponses) SearchDirectoryWithBodyWithResponse(ctx context.Context, directory DirectoryRef, params *SearchDirectoryParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*SearchDirectoryResponse, error) {
+	rsp, err := c.SearchDirectoryWithBody(ctx, directory, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseSearchDirectoryResponse(rsp)
+}
+
+// SearchDirectoryWithResponse Search a live directory, and say what an import would make of each hit
+//
+// Asks the LDAP server now, with the directory's bind account, below its base DNs and within its filters, and judges every hit as a
+// run would judge it now. Changes nothing. Needs the role admin or owner, because a filter can ask for any attribute that the bind account may read.
+// A search that takes longer than 20 seconds is refused (503).
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /directories/{directory}/search (the `SearchDirectory` operationId).
+func (c *ClientWithResponses) SearchDirectoryWithResponse(ctx context.Context, directory DirectoryRef, params *SearchDirectoryParams, body SearchDirectoryJSONRequestBody, reqEditors ...RequestEditorFn) (*SearchDirectoryResponse, error) {
+	rsp, err := c.SearchDirectory(ctx, directory, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseSearchDirectoryResponse(rsp)
+}
+
 // ListDirectoryTokensWithResponse List the tokens of a directory
 //
 // Returns a wrapper object for the known response body format(s).
@@ -12862,6 +13119,39 @@ func ParseStartRunResponse(rsp *http.Response) (*StartRunResponse, error) {
 			return nil, err
 		}
 		response.JSON202 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Failed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseSearchDirectoryResponse parses an HTTP response from a SearchDirectoryWithResponse call
+func ParseSearchDirectoryResponse(rsp *http.Response) (*SearchDirectoryResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &SearchDirectoryResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest SearchResult
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
 
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
 		var dest Failed

@@ -284,6 +284,30 @@ func (e ScheduleKind) Valid() bool {
 	}
 }
 
+// Defines values for SearchStatus.
+const (
+	SearchStatusConflict     SearchStatus = "conflict"
+	SearchStatusNew          SearchStatus = "new"
+	SearchStatusRefused      SearchStatus = "refused"
+	SearchStatusSynchronized SearchStatus = "synchronized"
+)
+
+// Valid indicates whether the value is a known member of the SearchStatus enum.
+func (e SearchStatus) Valid() bool {
+	switch e {
+	case SearchStatusConflict:
+		return true
+	case SearchStatusNew:
+		return true
+	case SearchStatusRefused:
+		return true
+	case SearchStatusSynchronized:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for TokenRole.
 const (
 	TokenRoleAdmin     TokenRole = "admin"
@@ -1218,6 +1242,75 @@ type Schedule struct {
 // ScheduleKind Default interval.
 type ScheduleKind string
 
+// SearchConflict The record that has the name or an address of a hit.
+type SearchConflict struct {
+	ID string `json:"id"`
+
+	// Name Its user_name or display_name.
+	Name string `json:"name"`
+
+	// Directory The directory that owns it; absent of an internal record.
+	Directory string `json:"directory,omitempty"`
+}
+
+// SearchHit defines model for SearchHit.
+type SearchHit struct {
+	Type string `json:"type"`
+
+	// Status What an import would make of the entry. `new`: a record, or it takes over an internal user. `synchronized`: the directory's own record would be
+	// updated. `conflict`: another record has its name or address. `refused`: a rule does not let it in, or the entry cannot be a record.
+	Status SearchStatus `json:"status"`
+
+	// Outcome What becomes of a record; one of the ten that a run counts.
+	Outcome Outcome `json:"outcome"`
+
+	// Name The user_name of a user, the display_name of a group, as the directory says.
+	Name string `json:"name"`
+
+	// DisplayName Of a user.
+	DisplayName string `json:"display_name,omitempty"`
+
+	// ExternalID The directory's stable id of the entry, by which it is imported; absent of an entry that has none.
+	ExternalID string `json:"external_id,omitempty"`
+	DN         string `json:"dn"`
+
+	// ID The id of the directory's record, if it has one.
+	ID string `json:"id,omitempty"`
+
+	// Reason Why it is a conflict or refused, or what part of it would be left out.
+	Reason string `json:"reason,omitempty"`
+
+	// With The record that has the name or an address of a hit.
+	With *SearchConflict `json:"with,omitempty"`
+}
+
+// SearchInput What to search for; one of user_name, group_name and filter.
+type SearchInput struct {
+	// Filter An LDAP filter (RFC 4515) for users and groups, of at most 100 terms, 20 deep. It is joined by AND with the directory's filters.
+	Filter string `json:"filter,omitempty"`
+
+	// GroupName The name of a group, written like user_name.
+	GroupName string `json:"group_name,omitempty"`
+
+	// Limit At most so many hits.
+	Limit *int `json:"limit,omitempty"`
+
+	// UserName The user name, whole; an asterisk stands for any text, and a backslash before an asterisk or a backslash takes its meaning away.
+	UserName string `json:"user_name,omitempty"`
+}
+
+// SearchResult defines model for SearchResult.
+type SearchResult struct {
+	Items []SearchHit `json:"items"`
+
+	// More There are more hits than these; ask more narrowly.
+	More bool `json:"more"`
+}
+
+// SearchStatus What an import would make of the entry. `new`: a record, or it takes over an internal user. `synchronized`: the directory's own record would be
+// updated. `conflict`: another record has its name or address. `refused`: a rule does not let it in, or the entry cannot be a record.
+type SearchStatus string
+
 // Threshold More than count AND more than percent of what there is. Of members_removed, of the direct members of one group.
 type Threshold struct {
 	// Count Default 20.
@@ -1575,6 +1668,15 @@ type ListRunsParams struct {
 
 // StartRunParams defines parameters for StartRun.
 type StartRunParams struct {
+	// Organization The id or name of the organization, where a header cannot be set.
+	Organization *OrganizationQuery `form:"organization,omitempty" json:"organization,omitempty"`
+
+	// ProvostOrganization The id or name of the organization.
+	ProvostOrganization *OrganizationHeader `json:"Provost-Organization,omitempty"`
+}
+
+// SearchDirectoryParams defines parameters for SearchDirectory.
+type SearchDirectoryParams struct {
 	// Organization The id or name of the organization, where a header cannot be set.
 	Organization *OrganizationQuery `form:"organization,omitempty" json:"organization,omitempty"`
 
@@ -2110,6 +2212,9 @@ type CreateOIDCBindingJSONRequestBody = OIDCBindingInput
 // StartRunJSONRequestBody defines body for StartRun for application/json ContentType.
 type StartRunJSONRequestBody = RunInput
 
+// SearchDirectoryJSONRequestBody defines body for SearchDirectory for application/json ContentType.
+type SearchDirectoryJSONRequestBody = SearchInput
+
 // CreateDirectoryTokenJSONRequestBody defines body for CreateDirectoryToken for application/json ContentType.
 type CreateDirectoryTokenJSONRequestBody = DirectoryTokenInput
 
@@ -2199,6 +2304,9 @@ type ServerInterface interface {
 	// StartRun Start a run
 	// (POST /directories/{directory}/runs)
 	StartRun(ctx echo.Context, directory DirectoryRef, params StartRunParams) error
+	// SearchDirectory Search a live directory, and say what an import would make of each hit
+	// (POST /directories/{directory}/search)
+	SearchDirectory(ctx echo.Context, directory DirectoryRef, params SearchDirectoryParams) error
 	// ListDirectoryTokens List the tokens of a directory
 	// (GET /directories/{directory}/tokens)
 	ListDirectoryTokens(ctx echo.Context, directory DirectoryRef, params ListDirectoryTokensParams) error
@@ -3049,6 +3157,48 @@ func (w *ServerInterfaceWrapper) StartRun(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.StartRun(ctx, directory, params)
+	return err
+}
+
+// SearchDirectory converts echo context to params.
+func (w *ServerInterfaceWrapper) SearchDirectory(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "directory" -------------
+	var directory DirectoryRef
+
+	err = runtime.BindStyledParameterWithOptions("simple", "directory", ctx.Param("directory"), &directory, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter directory: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params SearchDirectoryParams
+	// ------------- Optional query parameter "organization" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "organization", ctx.QueryParams(), &params.Organization, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter organization: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Provost-Organization" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Provost-Organization")]; found {
+		var ProvostOrganization OrganizationHeader
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Provost-Organization, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Provost-Organization", valueList[0], &ProvostOrganization, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Provost-Organization: %s", err))
+		}
+
+		params.ProvostOrganization = &ProvostOrganization
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.SearchDirectory(ctx, directory, params)
 	return err
 }
 
@@ -5269,6 +5419,7 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.POST(options.BaseURL+"/directories/:directory/plans", wrapper.CreatePlan, options.OperationMiddlewares["createPlan"]...)
 	router.GET(options.BaseURL+"/directories/:directory/runs", wrapper.ListRuns, options.OperationMiddlewares["listRuns"]...)
 	router.POST(options.BaseURL+"/directories/:directory/runs", wrapper.StartRun, options.OperationMiddlewares["startRun"]...)
+	router.POST(options.BaseURL+"/directories/:directory/search", wrapper.SearchDirectory, options.OperationMiddlewares["searchDirectory"]...)
 	router.GET(options.BaseURL+"/directories/:directory/findings", wrapper.ListDirectoryFindings, options.OperationMiddlewares["listDirectoryFindings"]...)
 	router.GET(options.BaseURL+"/runs/:run", wrapper.GetRun, options.OperationMiddlewares["getRun"]...)
 	router.GET(options.BaseURL+"/runs/:run/findings", wrapper.ListRunFindings, options.OperationMiddlewares["listRunFindings"]...)
@@ -5932,6 +6083,47 @@ type StartRundefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response StartRundefaultApplicationProblemPlusJSONResponse) VisitStartRunResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SearchDirectoryRequestObject struct {
+	Directory DirectoryRef `json:"directory"`
+	Params    SearchDirectoryParams
+	Body      *SearchDirectoryJSONRequestBody
+}
+
+type SearchDirectoryResponseObject interface {
+	VisitSearchDirectoryResponse(w http.ResponseWriter) error
+}
+
+type SearchDirectory200JSONResponse SearchResult
+
+func (response SearchDirectory200JSONResponse) VisitSearchDirectoryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SearchDirectorydefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response SearchDirectorydefaultApplicationProblemPlusJSONResponse) VisitSearchDirectoryResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -7897,6 +8089,9 @@ type StrictServerInterface interface {
 	// StartRun Start a run
 	// (POST /directories/{directory}/runs)
 	StartRun(ctx context.Context, request StartRunRequestObject) (StartRunResponseObject, error)
+	// SearchDirectory Search a live directory, and say what an import would make of each hit
+	// (POST /directories/{directory}/search)
+	SearchDirectory(ctx context.Context, request SearchDirectoryRequestObject) (SearchDirectoryResponseObject, error)
 	// ListDirectoryTokens List the tokens of a directory
 	// (GET /directories/{directory}/tokens)
 	ListDirectoryTokens(ctx context.Context, request ListDirectoryTokensRequestObject) (ListDirectoryTokensResponseObject, error)
@@ -8582,6 +8777,55 @@ func (sh *strictHandler) StartRun(ctx echo.Context, directory DirectoryRef, para
 		return err
 	} else if validResponse, ok := response.(StartRunResponseObject); ok {
 		return validResponse.VisitStartRunResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// SearchDirectory operation middleware
+func (sh *strictHandler) SearchDirectory(ctx echo.Context, directory DirectoryRef, params SearchDirectoryParams) error {
+	var request SearchDirectoryRequestObject
+
+	request.Directory = directory
+	request.Params = params
+
+	var body SearchDirectoryJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.SearchDirectory(ctx.Request().Context(), request.(SearchDirectoryRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "SearchDirectory")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(SearchDirectoryResponseObject); ok {
+		return validResponse.VisitSearchDirectoryResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
@@ -10129,220 +10373,234 @@ func (sh *strictHandler) RestoreUser(ctx echo.Context, user UserRef, params Rest
 // const string: with thousands of chunks the chained `+` fold is several
 // times slower for the Go compiler than parsing a slice literal.
 var swaggerSpec = []string{
-	"7L3rctu4li/+KijNVPXuGsZ2rnva/uSdpNOZ6U4yjrszVZ38ZUiEJGxTABsArajzd9V5mvNg50lOYS2A",
-	"BCmQulGx02c+JZYoEJeFdV+/9WUwlvNcCiaMHpx+GeRU0TkzTMFfzwulpbL/S5keK54bLsXgdHA5Y+RK",
-	"sM9mOIYnroicEDNjJKdTRkZsIhU7GiQDbh/+o2BqOUgGgs7Z4HSAvxgkAz2esTm1g8/p55+ZmJrZ4PTR",
-	"02fJwCxz+6Q2iovp4PY2GbxgGTMs/ZFnhrXMJ8VHiBRMEzOjhoypINrwLCMjRhTTRiqWJoQLbRhNyykr",
-	"ppkw8Lu2Obuxa5NO2YQWmRmcTmimWTnpkZQZowJnzRUbG6mWF2wSnzRPiVTEvsVPJ/W/KeeSUzMLpuK/",
-	"HyQDxf4ouGLp4NSogrXu6NNkMOfC//0wur9yTrnYZprwg7Y5wpe9TvClMNxkbM6E6Zwlzo5VTyd25txo",
-	"cs1FSqhIYRkJ0cV4RqgmSmbs9Bc2HzHVsppgsE2X9PjkZP2SXilZ5Gu2POU6z+hyGG791P7uiJzXvwSK",
-	"1+yGKZqVRMSZJoVmRDCWavgxT1tWCaNuur6HJ4+erF/ga6ENFWMWX6CR10xov6jFTGYMrqb9ReOSSl0u",
-	"XqopFfxPagdqu61+lG2v6898zk18snOpDeGGzWHCFPhc2+szGCb67odAF/Qznxdz+AvJxP1ZTooLw6ZM",
-	"waTevn7x/B9cpFxMNyD8ET7Zcsbu214v5tvgQH5iNG1jz6ssJHqUMxyinPI7JW+kNg/C1wz6mu9/wcHt",
-	"MN2ELGZMMUIJzteKGiGNlTOamTbCkL2tYSGY6pKFkdkvBBfTSrqckStLZUrQ7IpMpHK3DLiIkAJ+0C4O",
-	"Axm0+youCrEBRauiTcqoYmMR8/jZ+ulcWn60wYSAb7VMCb7r9Xr9qplaIyMKzVRNQNgPrHyovthXONiR",
-	"+pQNt3YsnUuhGeiZP1Ke2WGtNiqMFbSnXwY0zzM+httynCs5ytj83/6p7eK/BG/+V2V3Z/Avx5Uee4zf",
-	"6uN3+Ct8YX37PtgdWVi9b6GkmCagGSzsh0aSVBI6koXl+EdwCm5A+75zu3WgKSuZM2U4roDD7OvrTAaf",
-	"H0zlA/vhA33N8wcS3k6zB7mEy+f38fMDqYBxPrpNBlZPWT1uoKyESJ6OE5IzpS0TKu9hQuwM0yKzbIro",
-	"pTZsbo9ydT7uRQ9v/dnuP+nHeJyeNH7HFXwq3y5H/2RjM7hNBudpqpiG/aJpynHcd8E+Otlc39qxLIRB",
-	"Pt28PftO/dltMphINafGIPkFL3hy8sOz/d9gNzqTY5pxs4xelP13PxnkUhuaDccyZYfYpaf2FYrPKR5C",
-	"Q3Pafrx/B3qZcrzKve/IE3thjWLMDGlFcL2/xt5VHKP/Hf/77W379XEMxyqj6xigv3C3oHW+xp+AEuoG",
-	"p0rRJY495+JCZhFl/VxYZYApMqdLyxqtGFmaGRfTM0IFofaXwYdkVBgyp4JOQx0fnuLaKGqk0klNm9LI",
-	"fW+kNcmsLoL2o8bhi5QbqYgU2ZIoRlPQSpiwGvPvA5jYIBnA8PZffDrgPl7mJIPzPFfyhmavRV6YLXmQ",
-	"NnTKhjOqZ3FJXH0f6C0odhdUk0zKa5YSCqphQCzPdqXDKH38g2cZHeER1qefK5kWY7M54bzDH1jtA6in",
-	"SS6Fdh6i+la8pOMZAX4NjpgxC4RQaNSE0gKHSqo5xiTHc1royLqoF8adlwAeurVEUnKD1RN8/Y647/HY",
-	"4AzZHwXThoytDjVRskWmbnJeds3UKS/1l78WZCEVkvXuY8NE16muP11evvOL2ut1hdhQbd+ZuEMKwVOO",
-	"koUlNb1KF+OM8jkLVTJPfTUmmwzGilGz7sGHoD3SseE36x9+DA+ju7DzQSum0gJV3HXPWgk8lymf8HVP",
-	"WqkkCzOUk6Eey5x1P/0D7PSk0OuGfYYaO3hQu5+0wr0Q4xkV07X7etI8aX8cwWrrW58Erthg86pVJOXZ",
-	"BxNubEk4wRhVlW7bCGGVBNfFccoBHH1WhDakcElR57SWNDXsgeFzNogIrBkVqbyJMtpLtNYlCE7LmQg3",
-	"yLeoYmQqrRyW4gylJhdwJanQC6ZAwFoDv+5o3kQo/OTmExMIM6qHmo0VizChc3BLkZxqbTkd4ZrgwRyR",
-	"18b+Jaz2QPRMLkKmUbrmkqh1FZhKG53Ff9qHW80eqzMyY7iYbn667/0P7I+XYlweb9PUZIJQUAgyqg3R",
-	"xXjMWMrAeKckL/QMlQT7JR2PWW5YekboCMISGEyBA5xwhXx7M/Ip8nRrkltQJTbZgw/+ueYN5qn3Grjj",
-	"Cfa1RiW1K1GbbOeVrDh+fZN/kgurdFoVcWylaT2WAt6szW/DipLBb9iwVHma+kyCvvOW71p/1qIG1d5W",
-	"Dt25J7sotPZGDv2NXN3OtxOMl2Qpzf0tZWKslpY2CTUQTmsoszGDed9LupW7bK8r3DiOkIQ7N/8/o+4a",
-	"PeZzuNlMWy5d6AS20m5jLrOMpWS0JEXNlLE/GSQD+1jUfCnf+DNHTa/hgPIcfCNWXom4FV7evNAwXOcW",
-	"vKNmPNuX/tYT0p3QRPuq3wfjdi58Rd2nXgdP0ONoJaA0ZMpvmCDXjOUaApZlYFoRF0AiNzQr2CqHcl8P",
-	"lcxYhDe+oXMGRjh873z8bAH+YU2mzByRF+4FQgpW0we23Ow1XgY07Ie5zPh4GZOUVqvBaVk9JmOGcKvF",
-	"TAjNMnLDFOiE3j+QeGNDs4yNfewfAr40y6pF+d+Ft81/BvIJf23VxMkkevfcC6N8sramcirJymxbw15t",
-	"W929uZHdZXPKs6Fgi2GLef5hxsyMWaXDHz8SA9cExQ6oZpbmmhP9TpMFy8Zyzoh9SbW3QONxpY0JOspY",
-	"13z8INboaxnjM8ao1l3el/45K40LqtZKnFfw0K3jt2se/vnF+btQ2ZNiOPc8LxJWGDG7US5SrI3Va4LN",
-	"Zn8UNNOECuIDcJZsqx0tzZqQXMsPvYETJVNFDRtmPordtaILahiGu4Hdu8GHMNlubQBCn0BFnnelXNuD",
-	"BnV2anUpA7FRvwtaEvt3tcD20y4E1ZpPxTDjYybGrIOEkUmYarsJF46G7fVXVT5QhnFNxhXxw25Avp2s",
-	"H0KFu2hd7HPOFdNbqeRe7MWvzkeMDH0cNJSxGAeJrglTdVYN3RkbX29pPOxi404ozwoVO+nndgbuiCcQ",
-	"H7SqOyVKLiJexc2dVy22pLW+hkypWLrbh9kSOCJYaLAzbkb7ONFa7VC0YIbxc7+csVpc//K/L53JY/XM",
-	"vBhlXM+OYjvthgUVIj4ufLX9wCXT8MwqZz7NJJCyuGFRtuWf2opwIFrAIqr3b17ujpaWyUKEwIovqdLI",
-	"Rd/RJRmaubj++rk1trt2Nz61XsNdWEpUK368PrFgxdhpn1YvBgfymd2tjZf2MHLFMQywhcL9/vnrX76z",
-	"1qv/PbFKhdBcCvK3ix+fk78/e/KYaDa2z5MnR4+/X1Wwx1Kb4ZgJl3DTd7jvEfiMc6rM3OU+HCKEm/Ib",
-	"rleDrr2M/wTUzzyTS8aGopiPDrNRD0ELFnTK1kZ9fnGPWXUtzLs6wKweRyVrkLEaEa87iMoaWX/ZWe7s",
-	"4UsNlrTWm6pYRW31C3lBuUb2zCBcCJ74mluTC/PsSSRyaG01auJmGPXaXYImIf8TRBkY0lJmpT+V28+s",
-	"2rrgZiYLQ0BfPoq+zdBrJjZ6m50WqiqomM5klsbH3N4rGxM9zrVayhq319s5VYPj3EXyNOixH09gB4nV",
-	"D+FXwf8orNZfJXf7E1VsSlFtGVPNwH2JEQYkNR1Tldc6kXakuyPyIaSzivxKj4+bTZUSfLJJWvBKvlXS",
-	"LsWbexqoakpmloDcEqoofFRPC8bpQyUIGWQkohSUl+zO7rZRL/xkdnFnbn0X9mBkJ1Hu1UVCJ1ESWt2D",
-	"m7is8rkXXYeJCRrWCGwpGXpt55/RMfMBmIZ7CWTphlIgpYa2HxBK51i6J9U+nEZFSujEMAXeQjudSgzV",
-	"9yWgtMHp4J9aiqMLuviFaU2nsOA0jBZ3G2u1IFPP8lsxLQs1ZsM9MlHDYXxqW4PrartlULmSkNIfAtup",
-	"JZEiaiCCWNtYzYm/+L0r14HcZifkoi+7YSqudrzFM7CTsOdhaWiD7KSyWg3ELjxcvaO5XYm7K45C3co/",
-	"tV21XpjozWbsc5Uw8TvIIdDXeBmI/dEZ6jE+j8elQPGJc+vZSyQkZvoJttjoxka5cH2K0U0KnL9bGHwf",
-	"ZhLCle7XiadOjCaA2xK0gXoZW/0QytT5WDaDNdTCXHt4sPIp/svL/778lw3ccRgbBsqJSILfaFagD7l8",
-	"qnrFKzgTuy6/R3tEEiIm+cpR/Ogqh1ao9Wtzv7Td9nG1Ci/e7M9M231v6Nb5TsPK9lmIzJnY0gDEd6+Z",
-	"lzZ0lDHC07LwsSoG2i/FUMvspiXF5Rxtq8WM21eDfmvXt3muiipimcdl1CMhhSi9hHhn7UfXQi7EcA7F",
-	"mwmRN0wNxzRPCESAEkKNUXxUGDa8oYLrGUsTDMcMr1luEsLFDc14OmTCqGXiA3mZ1Fg0iqEMaqxGRi13",
-	"dGyf0DSWrblxXqSrxqELu1MZ3S8VUzMmtiIie1AsWpT5wcVztOyohtlYYFtNwe4i6Aql9b2YMeEIBMcU",
-	"0pFub9miIKiBnoLFhvet2rRP7ZyuD9nsmeadGzevFI0p9lP78ZY8iKetmlVQJx2lk749TLrQORNpC0uy",
-	"ltR4DOncklDi7FqXkg+kyM0M+CPWU2/Mqm742roz2O/fON3EdxMcQuvR9UGMSAP3gxR/wy1sahJVNXv0",
-	"vKOyOrbBtZHik5BF3pdTFqLM7YmfHO1O91yMEQq5RVJnT07gLdS21cpht4SJVLUshvIe7T2pPW3YtZTE",
-	"JhOGaZaQz92CT6AKhrUsdifKnxBUN3TiY6KY+OAOcdVX4c2QIW/R3MpVf6ftXlcKXGWC7ScfW7Vcf3KR",
-	"jDHZyJ2ty/4gZcPn6W91aZoFCk1PEcnYBHOQ4BHv/kpr/ga//fYCjWS63CO4mwy87hidzYxqMpeKrRKB",
-	"FScC6uJGrKKH+E55Ncm7XpEJfeo41Ta/xtb2duC6qN2NgARWL0WwKaHHoxZgCE+/ldEePrawO2vYrm59",
-	"5Tb3U1RqrxHSU4T8UvABlEzWJUeKFNmtbrP7Hz9bm0DYNPx3lPWbSdt+VBh7Y+6BCiOL/KsECb4utUYd",
-	"P698MuUWDrjzyso19Jo55gnZkOOMak3ogi6RdXIImyqmZzKDwqAZy1JSCMMzq7QDzgGhULjLtANEGlOV",
-	"gkAiaLGKsQKDgWYfhSqEVfjltY8yQMrWoydkJgtVRU2oKwVG+Y6fl2WLH8WKOxDv2jCo6+ui00u/oGZd",
-	"oLvlQ8Xm8mbHcZ74mpJhoyRx65EeBiPtvq5HUbIpS8VWrvxEyfkWvkKygJxwX9VDFQOaEuDtWQtx4c6t",
-	"3O3uAkdtqNpK/28cr//9aNkHrIY9aCO32argxpkZm6/fokclBWywQ0+bHBJOEuZY27r6kI0z+NRBK7vo",
-	"Ce3U1IGst5amtgXpWdmVrmX2IQnbKzE3lmI/ySyN3c9u42lzjWZ359JaR892cUSvb/+KGEZbqt21QFB/",
-	"/kmnja9x/uAZ9UIweNp3rjvVKim2u+o0y+RimGfUvviziSDR3CaD0uXfMfqXNV6VwdsbphRPma5BhJqE",
-	"UE3eP3/9SxVYIEYSu6Tqk9UEgttkMKKaDVNRP6512liorgc4ITVd3YW8/kE1e/EGSlOgri7dAljHD8FF",
-	"+uINJHDQSC6+3bsJhGK01azevfzlrFSmQNaAsQ64U985jqoK7WL0ITt99ujhkzVTeX4OhQFFlg0BVWYI",
-	"ulu85DeTYhpqgAQUQGuQT6SlF0wxlFAy4lM/iB26XnPz6Ekthebf//5sTQaWE2vDSQnCt16bD6a5uph/",
-	"MLNgTODc7CISALvBkmWIxMyodkkqqYcfxNRDdYMAhMSwsOqtvcwmp1M21PzPjrISax9GsorWbQpelJDr",
-	"ypwJKLEqK5sr12Msx8zjmK1jaO/9c/AbmbNhVYTdUv1YYqdqrGjIMtT7KQAEW2KxlHyG8IdzRoUOUI3a",
-	"7Oy1VzdmaXtdcWgyHedjVqjJwgw1G0uRxhPF7DR9eoaRATFUNPCsfoiPn60/wkJlkdfZIzw9PrYqlf2v",
-	"Pj0+TohRHItyytyt3XboWSdz+/XiZ11K4s3vW8wq+aVKHd/GbF9nhfeR/t9RllN5gl3q+3eYBnVm5VFd",
-	"sXXFhtwkVcIORBgQ7hiSp+oMuZ8VPIxvN/N1ALGckairlWtvuMNNJdxolk0SyJb16A3UfQd3di+vb1+6",
-	"boveegANNJIt6g+1Z+X0U+uBPgchtK1PKE25mFrLC2L/zoEOjkzwhgRfAv91ICk6AseRpt+Em9RurDV6",
-	"Wyd7P1y5LYfch9Hh7v+dGx04Dz3j+VfnRZtEI3eLa/twaXTFb9y7tvGk0DnPDizk2qBW+xJCyQAqKg63",
-	"iMe3yWAmhVTWGBrmik3454O86GntRbqYHOpFzywv4WmascPt2pMon3nDFlBHv3on23DEPriENM1E6nWf",
-	"EaOKqQqUe1UI+3d0erbhoeal82jebj6xixag80fQKfM8GvU/F8uqDgiTKfaJ7tMi5T6jr5ea/LZ0Aa0L",
-	"ptqL5wvdkgdzKcHQAnY558J5SfZBPwBKYDf2DMnY2m9QwZHxttQzXeCJHfYoOmrE3d4Fh7W2JDwgrc08",
-	"4w3dUIDj260cC16AHu1K/TQj2lULzb6dkCua5zy9SsgV/TO/sqbgFW75kKdXDbPi6cNHkWMIKTU62yta",
-	"xIdaE+isSHMFunhmTK7Jrxc/JyRjxjBFRkv/P4pASw6lGGIFHGoErrjWV4A79FIYRckVjHJ6fKyNPlpw",
-	"kcqFPhLMHF++fHP+5vJ4lzmvw/WQPB1vBOvRQd721HQx2uR0msS7QrBraLQPhTHkprtHNt42yr33T/Jb",
-	"UyWwM+RYONMamKSWQ8VouoxVn1TW/oxqgriTeL1dBru94CHk1apK2ivKYwDvWM17PXcLlt4b7MXTnmAv",
-	"wsn1QtchRfZD2Lvkn+xHlrdrZvTV8PBaQPCENHyyHAIIWhQ4CpwLRmYAPWCfwpSUMlfFZZ+0V1J1uzEf",
-	"xby8fCqGXAwLlUXTgxULgPjsw4SLhFCUWlbCltJrxW0X2PzRKMp7PhWvxa8XP8OFR+y2YaugAAx7pyr4",
-	"jlwB3ltCKDFsnmfUMJLx6/LboWGfzRF5Oc/NErYXGvGBCGtKrtUJBxPzEb1IGi773DIlOSGLGR/PyJcv",
-	"R9bgvb1N7H9/1UwFf4YkensLjPLLl6Nyd+xHihHFoDY5PfsovnzhExI+8H/+1//+8oVlmvn/itT+Sl/r",
-	"EgpNCvCzMrsNLbsBWUWNEzzZyGv9tjB21ZuAzWFKwxnMx7crYsJXMVlKx4SnEFruLjG3K0J4N6OaXbpC",
-	"4UbzAvvVWkC7QsAQKH5bgiYnVYXaVNo9a1SoyWKUBQqAw7Hx0Zod8Tpw+n6ManYxDu8bFq26qZihPGsh",
-	"gaqNETEzS3Y8Vup3mwwmnGUtWejcymACDxAAXHM3eFejdMZFhwXfWVK2dduD1tT6MIfeCRhaOvUwVvad",
-	"Jpmc7lsYWahxZ71oL1uqDTVFS/cK6OyAD7RA2XCTtUwRsFPkhLgeW1AjHW9I0Vrsd+6rFqzwOSVXhRKn",
-	"OXbuO3XDnl4B73WcyZdegiyvKjExvJeQeWHoiGfcLBNSCFqYmVT8T5YmZCLViKcpE+CHHU5kIdKEzJmZ",
-	"yXRoP4E0EfvkWIpJxsfGjsD/KJhgWicAB4dloBlLrEphLyPHnn5TKVhCjJTDjKopFJ3qIs8lZLbNWcop",
-	"lGHjI3MqlgkZFXqZEBetTcr4w9FaruASgPBYyrNN/EVvYQ5VT5aNGpB12Sib4pKHqj7+Jja3Ck90Sy+F",
-	"QxbVYz5PyKwCcYfr2ghvfqedjwczPDQT6RkmeDgEU5/Oa7VFuRBH5BdI+FCMPHn0w6rGOCpUrGfKe4mT",
-	"oAZa2DhoBEpyWmh2Rk6SUK4nAOnNlIvUE2UJkqUEK6GaoCzdmCzJoBooJrwwkouIL2WI/yQuwjZ6sxdw",
-	"Ma3johBRj2a2jAZLFhRKzxXAw2tUNjBUAn/lGRV7hWpdDvheybW3ybZYNht1+7goxH59PvrBUMBQ05iq",
-	"tNylVQuofAJyBKQqz6xWm+614T3FcweaKjc9IKhO0FWk42BD0C0DEpmIf9BnRSzJArq36muWWomycQeU",
-	"joruCUeIge3Qb4ssG45YSZXRjYI8sHom0s5amczSYVsjKve6wAzuvd6wIwHutelIeCOaAycWhFGVcaYa",
-	"/aW25ydbGxXwgy0aqJX2TIRWLDfcDr8K7fP5nKol2r0OqsFQSAcEOeWdGHY21l7bFstqi81Tcuo7qa3b",
-	"P/8oKrCtTfTeGypSDTXFQSvBqhNbYZXSIktJKs9w+VRUZTxck5EVvMTIIwJZMXaLsb8OVBTt1Y5sh8qQ",
-	"EBZ5zQ69h+daAv5Bn2WHMuzNSSebgsMoaXSt87WSWBFMCJ9F2SkhS3lXqpGbPN7S8qajx81FsZN32PLV",
-	"CPBonZEmEEF0IqGZR7vCgo7IORKV/azBkgnNwO29H0dyTKHLjIUJGElAD2s42B4/67OXpN14E/VE9AjA",
-	"1Eh42KpUvqVMvkQnkBMQF8L4wqgZ1WV7kz7yQDZxOtgZJS7AzD5zbXQfb3/UiVBVaweO6YHOYgnSh/C7",
-	"DsSGoAhNVv7HzqiBe2yla2CntoFMfWQ3C5yJyLMD4KcWJKIzwjLN8BuPxxYOBwgCsjB97Pff+8nlbObL",
-	"RtwBzs72O/6p/WL2EZbyd/zOE/QuCtHTeu7FWt553dITyx8FK5x3nPp/rExHczoZOOQIK/GlYFH/eKhK",
-	"Rc1yvkm/UfviYWu3ugaLgYfb3ESNvDtURNd1Rm1sYvCC+tTK8ZJyaS1b/X6l90RGhcC9LoTAE7YaoB3T",
-	"912sulEEJnN0198H1SjblKrFUzFSyrPlKUZlOPLglGLDQWqs6BucDv6/v/1+8vDT7ycPfvj0/z/6/eTB",
-	"40/fn/5+8uApfvSvMUUTi6RSutTtb638RQ8bFSHP1hWEwC24odkQU7c62jg9elIvN3n66OkGBSfX0QZ6",
-	"fkz/9lrT78lkUM0L0FZ5Fi8n+tPep46zoIK8Pn9zjufxZ60m7NfL52u7dUdVp6pMfjtf6C/Y55O6IB05",
-	"f/MCkRPgs5ypsdNrFs4qguIOsHcawAJJ3V1UotVILBoqxX6kt23H6eLhtvsvGyzBTbirxmy967LLbbkW",
-	"hKAlvXQXF90ujZtavSDa0GgSHOacT6VMKzt4pV3czvbF4XM0V76oEqRXKzfR5horZsiITbloQdRkN3Lb",
-	"NlSAab9Jwu+FfbAr3uHQ8d0y1prVX7UtWDsZvWonoITYn4GbDVjBXgS1Yz/OTY7nPJ3z+PGEJ9N6Bn0o",
-	"ky4lfOdkrYrCAu0kdOhAYyqr4di1ukTLep/7as/A2lhV+6CgtiXKDorTGE5dE83YadniUdQjCQnBRo0p",
-	"2lpcIOhaPHOQpqlVQZlef4L+wV2DIl8bWPEAiIj7leZ9LUDELQI682gSyiVAJHBwTjsC2StsVGbwdREY",
-	"4qNXfUZbvDFwu7g2ihqpPMLigpvxrK1padhmbA1UrX8Sf+eBa7eZ+j0Ah2yrm7+syuXLTDtXJxFAX6Jq",
-	"2dla3d+CLWoGoVYvYsq3qVTzLfa8D9TLTI5pttdV2gk309/froVC6Z99lo+v977w+wJ17hmik8I3k9vi",
-	"fPOZNHKb5xWbMKVYOsyomBZ0uteO5UpOeMZ8xu/OSWW+k/dma7AE403dXV9ZZojtPEDMRdoH0FLYKWOf",
-	"CW4DoZoMPj89+WE4DoBvNj2ODrynapEeDmVQya8aGuuOgKt2z3epFjvHBtUU+lLXZCZZKA6oP+aIXEqC",
-	"swG+LhhLtYswDH17iZVa/R3UxS0BN/6fVhnW781WwrESbGuLznYWRuunfKecf+3CGyx+PfDTHsx87WRK",
-	"rr1+V2scdlso2RoDXjurfXhnlKf1YdGDPLrz+NBvHuhnewSig+EyOOMtAkW1I2zpRnSyW9i9BEoKHfNP",
-	"n+6c/bAWxciR5qZUhue7rsdWMvgQ1GDGajp4lkH67EKqaw924Av4iKbLzh495Uxb8vcDb5Zm40Jxs3xv",
-	"5+/gEWW07e05Fkq7zIqalEwCBGWZMWy6nuAzENFH3xb5m2I01WAsfn9G0Fvy+gX8x/dqcW+wQ73NmXj9",
-	"4qN4LoVgY2t66gL6trmkMJeyE6Ye22kkHt/VzgQqkyD3g7r+9j5Nbk7znEGX2Kpayv1KY7UWHCncBgCZ",
-	"qIT/zJh8cHsLxuQkAtH7ssoM8hBcYB9B5SG8LfDJntb67cEGJMRuKXiT6juymNk1edcvpHV8BLgky9Zh",
-	"dPvUjNGUKXL1DiswHoQlcFe+3+UfBVNLklNF58zYp8M5XSWYXnHlstyvjj6KjwIKFm9cLryZwUt1WXWW",
-	"BM3G7P/AYwZknMojgih8VDFIT6SKtbbrtW+y7B6fzumU6VNXt3UVsOorSLzHktCE5FRbFdVelCv/vZE+",
-	"o/SIPIfPcEiZ0z8KfM9LpfynV4HD9NjVrPzbP7XdMegS/8OTp3///ohczhhX5MoSwpXLwBxl7MxuKVdY",
-	"rMgxjTFnMs/sa87BHYJUDz55MqVcYK2VozTo+Ir6I0+tXjjhliENznM6nrEHj45OfFCi9hmU/s+RdWNP",
-	"R8u0Sca1z39qNFltQk4hE5lJaEU2tgdmJBmh7xcVi4EjosAkOR08HLgGdjTng9PB46OHMEFLFMBAjkc8",
-	"y+y+QEZhDMrlHH3ROB85KXEZMVHrhsV6NyWuX7gshL3qUoxholZQYhl5OjgdvGLmH/7lUJuVS+Hsj0cn",
-	"JxjmFMbFJcMj/6fLUkI+vo7Ll+8ALhBprmknibvrbzdM3i3lCD3ccLfaXlXO/fhHTFa4rR035FQiBI6b",
-	"C/GpFIZasfI7ogvrwSeA/HT33H4Rf1/1SK0A/CdgJoPbZKtf/ZflLoNb++pj7w3yGaZID/Vjsxf+RfDc",
-	"AY+u7FoLOmXk/M6zzPHbeWJZKpq2ex+YfV0t8oLr9IcVfnqXJ5YMchmtiqKA0QeCtuwAC/yQeMxWTCoM",
-	"XKiuuCtLae6CvJWegOUZZclJ2ewBX7B6sZ+D4+FFEEBzRWL/kIiT0S9xoBPltq7XVxWfIWk+7P/tbWxF",
-	"sEXoXN2fiaA3Jzi0Vops3OTjL+VPbpFYMmZYvBLH4etgnT3E84+I/bwpjVwtexk/gwIl+ysX4/Mt+1aJ",
-	"4wU8EBJH4/p0F87zyGRAjbYPg6JUid8qXy2kiiQ4Ye//vGYsL4vnI2Fde9capPSkLSnE7UAPR45btdGR",
-	"J3Fe/YqZ+jU8NKNuuw193oRXzNR4V9kdsqyz6IdRl4u6YJNtWfTejN1jxjQ4u7cqkRErFqCvaEOXzvpc",
-	"2q/OCHXqpbUC5jQvzSl83lUOorkqsxRh1s9rICtTaQWJq5cLJEJp3XJICaICvlq97L/m6deUBIi0s5Ek",
-	"uAvaRxAzTHdY9CESoNwlvAuu2XVSHZBULnVrF2lxHJZtrlUGlz/6p7e9aWjybXJbsHA9wo77O8+wq3BM",
-	"5QQ714oivzl9KpzWUisHbihpwQmqQnxbHK2LyGauQ043lf1UPnXAs681/um2N/o89XIHwIgWKZkoOa/J",
-	"uJLfI0eGaONfQMpFzZcf7eKFXBApXMgSRRjCN5cuxQaUvg5M+LK0KChP8hnV8MCV3eArSBxJEP0JECTY",
-	"6UfBDZlDB7tSreCAWuJzXXSCfkenf1qzPfDvuoG14VlGNF06nRVTcdy9PiKAC0LmVlpZq7WM9nwUdiCM",
-	"kCYuj2deaAN9L8BJB8IX8tsES0pdfFkrGENLL0gkr23diEEjFiOruVJIB+Lmo8BufqBB2E1Aj1f9Lr63",
-	"Rl/Z1OowAr3eZuwrW3ZVw664OPeX1R/QjFpraFqIPjgCa9K2odcMmp0FKWR4qAJa5ewk1kt+c/zF0kCn",
-	"VfjBF2RCuQJQi3Y9bYCuV5W+lyKt0ccGZpMdH9qG9bCHLwFfc1bN4EB8st8+dmC/5tTMKvPVNe1rt163",
-	"BNS8J+Je8nT8YLSJYhlgzB5U6jehcdc5GgVbMG3QLdanGoBBNOJjaKO1auBfTfKfY882RI4C4Cgzs5Yt",
-	"gMiT//hw6e+VCy86UOgasDx5bU/Gim10FrlHQchzjXKTG/1ReLRkjVGM6ltIrTe6icdtrzfcW7jJlUIG",
-	"xrTlh0fkjXQxQOhqxmtH+FGYhQwdyqellf3k5IeYpEWPXwi0fBhpu4Je/pUFbg1Kut2Z6vayLymLjk4M",
-	"vTUuniMZnTN6DfHBGivfSeLWmN7xF/e/huCNOUqbx7+VD/LMLxMobcINdpxy7l0o4u/RTSlaGNjdMaxq",
-	"7+6VwZtnFBtMfuv8Gh1QQYgJYFs8CBAaEwAHPaMaUiuuoJz+6gz5OrBnw+ZOH3KgKW3xpHcZJDk1rsCj",
-	"3tgQQBLE2Y+d1iHU/XK7AhehSBE6ZlEBAaM5i+A2q06gLkqDR7pUrAv7wDftrvOAFJ2uOrsPfWpq0Lq0",
-	"rpbV1cJv2VfXdts/QAdOdxlAogChck0c8oO/Ig7a02lnHvnrzEN9lRA/U+geZ2jGsNEJosr87cnJD/jp",
-	"90cfxQeXeYSum/CmcIftVPpeUj6ZMKVrEypEBrkpM0amBVUpoVPKhTaEjseQvkMzFJZcCjKTWar9+bb6",
-	"PiyfOIwiViJo3ToN7OtzOoAC7Z/RwcYhN9uOgaH+sln44RKfPSCvqSqWtzERXcali6dbSu6VFwWa7F/U",
-	"SOzMLrl0nb8OGlgM4AK+snFUtl5rubBob5a+aoz1+SvMNRGQxahnciGQ9/WZihK8HF9IawY8GFC6JwsK",
-	"yfz4C/zbaThdwEWLEMhmtpPPe+lDvbMjhYnB9+GGItrBndhD0PNoDTd3zxwyYA+vuKuUQtd/g6TlQksy",
-	"cJ/cj5TC+tGcpylu26E4LQx+N5l8uK4204+B/8D36yozYC7/+9I3jIAO9VBk3wdvhSII3x8sSh3BVTr+",
-	"gv/pjOD86jO3gQnjOrShyzMiJHjWrEYCJnjGoKXeaNmVuVeRwWb8FB2kRd5H5he/YVXvtCJvuTytqXAt",
-	"Uz/5SrSEc+wvA66dRLaWIfDLuxQKJSUfQz+85Q7usbtZQxvH/A2WcT9ILtAHy26D5JyMZ2x87XzDlGfa",
-	"AYa43jLwucZoL1auOS7nIiSaXLMcy3gArwxaCFz1ISqlvG7y2CInQi42ZofHN7LA/MlvjIYaKCdYti+w",
-	"SO877UvO3P4vFDeGCY/lAk12fYukBjHa7bhrWvSk1x8fhGW54jvfULMCTcuVhDoIbqxEe/HmfSv5NMv7",
-	"W7XTl+GDazLX34ps6YKFLvXomou0LVcdoDWTDfc5mMZ/2t9tEty/V07bYAHdztvEEzfU/dqNBFQLAFjs",
-	"RyeHZK6EQFnf2KV1udKve1ag1e0QCbb0QDp68IY7UdTDFXbEiYPL3Kevw9JJAin1QCiYkugIJUYnTb5y",
-	"/CX4q1NfP8dyaFdrVTm8rSINGaJVH9KG2/z7Mxcl8i2vhpiq6DJV4gp9k3DuqMqFY6IF5LtxgxmwgIpp",
-	"OediJp13npv4pWzT+TtXd/I1abNfukQTYFui3JZ5Bcu6yyKYWFHJV+V3d1JYsh1NHai4BPvnle/1kASa",
-	"0bh47GZ7x/YS1zP9Y76KoM4Qg4Uyg7wVM2NzzbIbpn0OdTO72TOJMqMAvvtO+3ToVSYItQVuVt90IBwX",
-	"sT4W7o4gcSJkxCZSsbKSsh+laj2//nb4EFD0TcM0WGnXB2EWbIBuya4Of1FCCtgjgHRC7eIiYFpjcSv2",
-	"ruSGzLnWVVINPK9Z8IFZ8DFzoXFydT4es9ycAp4FzvOBNorR+VUI8JlKHIAwkZ46tGm0F7kmumIfMJUk",
-	"KKmEFbiywo/iiqdX3pOIkC4P4McwFKKKmGXOPAjOFXx+5SszXOnCf7x/+wbcBik19CoWZwdT62YTIwsA",
-	"HHCObloZ1W4+rhaEAqayOCPQldORe1nW3maPwWnUDLLyWpwkq5iEXb1CV5PF39vZjZaE+kiZnKxup+N9",
-	"Y0ym0xi9OwMsZS401gRcwTSvykUgnEy1ip+pNg9gJx+8flFbzZ4reOsAUuw05YT4xsrOzcyRDBKirX1O",
-	"NTDrhEAHHitBXoSgo7Hd9+MNHRhjNOc92uNhzUSxiAIH9858rglP186Ep23zWMWzur0nVvZNZV8ngxUG",
-	"UR+ouYIW++qzp06s+Cc4VI9FcWVOnDs039LXob5VwsTx5LuGTKkwmaOi4Udok62b+eJGTpmZMVWVd1lx",
-	"GddOXvlOO41lxsi1hsfZQq8bgAja/YgNHyJa7jf6ut1eCKZw7zY5HLQh081/cK80Nzjg9Ypbvypa2b+p",
-	"Us6wteO99XBhA7fD2How9p14tXBVHf4s1wKoN09W0PRg6nZ0hQQqxnb8Bf5dCxzjy021wTZZMU9TdYB3",
-	"haSyydrbfUkt8z/5OrTQFx2g56hj+dvdfpjzfXMOHZxV3IlDaD15HNAJhGWtqu4MmuzKTo6dK6Ar2AbL",
-	"fYXPfdOeGVjDJvLdLrU/Fwwt7zn6YvpwxNzNbW+ln66gSiwp9Ecl55tLoepale4T54ns4ZAu6bUPK9VA",
-	"dSsHvkcBWb1WX+Hw7tjzX0RMKbhGXEyRtLnGdvHjZg3aeegP5ppA9cjEdT3BztLlDrtdh9hZBKDUvvBS",
-	"7kIw3vnZh7y2s1hDKfBHK51Ero9T1zr5r+vvs4kLrmoyxCYTFgDG1rrYmRlbBRIsDWMMdGYOi6TNH1OO",
-	"H/fNOUz2ZueHb80ixK1fLzLcMR7Ul2+iYDJ/QdURlZ2K6g+hPOLo+Ka/vvp4nmJ5Hva6jbS43VV7VEwb",
-	"qdj2CX53RnLR/D7I0HSAqbCypEKH98hT3Hn+ndSDgEZSArK7vTxFzKYFdFV0yKvEl7MEZZWF4H8UTDCt",
-	"v/8oEKjd4Qh5ueWKNhFH6ryJQMY1yYssY3isiHJV6UYIo1HqTLAwDMZC4VEk0HOB53gPDOu+Sd+tjND6",
-	"AbfRdwj+vgYUp/bkIVFxghfdVbFMbVsq6LcKZEWzsCK+vosgkLbIq413bmiDIwi351DALMEr7gaZJVxj",
-	"h4uy3vi6R0+lrG9y2zmv3KDjL+Gft60X6hUzjXPsVHVfl10zfA+1CGyXXCWMPuC7Pn2lq952zj2fMXgh",
-	"Nz7gVkDkD04q1WGQdcnNSxDk9djHZ3Y+bJ6bJfYGGWeMKoRtZLHQHHoavynyOSyLuhOf6LakeygM5pX+",
-	"LR6BeQ3bUoXlVqroZlKIOdFJXOeZlqC6YbeGhycnJwFCcdyYnlTgelvY0gdGc+mApugvb7YIauZzJaeK",
-	"ae1MFW0H3xu+5aK4m3K6ip6OEXhlByPpLubeZSLZ05paK0O6U2OfKXiKvEk0w7ZiU5YeEYdSA38OZ1RD",
-	"J2zIshixWvsugDqB1lnco/Ah7MwpQlFBj5OPwo6dSUDuoIZoOWeYhWd/iUi7mGxmydPteOrabS1mkviP",
-	"QD3GKjzHhyugZ4ed4NqxR8ykcxzkcMgz5w6j5x7Bz7gD78MLgbtHKDqMWzFogquTcj2mKv3Wrk4j6I6L",
-	"8FRzJxzbidu+sH3dkjySFGSgbXyoGzUzuCjE/7Qx6LmNQWm3W4LQdPGXkK5l385o2t9LOp45keRLmB1M",
-	"TgBPDx2UHD58KZPIginmAcysktoogQRPIBRzhzj3+PjRR3HhEKZbYfLDFjEEfFRp2UjGy1BHHHO6RKfe",
-	"hC0gNZ3NYWBBrjJLwFcJyD4ipGCJ9yfWM9+hftzPBdtrzqViRwTyckNAOAfnhgiI1a3GCcCrT5vSeizF",
-	"JONj05ZCflEIbOu6SaWu62+osPdjd2OplazkWh/9ZIDuxk+bpicHqO54tJCTHFJJ20RkYezXGxcOv3XP",
-	"f3MBMXeUGyA94l72nEWxKm3c8cwBnt+Vd+C7v13utgK2t4nXNJ6zXGLxbbfy187pelhiuu8wfmG75tB/",
-	"4M7nPracjNPGGdQ4VT2bV5oi7+eCPyT03/8g/nUg/kXaisfItOIpcdi+3dgLZnL5s++Pv3x1QMA+bvbd",
-	"gflhc81+yl7IpWvGvabheELY5zHLDQnqUOLy51cdzVxq6xLaR71MQ4yIZZjy9J3Gtk7ey8NadUt47K9U",
-	"utOqa5e0QSGhKymV70aHDSHbqzRXU8F2SP36tquHLKmv14thy/vSV5rdy/Hv+1s55MyyQ+gJdug7URNg",
-	"TR0xeXsmh6kaKnStrZY//FIoHH+x/2zQ26Q8lntQDtSyqPZioPjkT77K+fZ0thgLgwaLpTq5Uha46922",
-	"878/jZN/5CxLt2+bLIjEHlB7pw98FG8nfrNXkJ3kwlp+VvRdMUFHGUuvyJgKMmIuvT2FBlP2Fcsq+rSS",
-	"3WcV5/T7mDcMcxXuDxv8etfkYD2XN+SCq4VOTQmN6YcI7lUGNLEThQxS5hczObdf+VR7cOSW+d+oCEFq",
-	"iTTtKvH/VFPt5wcEioLDAbATlk3AXe3SdSMl1TtW6twJ82wh3c2B6y7pdVieAznB0RKdDz44Ue0nwqHg",
-	"XYAUrjbD/0cl5xsrDiUXaBZwudM7QB1XicXmqrcafOJrkMS3XLvld887ACiZKIZ4Y75VYlud1vZUccgq",
-	"rXIlUJvVRgUrd27nyoa70rfWFjYUgP2zYV2DC3WGtWH4FeFiXUUDgQDkR+ErGvCIXUED/OFrmJ1HGrpT",
-	"lf6YXasdkL9sXuxw14bD4Ssd2lQj+zM2LhQ3S6Bo9IKe/v7JEhLiXyGpFyobnA6Oac6Pbx4CmbmxVuiM",
-	"CZDy5K1gnsbcahLCPnNtNPJhAB8zVIFuFMm01S0tnZ2ejyoYxOvtcCWgGVdlnid+BH7coxCPp2rtEnlD",
-	"S8wnGMB5hld/++LNe5dmVob6a3mu0GekNhUHeb061EsPs7qSNMCZxrSB1IGOh+ZyODie8erQiF1Uts3g",
-	"yheBVRtYVYwGGI1uWKdRrY570UBtDl6QS5m5lvxVqaxHdPat+mXV7G1eex/w5dX3vcuocAmirvVfuEWl",
-	"WYnsIiSPMAXXQ4oVreSWySlEkwGfD6VjENmhmbayZMJYGgzncLBuP93+3wAAAP//",
+	"7L3rchu3li/+KijOVGWnpi3J170jfdK2ncQzie2RlXiqYv9JiA2SiJpAB0CLZvxX1Xma82DnSU5hLaAb",
+	"3UQ3b03JztmfbJFNNC4L675+6/NgLOe5FEwYPTj9PMiponNmmIK/nhdKS2X/lzI9Vjw3XIrB6eByxshI",
+	"sE9mOIYnRkROiJkxktMpI1dsIhU7GiQDbh/+o2BqOUgGgs7Z4HSAvxgkAz2esTm1g8/pp5+YmJrZ4PTR",
+	"02fJwCxz+6Q2iovp4PY2GbxgGTMs/Z5nhrXMJ8VHiBRMEzOjhoypINrwLCNXjCimjVQsTQgX2jCallNW",
+	"TDNh4Hdtc3Zj1yadsgktMjM4ndBMs3LSV1JmjAqcNVdsbKRaXrBJfNI8JVIR+xY/ndT/ppxLTs0smIr/",
+	"fpAMFPuj4Iqlg1OjCta6o0+TwZwL//fD6P7KOeVim2nCD9rmCF/2OsGXwnCTsTkTpnOWODtWPZ3YmXOj",
+	"yTUXKaEihWUkRBfjGaGaKJmx05/Z/IqpltUEg226pMcnJ+uX9IOSRb5my1Ou84wuh+HWT+3vjsh5/Uug",
+	"eM1umKJZSUScaVJoRgRjqYYf87RllTDqput7ePLoyfoFvhLaUDFm8QUaec2E9otazGTG4GraXzQuqdTl",
+	"4qWaUsH/pHagttvqR9n2uv7E59zEJzuX2hBu2BwmTIHPtb0+g2Gi734IdEE/8Xkxh7+QTNyf5aS4MGzK",
+	"FEzqzasXz//JRcrFdAPCv8InW87YfdvrxXwTHMiPjKZt7HmVhUSPcoZDlFN+q+SN1OZB+JpBX/P9bzi4",
+	"HaabkMWMKUYowflaUSOksXJGM9NGGLK3NSwEU12yMDL7heBiWkmXMzKyVKYEzUZkIpW7ZcBFhBTwg3Zx",
+	"GMig3VdxUYgNKFoVbVJGFRuLmMfP1k/n0vKjDSYEfKtlSvBdr9frF83UGhlRaKZqAsJ+YOVD9cW+wsGO",
+	"1KdsuLVj6VwKzUDP/J7yzA5rtVFhrKA9/TygeZ7xMdyW41zJq4zN/+N3bRf/OXjzvyu7O4N/O6702GP8",
+	"Vh+/xV/hC+vb997uyMLqfQslxTQBzWBhPzSSpJLQK1lYjn8Ep+AGtO87t1sHmrKSOVOG4wo4zL6+zmTw",
+	"6cFUPrAfPtDXPH8g4e00e5BLuHx+Hz89kAoY56PbZGD1lNXjBspKiOTpOCE5U9oyofIeJsTOMC0yy6aI",
+	"XmrD5vYoV+fjXvTw1p/t/pN+jMfpSeM3XMHH8u3y6nc2NoPbZHCepopp2C+aphzHfRvso5PN9a0dy0IY",
+	"5NPN27Pv1J/dJoOJVHNqDJJf8IInJ9892/8NdqMzOaYZN8voRdl/95NBLrWh2XAsU3aIXXpqX6H4nOIh",
+	"NDSn7cf7B9DLlONV7n1HntgLaxRjZkgrguv9Nfau4hj97/jfb2/br49jOFYZXccA/YW7Ba3zFf4ElFA3",
+	"OFWKLnHsORcXMoso6+fCKgNMkTldWtZoxcjSzLiYnhEqCLW/DD4kV4UhcyroNNTx4SmujaJGKp3UtCmN",
+	"3PdGWpPM6iJoP2ocvki5kYpIkS2JYjQFrYQJqzH/NoCJDZIBDG//xacD7uNlTjI4z3Mlb2j2SuSF2ZIH",
+	"aUOnbDijehaXxNX3gd6CYndBNcmkvGYpoaAaBsTybFc6jNLHP3mW0Ss8wvr0cyXTYmw2J5y3+AOrfQD1",
+	"NMml0M5DVN+Kl3Q8I8CvwREzZoEQCo2aUFrgUEk1x5jkeE4LHVkX9cK48xLAQ7eWSEpusHqCr94S9z0e",
+	"G5wh+6Ng2pCx1aEmSrbI1E3Oy66ZOuWl/vJXgiykQrLefWyY6DrV9cfLy7d+UXu9rhAbqu07E3dIIXjK",
+	"UbKwpKZX6WKcUT5noUrmqa/GZJPBWDFq1j34ELRHOjb8Zv3Dj+FhdBd2PmjFVFqgirvuWSuB5zLlE77u",
+	"SSuVZGGGcjLUY5mz7qe/g52eFHrdsM9QYwcPaveTVrgXYjyjYrp2X0+aJ+2PI1htfeuTwBUbbF61iqQ8",
+	"+2DCjS0JJxijqtJtGyGskuC6OE45gKPPitCGFC4p6pzWkqaGPTB8zgYRgTWjIpU3UUZ7ida6BMFpORPh",
+	"BvkWVYxMpZXDUpyh1OQCriQVesEUCFhr4NcdzZsIhR/dfGICYUb1ULOxYhEmdA5uKZJTrS2nI1wTPJgj",
+	"8srYv4TVHoieyUXINErXXBK1rgJTaaOz+C/7cKvZY3VGZgwX081P953/gf3xUozL422amkwQCgpBRrUh",
+	"uhiPGUsZGO+U5IWeoZJgv6TjMcsNS88IvYKwBAZT4AAnXCHf3ox8ijzdmuQWVIlN9uC9f655g3nqvQbu",
+	"eIJ9rVFJ7UrUJtt5JSuOX9/kH+XCKp1WRRxbaVqPpYA3a/PbsKJk8Bs2LFWepj6ToO+85bvWn7WoQbW3",
+	"lUN37skuCq29kUN/I1e3880E4yVZSnN/S5kYq6WlTUINhNMaymzMYN73km7lLtvrCjeOIyThzs3/r6i7",
+	"Ro/5HG4205ZLFzqBrbTbmMssYym5WpKiZsrYnwySgX0sar6Ub/yJo6bXcEB5Dr4RK69E3Aovb15oGK5z",
+	"C95SM57tS3/rCeleaKJ91e+CcTsXvqLuU6+DJ+hxtBJQGjLlN0yQa8ZyDQHLMjCtiAsgkRuaFWyVQ7mv",
+	"h0pmLMIbX9M5AyMcvnc+frYA/7AmU2aOyAv3AiEFq+kDW272Gi8DGvbDXGZ8vIxJSqvV4LSsHpMxQ7jV",
+	"YiaEZhm5YQp0Qu8fSLyxoVnGxj72DwFfmmXVovzvwtvmPwP5hL+2auJkEr177oVRPllbUzmVZGW2rWGv",
+	"tq3u3tzI7rI55dlQsMWwxTx/P2NmxqzS4Y8fiYFrgmIHVDNLc82JfqPJgmVjOWfEvqTaW6DxuNLGBL3K",
+	"WNd8/CDW6GsZ4xPGqNZd3pf+OSuNC6rWSpwf4KFbx2/XPPzTi/O3obInxXDueV4krHDF7Ea5SLE2Vq8J",
+	"Npv9UdBMEyqID8BZsq12tDRrQnItP/QGTpRMFTVsmPkodteKLqhhGO4Gdu8GH8Jku7UBCH0CFXnelXJt",
+	"DxrU2anVpQzERv0uaEns39UC20+7EFRrPhXDjI+ZGLMOEkYmYartJlw4GrbXX1X5QBnGNRlXxA+7Afl2",
+	"sn4IFe6idbFPOVdMb6WSe7EXvzofMDL0YdBQxmIcJLomTNVZNXRnbHy9pfGwi407oTwrVOykn9sZuCOe",
+	"QHzQqu6UKLmIeBU3d1612JLW+hoypWLpbu9nS+CIYKHBzrgZ7eNEa7VD0YIZxs/9csZqcf3L/7l0Jo/V",
+	"M/PiKuN6dhTbaTcsqBDxceGr7QcumYZnVjnzaSaBlMUNi7It/9RWhAPRAhZRvX/1cvdqaZksRAis+JIq",
+	"jVz0HV2SoZmL66+fW2O7a3fjY+s13IWlRLXix+sTC1aMnfZp9WJwIJ/Z3dp4aQ8jVxzDAFso3O+ev/r5",
+	"G2u9+t8Tq1QIzaUgf7v4/jn5+7Mnj4lmY/s8eXL0+NtVBXsstRmOmXAJN32H+x6Bzzinysxd7sMhQrgp",
+	"v+F6Nejay/hPQP3MM7lkbCiK+dVhNuohaMGCTtnaqM/P7jGrroV5VweY1eOoZA0yViPidQdRWSPrzzvL",
+	"nT18qcGS1npTFauorX4hLyjXyJ4ZhAvBE19za3Jhnj2JRA6trUZN3AyjXrtL0CTkf4IoA0Nayqz0p3L7",
+	"mVVbF9zMZGEI6MtH0bcZes3ERm+z00JVBRXTmczS+Jjbe2Vjose5VktZ4/Z6O6dqcJy7SJ4GPfbjCewg",
+	"sfoh/CL4H4XV+qvkbn+iik0pqi1jqhm4LzHCgKSmY6ryWifSjnR3RN6HdFaRX+nxcbOpUoJPNkkLXsm3",
+	"StqleHNPA1VNycwSkFtCFYWP6mnBOH2oBCGDjESUgvKS3dndNuqFn8wu7syt78IejOwkyr26SOgkSkKr",
+	"e3ATl1U+96LrMDFBwxqBLSVDr+z8MzpmPgDTcC+BLN1QCqTU0PYDQukcS/ek2ofTqEgJnRimwFtop1OJ",
+	"ofq+BJQ2OB38rqU4uqCLn5nWdAoLTsNocbexVgsy9Sy/FdOyUGM23CMTNRzGp7Y1uK62WwaVKwkp/SGw",
+	"nVoSKaIGIoi1jdWc+IvfuXIdyG12Qi76shum4mrHGzwDOwl7HpaGNshOKqvVQOzCw9U7mtuVuLviKNSt",
+	"/GPbVeuFid5sxj5XCRO/gxwCfY2XgdgfnaEe4/N4XAoUnzi3nr1EQmKmn2CLjW5slAvXpxjdpMD5u4XB",
+	"934mIVzpfp146sRoArgtQRuol7HVD6FMnY9lM1hDLcy1hwcrn+K/vfyfy3/bwB2HsWGgnIgk+JVmBfqQ",
+	"y6eqV/wAZ2LX5fdoj0hCxCRfOYrvXeXQCrXeNfdL220fV6vw4vX+zLTd94ZunW80rGyfhciciS0NQHz3",
+	"mnlpQ68yRnhaFj5WxUD7pRhqmd20pLico221mHH7atBv7fo2z1VRRSzzuIx6JKQQpZcQ76z96FrIhRjO",
+	"oXgzIfKGqeGY5gmBCFBCqDGKXxWGDW+o4HrG0gTDMcNrlpuEcHFDM54OmTBqmfhAXiY1Fo1iKIMaq5FR",
+	"yx0d2yc0jWVrbpwX6apx6MLuVEb3S8XUjImtiMgeFIsWZb538RwtO6phNhbYVlOwuwi6Qml9L2ZMOALB",
+	"MYV0pNtbtigIaqCnYLHhfas27WM7p+tDNnumee/GzQ+KxhT7qf14Sx7E01bNKqiTjtJJ3x4mXeicibSF",
+	"JVlLajyGdG5JKHF2rUvJB1LkZgb8EeupN2ZVN3xt3Rns96+cbuK7CQ6h9ej6IEakgS+DFH/FLWxqElU1",
+	"e/S8o7I6tsG1keKTkEXel1MWosztiZ8c7U73XIwRCrlFUmdPTuAt1LbVymG3hIlUtSyG8h7tPak9bdi1",
+	"lMQmE4ZplpDP3YJPoAqGtSx2J8qfEFQ3dOJjopj44A5x1VfhzZAhb9HcylV/o+1eVwpcZYLtJx9btVx/",
+	"cpGMMdnIna3L/iBlw+fpb3VpmgUKTU8RydgEc5DgEe/+Smv+Br/99gJdyXS5R3A3GXjdMTqbGdVkLhVb",
+	"JQIrTgTUxV2xih7iO+XVJO96RSb0seNU2/waW9vbgeuidjcCEli9FMGmhB6PWoAhPP1WRnv42MLurGG7",
+	"uvWV29xPUam9RkhPEfJLwQdQMlmXHClSZLe6ze5//GxtAmHT8N9R1m8mbftRYeyN+QJUGFnkdxIkuFtq",
+	"jTp+fvDJlFs44M4rK9fQa+aYJ2RDjjOqNaELukTWySFsqpieyQwKg2YsS0khDM+s0g44B4RC4S7TDhBp",
+	"TFUKAomgxSrGCgwGmn0QqhBW4ZfXPsoAKVuPnpCZLFQVNaGuFBjlO35eli1+ECvuQLxrw6Cur4tOL/2C",
+	"mnWB7pYPFZvLmx3HeeJrSoaNksStR3oYjLT7uh5FyaYsFVu58hMl51v4CskCcsJ9VQ9VDGhKgLdnLcSF",
+	"O7dyt7sLHLWhaiv9v3G8/vdXyz5gNexBG7nNVgU3zszYfP0WPSopYIMdetrkkHCSMMfa1tWHbJzBxw5a",
+	"2UVPaKemDmS9tTS1LUjPyq50LbMPSdheibmxFPtRZmnsfnYbT5trNLs7l9Y6eraLI3p9+xfEMNpS7a4F",
+	"gvrzTzptfI3zB8+oF4LB07533alWSbHdVadZJhfDPKP2xZ9MBInmNhmULv+O0T+v8aoM3twwpXjKdA0i",
+	"1CSEavLu+aufq8ACMZLYJVWfrCYQ3CaDK6rZMBX141qnjYXqeoATUtPVXcjrn1SzF6+hNAXq6tItgHX8",
+	"EFykL15DAgeN5OLbvZtAKEZbzerty5/PSmUKZA0Y64A79Y3jqKrQLkYfstNnjx4+WTOV5+dQGFBk2RBQ",
+	"ZYagu8VLfjMppqEGSEABtAb5RFp6wRRDCSUjPvWD2KHrNTePntRSaP7x92drMrCcWBtOShC+9dp8MM3V",
+	"xfyTmQVjAudmF5EA2A2WLEMkZka1S1JJPfwgph6qGwQgJIaFVW/tZTY5nbKh5n92lJVY+zCSVbRuU/Ci",
+	"hFxX5kxAiVVZ2Vy5HmM5Zh7HbB1De+efg9/InA2rIuyW6scSO1VjRUOWod5PASDYEoul5DOEP5wzKnSA",
+	"atRmZ6+9ujFL2+uKQ5PpOB+zQk0WZqjZWIo0nihmp+nTM4wMiKGigWf1Q3z8bP0RFiqLvM4e4enxsVWp",
+	"7H/16fFxQoziWJRT5m7ttkPPOpnbLxc/6VISb37fYlbJz1Xq+DZm+zorvI/0/46ynMoT7FLfv8E0qDMr",
+	"j+qKrSs25CapEnYgwoBwx5A8VWfI/azgYXy7ma8DiOWMRF2tXHvDHW4q4UazbJJAtqxHb6DuO7ize3l9",
+	"+9J1W/TWA2igkWxRf6g9K6cfWw/0OQihbX1CacrF1FpeEPt3DnRwZII3JPgS+K8DSdEROI40/SrcpHZj",
+	"rdHbOtkvw5Xbcsh9GB3u/t+70YHz0DOe3zkv2iQauVtc24dLoyt+7d61jSeFznl2YCHXBrXalxBKBlBR",
+	"cbhFPL5NBjMppLLG0DBXbMI/HeRFT2sv0sXkUC96ZnkJT9OMHW7XnkT5zGu2gDr61TvZhiP23iWkaSZS",
+	"r/tcMaqYqkC5V4Wwf0enZxseal46j+bt5hO7aAE6fwSdMs+jUf9zsazqgDCZYp/oPi1S7jP6eqnJb0sX",
+	"0Lpgqr14vtAteTCXEgwtYJdzLpyXZB/0A6AEdmPPkIyt/QYVHBlvSz3TBZ7YYY+io0bc7V1wWGtLwgPS",
+	"2swz3tANBTi+3cqx4AXo0a7UTzOiXbXQ7JsJGdE85+koISP6Zz6ypuAIt3zI01HDrHj68FHkGEJKjc52",
+	"RIv4UGsCnRVprkAXz4zJNfnl4qeEZMwYpsjV0v+PItCSQymGWAGHGoER13oEuEMvhVGUjGCU0+NjbfTR",
+	"gotULvSRYOb48uXr89eXx7vMeR2uh+TpeCNYjw7ytqemi6tNTqdJvCsEu4ZG+1AYQ266e2TjTaPce/8k",
+	"vzVVAjtDjoUzrYFJajlUjKbLWPVJZe3PqCaIO4nX22Ww2wseQl6tqqS9ojwG8I7VvNdzt2DpvcFePO0J",
+	"9iKcXC90HVJkP4S9S/7JfmR5u2ZGd4aH1wKCJ6Thk+UQQNCiwFHgXDAyA+gB+xSmpJS5Ki77pL2SqtuN",
+	"+Sjm5eVTMeRiWKgsmh6sWADEZx8mXCSEotSyEraUXituu8Dmj0ZR3vGpeCV+ufgJLjxitw1bBQVg2DtV",
+	"wXfkCvDeEkKJYfM8o4aRjF+X3w4N+2SOyMt5bpawvdCID0RYU3KtTjiYmI/oRdJw2aeWKckJWcz4eEY+",
+	"fz6yBu/tbWL/+4tmKvgzJNHbW2CUnz8flbtjP1KMKAa1yenZB/H5M5+Q8IH/87/+9+fPLNPM/1ek9lf6",
+	"WpdQaFKAn5XZbWjZDcgqapzgyUZe6zeFsaveBGwOUxrOYD6+XRETvorJUjomPIXQcveJuV0RwtsZ1ezS",
+	"FQo3mhfYr9YC2hUChkDx2xI0Oakq1KbS7lmjQk0WV1mgADgcGx+t2RGvA6fvx6hmF+PwvmHRqpuKGcqz",
+	"FhKo2hgRM7Nkx2OlfrfJYMJZ1pKFzq0MJvAAAcA1d4N3NUpnXHRY8J0lZVu3PWhNrQ9z6J2AoaVTD2Nl",
+	"32iSyem+hZGFGnfWi/aypdpQU7R0r4DODvhAC5QNN1nLFAE7RU6I67EFNdLxhhStxX7nvmrBCp9TMiqU",
+	"OM2xc9+pG/Z0BLzXcSZfegmyvKrExPBeQuaFoVc842aZkELQwsyk4n+yNCETqa54mjIBftjhRBYiTcic",
+	"mZlMh/YTSBOxT46lmGR8bOwI/I+CCaZ1AnBwWAaascSqFPYycuzpN5WCJcRIOcyomkLRqS7yXEJm25yl",
+	"nEIZNj4yp2KZkKtCLxPiorVJGX84WssVXAIQHkt5tom/6C3MoerJslEDsi4bZVNc8lDVx9/E5lbhiW7p",
+	"pXDIonrM5wmZVSDucF0b4c1vtPPxYIaHZiI9wwQPh2Dq03mttigX4oj8DAkfipEnj75b1RivChXrmfJO",
+	"4iSogRY2DhqBkpwWmp2RkySU6wlAejPlIvVEWYJkKcFKqCYoSzcmSzKoBooJL4zkIuJLGeI/iYuwjd7s",
+	"BVxM67goRNSjmS2jwZIFhdJzBfDwGpUNDJXAX3lGxV6hWpcDvldy7W2yLZbNRt0+LgqxX5+PfjAUMNQ0",
+	"piotd2nVAiqfgBwBqcozq9Wme214T/HcgabKTQ8IqhN0Fek42BB0y4BEJuIf9FkRS7KA7q36mqVWomzc",
+	"AaWjonvCEWJgO/TbIsuGV6ykyuhGQR5YPRNpZ61MZumwrRGVe11gBvdeb9iRAPfKdCS8Ec2BEwvCqMo4",
+	"U43+Utvzk62NCvjBFg3USnsmQiuWG26HX4X2+XxO1RLtXgfVYCikA4Kc8k4MOxtrr22LZbXF5ik59Z3U",
+	"1u2ffxQV2NYmeu8MFamGmuKglWDVia2wSmmRpSSVZ7h8KqoyHq7JlRW8xMgjAlkxdouxvw5UFO3VjmyH",
+	"ypAQFnnNDr2D51oC/kGfZYcy7M1JJ5uCwyhpdK3ztZJYEUwIn0XZKSFLeVeqkZs83tLypqPHzUWxk3fY",
+	"8tUI8GidkSYQQXQioZlHu8KCjsg5EpX9rMGSCc3A7b0fR3JMocuMhQkYSUAPazjYHj/rs5ek3XgT9UT0",
+	"CMDUSHjYqlS+pUy+RCeQExAXwvjCqBnVZXuTPvJANnE62BklLsDMPnFtdB9vf9SJUFVrB47pgc5iCdKH",
+	"8LsOxIagCE1W/sfOqIF7bKVrYKe2gUz9ym4WOBORZwfATy1IRGeEZZrhNx6PLRwOEARkYfrY77/3k8vZ",
+	"zJeNuAOcne13/GP7xewjLOXv+L0n6F0Uoqf1fBFreet1S08sfxSscN5x6v+xMh3N6WTgkCOsxJeCRf3j",
+	"oSoVNcv5Jv1G7YuHrd3qGiwGHm5zEzXy7lARXdcZtbGJwQvqUyvHS8qltWz1u5XeExkVAve6EAJP2GqA",
+	"dkzfd7HqRhGYzNFdfxdUo2xTqhZPxUgpz5anGJXhyINTig0HqbGib3A6+P/+9tvJw4+/nTz47uP//+i3",
+	"kwePP357+tvJg6f40b/HFE0skkrpUre/tfIXPWxUhDxbVxACt+CGZkNM3epo4/ToSb3c5OmjpxsUnFxH",
+	"G+j5Mf3ba02/J5NBNS9AW+VZvJzoT3ufOs6CCvLq/PU5nseftZqwXy6fr+3WHVWd3jGqxrPnzv3cGRYo",
+	"FRNT+nkU9lTHTtQgpWfohdkKd7NRFO4gfBrKUZktvyfCUFQx6qzLj2svr4wOtRdV01jWFLK3eq0/tp7Q",
+	"j9ysL3/uu+Ci2ZNjU206UEX2U5Md2OXV0gXP0ePD5xjmuBv1+dlG6nO4jLoqbefS01T+0asunURKsuhS",
+	"H1DFfrxexYZ6Gx8Ns9fKqdrg/70TBfq7WvSys6wTbuY7Hw2r6SN9q+DJYMHNbLMZldy8s3250+LLYJ4s",
+	"z8uXbIgOfrRLlm+VEm9HIBOpyuSPknYTpE2kVegXDlHWVZlSFVeuZNFCkTt+j02Tnjx9+PRbcNc1y5gg",
+	"MYcaMpfofieGqblOyKMTkjJWdhP+XXKBXWDOX7+oAHjCS4/va7br+MfD7x4le8BS+K3oDraUF3qhuDFM",
+	"YNZThfbdTMvdA5OsbNjoQooOlLtxBm5DtQtOzrjRzQjj2tLe9kpCz+wIEsxiJjN2BpqINkxxfW0FiXfQ",
+	"2vcb9skkLu30io6vdUb1rOquUP0O7PnqCYSn4UZDhTX4zhZ02d92titkF0zD5u5nY1aqQ8TSnEsV31sX",
+	"hQYcrBliXlHIQtF2l/U1fiOoUnKRLVv6UcYg9OGN7SzlXUvKyHvnQEex75j+nF6zmpZwREaCLUanZWKZ",
+	"gxR3hyhvWB0AFBQjMtJLMZ4pKfifLB2drtxquRBe/fXC5oNwnYqOyMgLKvtagcAN7umZS9cv9WRUko/I",
+	"yAk0nGmRMZJKhjmkgPlvIKvS9flAlWZMhf36ipVrwwQ9L1sEWwywqb9fCbjcSyHgU99iNkcFk7UdL/8Z",
+	"+/xTl6QHfHFefpYzNXaK2cJFRaC4G+IdDWCxpK5ClWiVEkEDSrdfs8ldFAu1tO7QuGvPX2gIVzfhLoyJ",
+	"9akLXWkLa0HIWsrLdgnR79K4tTUKalnpmLXVnE6lTKs42Eq76J3jC4ev0Vr5oiqQXEVuwZjLWDF7C6dc",
+	"tCDqsxu5bRta6Gm1ScHfhX2wK9/Jdcdyy1gbVrvTtsDtZPRDOwElxP4MwuyThgW1PUHt2I9/k+M5T+c8",
+	"fjzhybSeQR/OZFcSunOxRkVhgckSBnShMe0gGVC7VldoZWqdcKo9A1Nn1e0LgDpt0j3HEAqXQhPN2GnZ",
+	"4l3URXJCsFF7iuocFwi6HK8ccjKX6fUn6B/cNSnqroHVD4CIvh80x10Bom+R0DWPJqFfAkQah+QUr5Tt",
+	"kzZWVvB0ERj2RwLZjOQbnxfcLq6NokYqj7C+4GY8ixM4q7UZXtOqwj+Jv/ONK7aZ+hcADt+Gm3VZwWWV",
+	"lTbem1RB36NqeVYCYtg5UaEXTMFtsOqmvwVbYIYAVkfEwGpTqeZb7HkfqPeZHNNsr6u0E26+v79dCwXo",
+	"D/ssH1/vfeH3BerfM0VPCt9MeovzzWfSyG2eV2zClGLpMKNiWtDpXjuWKznhGfMVfzsXlciMbbEGSzA+",
+	"1LXrK8sKkZ0HiPln+wBaDTvl7TPBbVooJINPT0++G44D4MtNj6MD77VapIdDHFTyq9aNYceGC3bPd/Ej",
+	"n6P3j2qMPgYyExygDPHWLyXB2QBfF4yl2kVFSqfoClbXDuriloB7/0+rDOv3ZivhWAm2taATOwuj9VO+",
+	"V86/duENFr8e+HUPZr52MiXXXr+rNQ67bSuJGgNeO6t9eGeUp/Vh0YM8uvf8sF890Of2CKQHw2VzxlsE",
+	"inbHtgUb0clu2SUlUGqYmPP06c7Zz2tRTB1pbkpleL7reuwmg/cBBkuspptnGUQwFlJd+6wCD+BBNF12",
+	"9ugsZ9pSvxt4szQbF4qb5Ts7fweP7v3mTR0BvnCpITUpmQQdVGQGHhKmEnwGQjXo2yJ/U4ymGozFb89c",
+	"rtOrF/Af36vRvcEO9SZn4tWLD+K5FIKNrempC+jb7IpCXMp+WHpop5H4/g52JoBMAKEjisAhZZnMnOY5",
+	"S+3mVWgJ7lcag0FwpHAbAGSuEv4zY/LB7S0Yk5NIi46XVWWAh+AF+wjC3fC2wCd7Wuu3DRuQELul4E2q",
+	"7wjEZYl3/UIqygeAS7VsHUa3T80YTZkio7dYgf0ghMAY+TjYHwVTS5JTRefM2KfDOY0STK8euZD06OiD",
+	"+CAAsOTG1cKaGbxUB8HBqtlwGaYDMk7lEUEUbqoYlCdR5c7KkqxiU6rgIMZUM3iTZff4dE6nTJ863IZR",
+	"wKpHUHiLkDAJyam2Kqq9KCP/vZG+ouyIPIfPcEiZ0z8KfM9Lpfyno8Bheuxq1v/jd213DBIevnvy9O/f",
+	"HpHLGeOKjCwhjFwF1lXGzuyWcoVgJRyj5DmTeWZfcw7uEKR68MmTKeUCsRYcpWV8zATqjzy1euGEW4Y0",
+	"OM/peMYePDo68UGJ2mcA/TVH1o093S3TJhnXPoErPFQHG13P1bD/n0loRTy2B2YkuULfLyoWA0dEgUly",
+	"Ong4cA2sac4Hp4PHRw9hgpYogIEcX/Ess/sCFUUxKMdz9EXjfOSkxGXHTLMbFuvdmmCtN4QpWQo1b0fY",
+	"2FchjFQ6OB38wMw//csBmyGXwtkfj05OMMwpjItLhkf+u0uhQj6+jsuX7wAuEGmubyeJu+tvN0zeLeUI",
+	"Pdwu3SP+qnLux99jsvJt7bihpgohMN1ciE+lNtSKld+wu4gefATIf3fP7Rfx91WP1ACgfgRmMrhNtvrV",
+	"f1vuMri1rz723iBfYYb0UD82e+FfBM8d8Oj8a5agU0bO7zzLHL+dQ54kmrZ7H5h9XS3yguv0hxV+ep8n",
+	"lgxyGUVFoIDRDYIWQitQi0ygMNVlyWPeVOBCdeAOWUpzF+St9AQszy5Lzstmb/iC1Yv9HBwPL4IAmgOJ",
+	"+KdEnLx+iQOdKLd1vb5CfAlJ82H/b29jK4ItQufq/kwEvTnBobVSZOMmH38uf3KLxJIx05LT7fA1EWcL",
+	"4vlHxOd6h9LIYVmV8TPI2bG/cjE+37J7lThewAMhcTSuTzdwFo9MBtRo+zAoSpX4repVQqpIghP2/s9r",
+	"xvISPCsS1rV3rUFKT9qSQtwO9HDkuFUbHXkS59U/MFO/hodm1G23oc+b8AMzNd5Vdocv66z7YdTloi7Y",
+	"ZFsWvTdj95iRDc7urUpkxIoF6Iva0KWzPpf2qzNCnXpprYA5zUtzCp93yCForsosxTZL5zWQxam0gsTh",
+	"ZQQSobRuOaQEUQFfrV72XyBX8M4kASJtbiQJ7oP2EcQY0x0WfYgEKHcP78I32mUFlwcklUvd2kVaHIew",
+	"LWuVweX3/ultbxqafJvcFgSuirDj/s7z+wAkOaZygp1rRZHfnD4VTmuplQM3lLTgBFUhvi6O1kVkM9ch",
+	"s5vKfiyfOuDZ1xp/dtsbfZ56uQNgRIuUTJSc12Rcye+RI0O08S8g5aLmy/d28UIuiBQuZIkiDNu3lC7F",
+	"RistHZjwZWVUAE/gM6rhgZHd4BEkjiSI/goIcuz0g+CGzKGDdalWcEAt9LkuOkG/o9M/rdke+HfdwNrw",
+	"LIN6MlerBak47l4fEcAFJHMrrazVWkZ7Pgg7EEZIE5fHMy+0gb534KQD4Qv5bcIXC2k7RK38Eiy9IJG8",
+	"tnVXDBoxGlnNlUI6EDcfBHbzBg3CbgJ6vOp38Z01+sqmtocR6PU2w3ds2VUNe+Pi3F9Wf0Azaq2haSH6",
+	"4AisSdsGKj1umApSyPBQseJiJ7Fe8pvjz5YGOq3C976iFMoVgFq062kJdL2q9L0UaY0+NjCb7PjQNriH",
+	"PXwJhU6zagYH4pP99rEG+zWnZlaZr65pd7v1uiWg/hci7iVPxw+uNlEsgx4TB5X6zdYY6xyNgi2YNugW",
+	"61MNwCAa8TG0q7Vq4F9N8p9jz2ZEjgXgWDOzli00kSL/+f7S3ysXXnRVZrXGUuSVPRkrttFZ5B4FIc81",
+	"yk1u9Afhu6VojGJU30JqvdHNfjz2esO9hZtcKWRgTFt+eEReSxcDhK7GvHaEH4RZyNChfFpa2U9OvotJ",
+	"WvT4hY1WDiNtV7oX3bHArbWSaXemur3sS8qioxNDb42L50hG54xeQ3ywxsp3krg1pnf82f2vIXhjjtLm",
+	"8W/lgzzzywRKm3CDHWedexfKInt0U4oWBnZ/DKvauy/K4M0zig3mv3Z+jQ6oIMQEsI0eBBSNCWgHM6Ma",
+	"UitGAKc1OkO+DuzZsLnThxxoYls86W0GSU6NK/CoNzYEkGRx9mOndQh1v9yuwEUoUoSOXFSNQNCcRXDL",
+	"VSdQF6XBI10q1oV94Kt213lAuk5Xnd2HPjU1O15DLaurhV+zr67ttr+HDvzuMoBEAULlmjjkN39FHLS/",
+	"08488u+Zh/otMYqm0D3a0Ixho0NElfzbk5Pv8NNvjz6I9y7zCF034U3hDtu19L2kfDJhStcmVIgMclNm",
+	"jEwLqlJCp5QLbQgdjyF9h2YoLLkUZCazVPvzbfV9WD5xGEWsRNC9dRrY3XM6aAXQP6ODjUNuth0DQ7Cc",
+	"v4KsPNfXSFuAz+PyIYVcJHFAHas7WSLF5CToWY22jpWkL16j+9HBAHBTAvCg9fJ7kVqxjEXlM8y1ox9E",
+	"JUvgAasJCrk4Iiti/DWUi5QpomVuqMsVdSj44NEEmKExoMhcl4gz1BjFrwrDKm9tuB4wj+zdPfogzj0e",
+	"Ej4JaCWZFFNMHhXk0QlxXZhqPOLpyeNvozcUBjt0wDEEgbrjaGMNICdyiTEjmWri2u1groQD+/HpEvvf",
+	"ZzwzSjJ+U6tPt9Sn6bKEfY+i1kB63Yyb7VgBmjKbRSIv8dkDnkMFXrCNt8hddpdaY4Var2pJYNT+Rf1F",
+	"nYlml64J+EFzDALkkDv2k5Rd2FtkN7qeyrAVhv29NOeaCEho1jO5EKgG9ZmVFrwcX0hrvjzwpeienClI",
+	"5sef4d9OH8oFXLQIgWzmRvEpcH1YenaksEbgS7ihCHxyL64RaH+8hpu7Zw6ZuwOvuK/sYteKk6TlQksy",
+	"cJ98GdnF9aM5T1PctkNxWhj8fpJ6cV1tXiAGrkTfurtU2y//57IEiZYeb6MP3gr1UL5VeJQ6gqt0/Bn/",
+	"0xnM/cUXcQATxnVoQ5dnREhwsluNBLxxgMYnLNV3JPFWZLAZP8VYSZH3kQRqFc+yjXqRt1ye1qzYlqmf",
+	"3BEt4Rz7S4ZtJ5GtZQj88j6FQknJx9Aaf7mD9X8/a2jjmL/CMr4Mkgv0Qdhdju2SxjM2vnZhIsoz7bCD",
+	"XJtZ+Fxj4gcWsTou54KlmlyzHCv6ALoQugmO+hCVUl43eWyREyEXG7PD4xtZ7ORBum8aagAeIYKHQB/M",
+	"N9pXn7r999DHDtaJ3Vil23VLbhCj3Y77pkVPev3xQViWq8N1QiHAT8yVhJIobqxEe/H6XSv5NJE+WrXT",
+	"l+GDa4pY3ohs6fIGXBbiNRdpW9kKdNlINtznYBr/ZX+3SZ7PFxW/CRbQHcdJPHEDBIDdSAC4AazVfnRy",
+	"yOtMCFT4jl2Gp6sC/cJqNbsdIsGWHkhHD95wL4p6uMKOlJHgMvfp67B0koDzEwgFs5MdocTopMlXjj8H",
+	"f3Xq6+fogHdll1XsyyrSkCxuV4ku3kYE7dszFzD23a+HmLXsktbiCn2TcO6p4I1jzhWkvnKDyfAQy7Cc",
+	"czGTLlDHTfxStun8nas7uUva7Jcu0QTYlii3ZV7Bsu6zHi5WX3an/O5easy2o6kD1ZlhK/3yvR6dRDMa",
+	"F4/dbO/YXuJ60U/MVxGUHGPegMwghc3M2Fyz7IZpX07RLHTwTKJMLoLvvtG+MmKVCUKZkZvVV50Tg4tY",
+	"nxbjjuBQUUJQqtbz66+HDwFF3zRMg5XO/RBmuWYsxxB6HQmnRBexRwCZxdrFRcC0xjp3OjEMunfMudZV",
+	"YB6jqyz4wCz4mLksGTI6H49Zbk4B2gbn+UAbxeh8FGL9lg03mEhPXY4A2otcE12xD5hKElRXwwpchfEH",
+	"MeLpyHsSMZvhAfwYhkKAIbPMmcfDGsHnI1+k5aqY/vPdm9fgNkipoaNYQB9MrZtNjCzAcsE5umllVLv5",
+	"uLIwCvDq4oycQBtyJPcS4aLNHoPTqBlk5bU4SVbhSTvabtyu1o28s7O7WhLqI2VysrqdjveNMa9WY/Tu",
+	"DGDVuXDdXUYwzVG5CESWqlbxE9XmAezkg1cvaqvZcwVvHFaSnaacEMW0LNSYOTczRzJIiLb2OdXArBMC",
+	"ncCsBHkR4g/Hdt+PN/Qdu2LlL9F2j2smivVUOLh35nNNeLp2Jjxtm8cqtN3tF2Jl31T2dTJYYRD1gZor",
+	"aLGvPnnqRPAPgkP1WB9bpse6Q0O2SN0tD4SJ48n3jZ5UwbNHRcP3mKLVLB0xcsqgd1JZ6WnFZVw7+cE3",
+	"3W0sM0auNWjeFnrdAE/U7kds+BDcdr/R1+32QjCFe7fJ4aANmW7+gy9Kc4MDXq+49auila2cK+UMPvhy",
+	"PVzYSPIwth6MfS9eLVxVhz/LdQPrzZMV9D+Zuh1dIYGKsR1/hn/XYkj5ynNtsFtgzNNUHeB9gSptsvZ2",
+	"X1LL/E/uhhb6ogP0HHUsf7vbD3P+0pxDB2cV9+IQWk8eB3QClT2/Q2fQZFd2cuxcAV3BNljuD/jcV+2Z",
+	"gTVsIt/tUvtzwdDynqMvpg9HzP3c9lb66QqqxJJCv1dyvrkUqq5V6T5xnsgeDumSXvuwUg1fu3Lge0Cg",
+	"1Wt1B4d3z57/ImJKwTXiYoqkzTWZsbJCMqhjOQ/9wVwTKCSbuAZI2CW/3GG36xA7i2AV2xdeyl0Ixjs/",
+	"+5DXdhZrKAX+aKWTyPVx6lon/3WtvjZxwVX9xthkwgLs6FpDSzNjq5iipWGMgc7MwRK1+WPK8eO+Odee",
+	"YbU789clMXDr14sMd4wH9eWbKK7UX1B1RGWnovpDKI84Or7pr68+nqdYqYttryPdrnfVHhXTxvVy/0pI",
+	"LprfBxmaDjsZVpZUjSI8CB13nn8n9SCgkZS9GdxeniJ82wIarDoQZuLLWYIK60LwPwommNbffhDYs8E3",
+	"cXdyK+jhbkVpA4yQa5IXWcbwWBHwrtKNEFGn1JlgYRiMhcKjSKDnAs/xCzCs+yZ9tzJC6wfcRt9hH4g1",
+	"+Fi1Jw8JkBW86L6KZWrbUtUVV3hLmoXgGPVdBIG0RV5tvIlLGzJJuD2HwmgKXnE/IE3hGjtclPUe+D16",
+	"KmV9k9vOeeUGHX8O/7xtvVA/MNM4x05V91XZQMe3U4wg+MlVwugDye/jHV31tnPu+YzBC7nxAbdio793",
+	"UqmOiK5Lbl7ioa+HQT+z82Hz3CyxTdA4Y1QhgiuLhebQ0/hVkc9hWdS9+ES3Jd1DwbGvtHLyYOxr2JYq",
+	"LLdSRTeTQviZTuI6z7R0oCBKG/Lw5OQkACuPG9OTCmdzC1v6wMBOHSg1/eXNFkHNfK7kVDGtnakCIBt7",
+	"IzldFPdTTlfR0zFiMO1gJN3H3LtMJHtaU2tlSHdq7BMFT5E3iWbYYXDK0iPiAKvgz+GMamiKD1kWV6zW",
+	"yQ9Qj6CLHveAnIhAdYqodNDu6IOwY2cSkDuoIVrOGWbh2V8i6DYmm1nydDueus57i5kk/iNQj7EKz/Hh",
+	"CvPdYSdgi+WYmXSOgxwOhOrcwXV9QUhU7sD78ELg7hGKDuNWOKrg6qRcj6lKv7ar0wi64yI81dwLx3bi",
+	"ti+Yb7ckDyoHGWgbH+pGfU0uCvGvjiY9dzQp7XZLEJou/hLStWzhG037e0nHMyeSfAmzg8kJOlVAMzXX",
+	"KqKUSWTBFPNYhogVVyuBBE8gFHOHLS/w8aMP4sKBzbd2zAi7RRHwUaVlTykvQx1xzOkSnXoTtoDUdDbX",
+	"CNA2yiwBjxKQfURIwRLvT6xnvkP9uJ8LdtqdS8WOCOTlhtiQDtkRwVCrW40TgFefNqX1WIpJxsemLYX8",
+	"ohDY4XmTSl3X6lRhG9juHnMrWcm+pRy0ME8G6G78uGl6ctDgAY8WcpJDKmmbiCyM/XrjwuE37vmvLiDm",
+	"jnID0Ffcy56zKFalTQzdDt/99XK3FbC9Tbym8ZzlEotvu5W/ck7XwxLTlw7jF3ZuD/0H7ny+xO6zcdo4",
+	"gxqnqn37Sn/0/Vzwh4T++xfiXwfiH0Zua3QaI9OKp8Rh+3ZjL5jJ5c++P/5y54CAfdzs+wPzwz67/ZS9",
+	"kEvXl99OgSrXSVgWhig2pQixNqaaJYR9GrPckKAOJS5/ftHRzKW2hsF91Ms0xIhYhilP32js8Oa9PKxV",
+	"t4TH/kqlO626dkkbFBK6klL5bjTbEbK9SnM1FWyH1K+vu3rIkvp6vRi2vC99xffY9uwL//5yK4ecWXYI",
+	"PcEOfS9qAqypIyZvz+QwVUOFrnXY84dfCoXjz/afDdoclcfyBZQDtSyqvRgoPvmTOznfns4WY2HQa7VU",
+	"J1fKAne923b+X04P9e85y9LtO6gLIrEd3N7pAx/Em4nf7BVkJ7mwlp8VfSMm6FXG0hG0V7hiLr09hV5z",
+	"9hXLKvq0kt1nFec02iEBcxW+HDZ4d9fkYO3XN+SCq4VOTQmN6YcI7lUGNLEpjQxS5hczObdf+VR7cOSW",
+	"+d+oCEFqiTTtKvG/qqn28wMCRcHhANgJyybgrnbpupGS6h0rde6FebaQ7ubAdZf0OizPgZzgaInOex+c",
+	"qPYT4VDwLkAKV5vh/72S840Vh5ILNAu43OkdoI6rxGJz1VsNPnEXJPE112753fMOAEomiiHemO+a2lan",
+	"tT1VHLJKq1wJ1Ga1UcHKndu5suG+9K21hQ0FYP9sWNfgQp1hbRh+RbhYV9FAIAD5QfiKBjxiV9AAf/ga",
+	"ZueRhkZ1pT9m12oH5C+bFzvct+Fw+EqHNtXI/oyNC8XNEigavaCnv320hIT4V0jqhcoGp4NjmvPjm4dA",
+	"Zm6sFTpjAqQ8eSOYpzG3moSwT1wbjXwYwMcMVaAbRTJtdUt3d6fnowoG8Xo7XAloxlWZ54kfgR/3KMTj",
+	"qVq7RN7QEvMJBnCe4dXfvnj9zqWZlaH+Wp4r9BmpTcVBXq8O9dLDrK4kDXCmMW0gdaDjobkcDo5nvDo0",
+	"YheVbTO48kVg1QZWFaMBRqMb1mlUq+NeNFCbgxfkUmauJV5VKusRnRPXOVJWfR/ntfcBX15939uMCpcg",
+	"6rqAhltUmpXILkLyCFNwPaRY0UpumZxCNBnw+VA6BpEdmmkrSyaMpcFwDgfr9uPt/w0AAP//",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,

@@ -92,7 +92,8 @@ type Result struct {
 	Key     Key // 0 if there is no record
 	ID      ID
 	Outcome Outcome
-	Err     *Error // why it was refused or a duplicate, or what part of it was
+	Err     *Error    // why it was refused or a duplicate, or what part of it was
+	With    *KeyOwner // of a duplicate: who has its name or address; nil if another stated record is about to
 }
 
 // Effects are what applying a change set did to effective membership.

@@ -48,6 +48,7 @@ type commands struct {
 	Product   productCommand   `cmd:"" help:"Products, and which groups have access."`
 	Billable  billableCommand  `cmd:"" help:"Count the active users of groups with access to a product."`
 	Sync      syncCommand      `cmd:"" help:"Plans and runs of directories that are pulled."`
+	Search    searchCommand    `cmd:"" help:"Search a live directory, and show what an import would make of each hit."`
 	Event     eventCommand     `cmd:"" help:"The log of every change."`
 	Finding   findingCommand   `cmd:"" help:"What was refused, and what a person should know."`
 }

@@ -88,7 +88,8 @@ func TestNothingCrossesOrganizations(t *testing.T) {
 		"{from}": pulled.ID,
 	}
 	bodies := map[string]string{
-		"UpdateUser": `{"enabled":false}`, "UpdateGroup": `{"description":"x"}`, "ChangeMembers": `{"add":[]}`, "UpdateDirectory": `{}`,
+		"SearchDirectory": `{"user_name":"ann"}`,
+		"UpdateUser":      `{"enabled":false}`, "UpdateGroup": `{"description":"x"}`, "ChangeMembers": `{"add":[]}`, "UpdateDirectory": `{}`,
 		"CreateDirectoryToken": `{}`, "UpdateEntitlement": `{"description":"x"}`, "StartHandover": `{"from":"entra"}`,
 		"CreateOIDCBinding": `{"issuer":"https://example.com","audience":"a","subject":"s"}`,
 	}

@@ -41,6 +41,9 @@ type Runs interface {
 	// held run, from 0 to [store.Run.Windows] - 1. A window's items are always as many
 	// and in the same order; their outcomes are those of now.
 	PlanItems(ctx context.Context, org store.Key, run store.ID, window int) ([]store.PlanItem, error)
+	// Search asks a live directory, given by name or id, for at most limit entries, and
+	// says what an import would make of each. It changes nothing.
+	Search(ctx context.Context, org store.Key, directory string, q store.DirectorySearch, limit int) (*store.SearchResult, error)
 }
 
 // Options are what the handlers work with. Those without a default are required.

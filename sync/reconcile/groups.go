@@ -68,6 +68,9 @@ func (p *planner) groups() {
 			if d.back != nil {
 				delete(p.returned, d.back.Key)
 			}
+			if g := p.have.GroupNameHolders[store.Fold(deref(d.s.DisplayName))]; g != nil {
+				p.cs.Results[d.index].With = p.sibling(g.Key, g.ID, g.DisplayName)
+			}
 			p.refuseGroup(d, store.RuleDuplicate, store.Duplicated, e)
 			continue
 		}
@@ -115,6 +118,7 @@ func (p *planner) settleGroup(d *groupDraft) bool {
 			e := store.Errorf(store.CodeUniqueness, "the group %s equals the group %s (%s), which is owned by %s: displayName is unique between directories",
 				*d.s.DisplayName, o.Name, o.ID, owner)
 			e.Field = "displayName"
+			p.cs.Results[d.index].With = &o
 			p.refuseGroup(d, store.RuleDuplicate, store.Duplicated, e)
 			return true
 		}

@@ -144,6 +144,7 @@ func (p *planner) duplicate(d *draft) *store.Error {
 	if claimable && d.cur == nil && p.claim(d, first) || p.take(d) {
 		return nil
 	}
+	p.cs.Results[d.index].With = first
 	owner := "an administrator"
 	if first.Directory != 0 {
 		owner = "the directory " + first.DirectoryName
@@ -395,7 +396,19 @@ func sameUser(a, b *store.User) bool {
 func (p *planner) refuseName(d *draft) {
 	e := store.Errorf(store.CodeUniqueness, "the userName %s belongs to another user of this directory", d.s.Attributes.UserName)
 	e.Field, e.Rule = "userName", store.RuleDuplicate
+	if u := p.have.NameHolders[store.Fold(d.s.Attributes.UserName)]; u != nil {
+		p.cs.Results[d.index].With = p.sibling(u.Key, u.ID, u.Attributes.UserName)
+	}
 	p.refuseUser(d, store.RuleDuplicate, store.Duplicated, e)
+}
+
+// sibling is a record of the same directory that has a name which another wants.
+func (p *planner) sibling(key store.Key, id store.ID, name string) *store.KeyOwner {
+	o := &store.KeyOwner{Directory: p.want.Directory, Holders: 1, Key: key, ID: id, Name: name, Internal: p.have.Directory == nil}
+	if p.have.Directory != nil {
+		o.DirectoryName = p.have.Directory.Name
+	}
+	return o
 }
 
 // refuseUser ends a statement with a result, and in a pull with a finding. The

@@ -116,12 +116,13 @@ type Engine struct {
 	reconciler *reconcile.Reconciler
 	opt        Options
 	wakeup     chan struct{} // holds one signal that there may be something to do
+	searches   chan struct{} // under way
 }
 
 // New returns an engine that does nothing before [Engine.Run].
 func New(s store.Store, r *reconcile.Reconciler, o Options) *Engine {
 	o.setDefaults()
-	return &Engine{store: s, reconciler: r, opt: o, wakeup: make(chan struct{}, 1)}
+	return &Engine{store: s, reconciler: r, opt: o, wakeup: make(chan struct{}, 1), searches: make(chan struct{}, maxSearches)}
 }
 
 // Run starts scheduled runs and works whatever run waits for a worker, until ctx

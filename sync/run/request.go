@@ -117,8 +117,8 @@ const lookBack = 20
 // create makes a run that waits for a worker, in place of those that wait for a
 // person: a run replaces plans and held runs, a plan replaces plans.
 func (e *Engine) create(ctx context.Context, tx store.Tx, d *store.Directory, as how, cause store.Cause) (*store.Run, error) {
-	if d.Kind != store.DirectoryLDAP || d.Settings.LDAP == nil {
-		return nil, store.Errorf(store.CodeInvalid, "directory %s is of kind %s: it pushes to us and cannot be pulled", d.Name, d.Kind)
+	if err := pullable(d); err != nil {
+		return nil, err
 	}
 	recent, err := tx.Runs(ctx, store.RunQuery{Org: d.Org, Directory: &d.Key, Limit: lookBack})
 	if err != nil {
@@ -146,6 +146,14 @@ func (e *Engine) create(ctx context.Context, tx store.Tx, d *store.Directory, as
 		err = tx.Append(ctx, events)
 	}
 	return run, err
+}
+
+// pullable refuses a directory that pushes.
+func pullable(d *store.Directory) error {
+	if d.Kind != store.DirectoryLDAP || d.Settings.LDAP == nil {
+		return store.Errorf(store.CodeInvalid, "directory %s is of kind %s: it pushes to us and cannot be pulled", d.Name, d.Kind)
+	}
+	return nil
 }
 
 // idle is [store.CodeConflict] if one of the runs other than except has a worker or
