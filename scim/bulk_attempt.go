@@ -13,6 +13,9 @@ import (
 // an error nothing was changed and none is done.
 func (b *bulk) run(units []unit) (int, error) {
 	failed := map[*operation]error{}
+	if units[0].selects() {
+		b.selectMembers(units[0])
+	}
 	for {
 		a := &attempt{b: b, units: units, failed: failed}
 		if !a.begins() {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/provost-scim/provost/scim/dialect"
+	"github.com/provost-scim/provost/scim/filter"
 	"github.com/provost-scim/provost/scim/patch"
 	"github.com/provost-scim/provost/scim/schema"
 	"github.com/provost-scim/provost/store"
@@ -25,8 +26,9 @@ type operation struct {
 	newID   store.ID // of the resource that a POST creates, unless it returns
 
 	user    store.UserStatement // in POST and PUT
-	changes []patch.Operation   // in PATCH of a user
+	changes []patch.Operation   // in PATCH of a user, or of a group that selects
 	group   store.GroupStatement
+	selects bool // it removes members by a filter, which the store answers when its turn comes
 
 	references []string // bulkIds that it names
 
@@ -176,7 +178,11 @@ func (o *operation) readGroup(data any) error {
 		if err != nil {
 			return err
 		}
-		if o.group, err = patchedGroup(o.target, changes, nil); err != nil {
+		later := func(filter.Expr, bool, []string) ([]string, error) {
+			o.selects, o.changes = true, changes
+			return nil, nil
+		}
+		if o.group, err = patchedGroup(o.target, changes, later); err != nil {
 			return err
 		}
 	} else {
@@ -202,7 +208,7 @@ func (o *operation) readGroup(data any) error {
 // does nothing else, so that it can be added to another such.
 func (o *operation) onlyMembers() bool {
 	g := &o.group
-	return o.kind == store.KindGroup && o.method == http.MethodPatch && g.Members.Mode == store.MembersDelta &&
+	return o.kind == store.KindGroup && o.method == http.MethodPatch && !o.selects && g.Members.Mode == store.MembersDelta &&
 		g.DisplayName == nil && g.ExternalID == nil && g.Description == nil
 }
 

@@ -2,7 +2,10 @@ package scim
 
 import (
 	"net/http"
+	"slices"
 	"strings"
+
+	"github.com/provost-scim/provost/scim/filter"
 
 	"github.com/provost-scim/provost/store"
 )
@@ -37,13 +40,14 @@ type window struct {
 	said    map[saying]bool // whether the member is added
 	records int
 	members int
+	selects bool // its unit is alone, as it asks what those before it have left
 }
 
 // saying is a group and a member that was added to or removed from it.
 type saying struct{ group, member string }
 
 func (w *window) admits(u unit) bool {
-	if w.records+len(u) > windowRecords {
+	if w.selects || u.selects() || w.records+len(u) > windowRecords {
 		return false
 	}
 	members := w.members
@@ -76,6 +80,7 @@ func (w *window) admits(u unit) bool {
 }
 
 func (w *window) add(u unit) {
+	w.selects = w.selects || u.selects()
 	for _, o := range u {
 		if o.err != nil {
 			continue
@@ -128,4 +133,41 @@ func (b *bulk) resolve(s string, failed map[*operation]error) (string, error) {
 		return string(post.id), nil
 	}
 	return string(post.newID), nil
+}
+
+// selects reports whether an operation removes members by a filter.
+func (u unit) selects() bool {
+	return slices.ContainsFunc(u, func(o *operation) bool { return o.selects })
+}
+
+// selectMembers finds whom the filters of a unit remove, now that what goes before it
+// is done. A group that is created beside it has no members yet.
+func (b *bulk) selectMembers(u unit) {
+	for _, o := range u {
+		group := b.named(o.target)
+		if !o.selects || o.err != nil || !store.ValidID(group) {
+			continue
+		}
+		find := b.s.memberSelector(b.c, store.ID(group))
+		statement, err := patchedGroup(o.target, o.changes, func(f filter.Expr, apart bool, among []string) ([]string, error) {
+			ids := make(map[string]string, len(among)) // of what the client calls by a bulkId
+			known := make([]string, len(among))
+			for i, name := range among {
+				known[i] = b.named(name)
+				ids[known[i]] = name
+			}
+			found, err := find(f, apart, known)
+			for i, id := range found {
+				if name, ok := ids[id]; ok {
+					found[i] = name
+				}
+			}
+			return found, err
+		})
+		if err != nil {
+			o.fail(err)
+			continue
+		}
+		o.group = statement
+	}
 }

@@ -154,8 +154,12 @@ func randomOps(rng *rand.Rand, round int, known *twin) (ops []bulkOp, labels []s
 				continue
 			}
 			op = bulkOp{Method: http.MethodDelete, Path: "/Groups/" + group()}
-		case 12, 13:
+		case 12:
 			op = bulkOp{Method: http.MethodPatch, Path: "/Groups/" + group(), Data: raw(`[{"op":"remove","path":"members[value eq \"` + member() + `\"]"}]`)}
+		case 13:
+			filters := []string{`type eq \"Group\"`, `display co \"1\"`, `not (display sw \"u1\") and type eq \"User\"`}
+			op = bulkOp{Method: http.MethodPatch, Path: "/Groups/" + group(), Data: raw(fmt.Sprintf(
+				`[{"op":"add","path":"members","value":%s},{"op":"remove","path":"members[%s]"}]`, members(), filters[rng.IntN(len(filters))]))}
 		default:
 			op = bulkOp{Method: http.MethodPatch, Path: "/Groups/" + group(), Data: raw(`[{"op":"add","path":"members","value":` + members() + `}]`)}
 		}
