@@ -41,7 +41,7 @@ func (a *applier) grants(ctx context.Context) ([]store.Event, error) {
 		case u.Before == nil || u.Op == store.OpMark || u.Op == store.OpForget:
 		case u.Op == store.OpRestore && u.Revived:
 			revived[u.After.Key] = u.After.ID
-		case a.c.UnassignLicences && u.Before.Active() && !u.Before.Deleted() && (!u.After.Active() || u.After.Deleted()):
+		case a.c.UnassignLicences && !u.Before.Deleted() && (u.After.Deleted() || u.Before.Active() && !u.After.Active()):
 			ended[u.After.Key] = u.After.ID
 		}
 	}

@@ -274,6 +274,10 @@ var grants = map[string]func(*env){
 			"deleted": func(u *store.User) store.UserChange {
 				return changed(store.OpDelete, u, func(u *store.User) { u.DeletedAt = e.now })
 			},
+			"deleted after it was disabled": func(u *store.User) store.UserChange { // when the directory did not say so yet
+				p.change(store.OpUpdate, u, off)
+				return changed(store.OpDelete, u, func(u *store.User) { u.DeletedAt = e.now })
+			},
 		}
 		for name, leave := range leaves {
 			for _, unassign := range []bool{false, true} {
