@@ -44,7 +44,7 @@ func deniable(t *testing.T, truth *testenv.CompanyTruth) *testenv.LDAPServer {
 	}})
 }
 
-func TestTheClassicDisastersAreHeldOrFailAndChangeNothing(t *testing.T) {
+func TestRule6TheClassicDisastersAreHeldOrFailAndChangeNothing(t *testing.T) {
 	truth := testenv.NewCompany(testenv.CompanyOptions{Users: 120, Groups: 12})
 	onBothDatabases(t, func(t *testing.T, dsn string) {
 		server := deniable(t, truth)

@@ -12,7 +12,7 @@ import (
 	"github.com/provost-scim/provost/internal/testenv"
 )
 
-func TestAReadThatIsCutAnywhereFailsAndChangesNothing(t *testing.T) {
+func TestRule6AReadThatIsCutAnywhereFailsAndChangesNothing(t *testing.T) {
 	truth := testenv.NewCompany(testenv.CompanyOptions{Users: 300, Groups: 40, Cap: 100})
 	server := testenv.Slapd(t, testenv.SlapdOptions{Write: truth.WriteLDIF})
 	onBothDatabases(t, func(t *testing.T, dsn string) {

@@ -73,7 +73,7 @@ var events = map[string]func(*env){
 			}
 		}
 	},
-	"a transaction reads its own events, and they vanish with it": func(e *env) {
+	"rule 11: a transaction reads its own events, and they vanish with it": func(e *env) {
 		e.refused(store.CodeForbidden, func(t store.Tx) error {
 			if err := t.Append(e.Context(), []store.Event{e.event(store.NewID(e.now), "{}")}); err != nil {
 				return err

@@ -50,7 +50,7 @@ var findings = map[string]func(*env){
 			e.Errorf("findings (-want +got):\n%s", diff)
 		}
 	},
-	"an open finding that is seen again stays one, keeps its opening and tells what is new": func(e *env) {
+	"rule 11: an open finding that is seen again stays one, keeps its opening and tells what is new": func(e *env) {
 		d := e.directory("ldap", store.DirectoryLDAP)
 		f := newFinding(e, d.Key, "u1")
 		e.open(f)
@@ -88,7 +88,7 @@ var findings = map[string]func(*env){
 			e.Errorf("findings %v, want the last one only", have)
 		}
 	},
-	"a run resolves what it has not seen of its rules, and nothing else": func(e *env) {
+	"rule 11: a run resolves what it has not seen of its rules, and nothing else": func(e *env) {
 		d, other := e.directory("ldap", store.DirectoryLDAP), e.directory("other", store.DirectoryLDAP)
 		run := e.run(d)
 		seen := newFinding(e, d.Key, "seen")

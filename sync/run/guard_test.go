@@ -9,7 +9,7 @@ import (
 	"github.com/provost-scim/provost/store"
 )
 
-func TestTheGuardHoldsWhatExceedsBothTheCountAndThePerCentOfItsClass(t *testing.T) {
+func TestRule6TheGuardHoldsWhatExceedsBothTheCountAndThePerCentOfItsClass(t *testing.T) {
 	standard := store.SameGuard(store.DefaultThreshold)
 	lenient := standard
 	lenient.UsersDeleted = store.Threshold{Count: 50, Percent: 10}
@@ -68,7 +68,7 @@ func TestTheGuardHoldsWhatExceedsBothTheCountAndThePerCentOfItsClass(t *testing.
 	}
 }
 
-func TestTheGroupThatLosesMostStandsForAllThatLoseTooMany(t *testing.T) {
+func TestRule6TheGroupThatLosesMostStandsForAllThatLoseTooMany(t *testing.T) {
 	limit := store.Threshold{Count: 5, Percent: 10}
 	got := memberClass(limit, []store.Loss{
 		{Record: "g-1", Name: "one", Taken: 9, Of: 10}, {Record: "g-2", Name: "two", Taken: 6, Of: 10, Earlier: 2}, {Record: "g-3", Name: "three", Taken: 6, Of: 100},

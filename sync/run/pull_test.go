@@ -115,7 +115,7 @@ func TestAQuietRunWritesNoRecordAndNoEventOfARecord(t *testing.T) {
 	})
 }
 
-func TestAnIncompleteReadChangesNothing(t *testing.T) {
+func TestRule6AnIncompleteReadChangesNothing(t *testing.T) {
 	both(t, func(t *testing.T, w *world) {
 		e, _ := w.engine(w.store)
 		w.fake.users = people(20)

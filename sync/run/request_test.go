@@ -117,7 +117,7 @@ func TestAPlanGoesStale(t *testing.T) {
 	})
 }
 
-func TestTheGuardHoldsARunUntilAPersonDecides(t *testing.T) {
+func TestRule6TheGuardHoldsARunUntilAPersonDecides(t *testing.T) {
 	both(t, func(t *testing.T, w *world) {
 		e, _ := w.engine(w.store)
 		w.fake.users = people(10)
@@ -176,7 +176,7 @@ func TestTheGuardHoldsARunUntilAPersonDecides(t *testing.T) {
 	})
 }
 
-func TestRunningAReviewedPlanIsApproval(t *testing.T) {
+func TestRule6RunningAReviewedPlanIsApproval(t *testing.T) {
 	both(t, func(t *testing.T, w *world) {
 		e, _ := w.engine(w.store)
 		w.fake.users = people(10)
