@@ -68,12 +68,10 @@ func (s *Source) standing(ctx context.Context, c *conn) (k *cookie, why string, 
 	if err != nil {
 		return nil, "", fmt.Errorf("ask which controls the LDAP server supports: %w", err)
 	}
-	switch {
-	case slices.Contains(supported, syncRequestOID):
-		return s.standingCSN(ctx, c)
-	default:
-		return nil, "the LDAP server offers no way to ask for changes (neither syncrepl, of OpenLDAP's overlay syncprov, nor DirSync)", nil
+	if !slices.Contains(supported, syncRequestOID) {
+		return nil, "the LDAP server does not offer syncrepl (OpenLDAP's overlay syncprov), by which changes are asked for", nil
 	}
+	return s.standingCSN(ctx, c)
 }
 
 // controls are the OIDs of the controls that the server says it supports.
