@@ -205,3 +205,49 @@ func TestAPersonApprovesExactlyWhatIsHeldAndTheLogSaysWhoFromWhere(t *testing.T)
 		})
 	})
 }
+
+func TestIncrementalRunsAreGuardedTogetherOver24Hours(t *testing.T) {
+	truth := testenv.NewCompany(testenv.CompanyOptions{Users: 60, Groups: 5})
+	onBothDatabases(t, func(t *testing.T, dsn string) {
+		server := testenv.Slapd(t, testenv.SlapdOptions{Write: truth.WriteLDIF})
+		p := startProvost(t, "--database", dsn, "--log-level", "warn")
+		p.must(t, append([]string{"directory", "create", "corp", "--domain-policy", "off", "--guard", "users-deleted=10/10%"},
+			pullFrom(t, server, server.TLSURL, "--incremental")...)...)
+		p.mustPull(t)
+		admin, next := server.Admin(t), 0
+		pull := func(flags ...string) openapi.Run {
+			t.Helper()
+			for range 6 {
+				if err := admin.Del(ldap.NewDelRequest(truth.User(next).DN, nil)); err != nil {
+					t.Fatal(err)
+				}
+				next++
+			}
+			stdout, stderr, _ := p.run(t, append([]string{"sync", "run", "corp", "--yes", "--wait", "--json"}, flags...)...)
+			if stdout == "" {
+				t.Fatal(stderr)
+			}
+			return decode[openapi.Run](t, stdout)
+		}
+		if r := pull(); r.State != "succeeded" || !r.Incremental || r.Counts.Users.Deleted != 6 {
+			t.Fatalf("the first run is %s, incremental %t, and deleted %d users: %s%s", r.State, r.Incremental, r.Counts.Users.Deleted, r.FullBecause, r.Error)
+		}
+		const why = "delete 12 of 60 users (6 of them by runs of the last 24 hours), which is 20 % where 10 and 10 % are allowed"
+		held := pull()
+		if held.State != "held" || !held.Incremental {
+			t.Fatalf("the second run is %s, incremental %t", held.State, held.Incremental)
+		}
+		if _, stderr, code := p.run(t, "sync", "status", "corp"); code != exitHeld || !strings.Contains(stderr, why) {
+			t.Errorf("exit code %d, and it does not say %q:\n%s", code, why, stderr)
+		}
+		// A full run does not slip through in its place.
+		full, code := p.pull(t, "--full")
+		if code != exitHeld {
+			t.Errorf("a full run is %s, exit code %d", full.State, code)
+		}
+		done := decode[openapi.Run](t, p.must(t, "sync", "approve", full.ID, "--wait", "--json"))
+		if done.State != "succeeded" || done.Counts.Users.Deleted != 6 {
+			t.Errorf("the approved run is %s and deleted %d users", done.State, done.Counts.Users.Deleted)
+		}
+	})
+}
