@@ -250,11 +250,8 @@ func TestStoppingFinishesRequestsAndEndsStreams(t *testing.T) {
 }
 
 func TestTheDemonstrationWorksAsPastedAndAgain(t *testing.T) {
-	for _, program := range []string{"sh", "curl"} {
-		if _, err := exec.LookPath(program); err != nil {
-			t.Skipf("%s is not installed", program)
-		}
-	}
+	testenv.Needs(t, "sh", "dash")
+	testenv.Needs(t, "curl", "curl")
 	t.Chdir(t.TempDir())
 	var tokens []string
 	for start := range 2 {

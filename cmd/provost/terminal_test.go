@@ -24,7 +24,7 @@ func openTerminal(t *testing.T, columns uint16) (person, program *os.File) {
 	t.Helper()
 	person, err := os.OpenFile("/dev/ptmx", os.O_RDWR|syscall.O_NOCTTY, 0)
 	if err != nil {
-		t.Skipf("no terminal can be opened here: %v", err)
+		testenv.Cannot(t, fmt.Sprintf("no terminal can be opened here: %v\nhint: where /dev/ptmx can be opened, `make test` runs it", err))
 	}
 	t.Cleanup(func() {
 		if err := person.Close(); err != nil {

@@ -55,7 +55,7 @@ func sambaPrograms(t testing.TB) sambaTools {
 	// Not the first in PATH: the module belongs to the system's own Python.
 	p.python = "/usr/bin/python3"
 	if os.Geteuid() != 0 {
-		cannot(t, "a domain controller listens on ports below 1024, which takes root\nhint: run `sudo make test`")
+		Cannot(t, "a domain controller listens on ports below 1024, which takes root\nhint: run `sudo make test`")
 	}
 	return p
 }

@@ -29,6 +29,7 @@ package testenv
 import (
 	"fmt"
 	"os"
+	"os/exec"
 	"slices"
 	"sync"
 	"testing"
@@ -101,15 +102,23 @@ func (r *registry) close() error {
 	return first
 }
 
+// Needs ends a test that uses a program which is not installed, as [Cannot] does.
+func Needs(t testing.TB, program, debianPackage string) {
+	t.Helper()
+	if _, err := exec.LookPath(program); err != nil {
+		missing(t, program, debianPackage)
+	}
+}
+
 // missing ends a test whose server is not installed.
 func missing(t testing.TB, program, debianPackage string) {
 	t.Helper()
-	cannot(t, missingMessage(program, debianPackage))
+	Cannot(t, missingMessage(program, debianPackage))
 }
 
-// cannot ends a test that cannot run here: a failure in CI, elsewhere a skip that
+// Cannot ends a test that cannot run here: a failure in CI, elsewhere a skip that
 // says why, and by its hint what runs the test.
-func cannot(t testing.TB, why string) {
+func Cannot(t testing.TB, why string) {
 	t.Helper()
 	if os.Getenv("CI") != "" {
 		t.Fatal(why)
