@@ -102,7 +102,7 @@ func BenchmarkRemovals(b *testing.B) {
 			return err
 		}
 		plainPut = append(plainPut, timed(b, copyMembers))
-		keyTook = append(plainTook, timed(b, func() error {
+		keyTook = append(keyTook, timed(b, func() error {
 			_, err := conn.Exec(b.Context(), "DELETE FROM plain_member WHERE group_id = (SELECT min(group_id) FROM member) AND user_id = ANY((SELECT array_agg(user_id) FROM member)::bigint[])")
 			return err
 		}))

@@ -3,6 +3,7 @@ package gormstore
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"slices"
 
 	"github.com/provost-scim/provost/store"
@@ -21,6 +22,9 @@ const departedOfOneName = 8
 // which fails with [store.CodeStale] if a plan was made of names that have moved.
 func (t *tx) Load(ctx context.Context, s store.Scope) (*store.Snapshot, error) {
 	l := newLoader(t, s)
+	if err := l.planForMany(ctx); err != nil {
+		return nil, err
+	}
 	if err := l.probe(ctx); err != nil {
 		return nil, err
 	}
@@ -116,6 +120,26 @@ func sorted[K cmp.Ordered, V any](set map[K]V) []K {
 }
 
 func (l *loader) concernsGroups() bool { return len(l.s.Groups)+len(l.s.GroupKeys) > 0 }
+
+// many is from how many references on the lists of a transaction are long.
+const many = 500
+
+// planForMany makes PostgreSQL plan the statements of a transaction for the lists that
+// they are given. The plan that it would keep for all lists takes them for short, and
+// looks through the whole list for each row.
+func (l *loader) planForMany(ctx context.Context) error {
+	refs := 0
+	for i := range l.s.Groups {
+		refs += len(l.s.Groups[i].Refs)
+	}
+	if refs < many || !l.e.postgres {
+		return nil
+	}
+	if _, err := l.exec(ctx, "SET LOCAL plan_cache_mode = force_custom_plan"); err != nil {
+		return fmt.Errorf("plan for long lists: %w", err)
+	}
+	return nil
+}
 
 // probe looks, without locks, for the groups of the scope and for what its references
 // name, because that decides which lock of the graph is needed.
