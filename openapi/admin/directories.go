@@ -125,25 +125,34 @@ func (s *Server) DeleteDirectory(ctx context.Context, req openapi.DeleteDirector
 	if err := s.silence(ctx, d); err != nil {
 		return nil, err
 	}
-	if req.Params.Users == openapi.DeleteDirectoryParamsUsersKeep {
-		err = keep() // what was pushed until the tokens ended
-	} else {
-		err = s.deleteRecords(ctx, d, causeOf(ctx, "directory deleted with its users"))
-	}
-	if err != nil {
-		return nil, err
-	}
-	err = s.Store.Update(ctx, func(tx store.Tx) error {
-		if err := tx.DeleteDirectory(ctx, d.Org, d.Key, s.now()); err != nil {
-			return err
+	for pass := 1; ; pass++ { // requests that began before the tokens ended may still write
+		if req.Params.Users == openapi.DeleteDirectoryParamsUsersKeep {
+			err = keep()
+		} else {
+			err = s.deleteRecords(ctx, d, causeOf(ctx, "directory deleted with its users"))
 		}
-		return s.log(ctx, tx, change{org: d.Org, typ: store.EventDirectoryDeleted, kind: "Directory", id: d.ID, before: describe(d)})
-	})
-	if err != nil {
-		return nil, err
+		if err != nil {
+			return nil, err
+		}
+		err = s.Store.Update(ctx, func(tx store.Tx) error {
+			if err := tx.DeleteDirectory(ctx, d.Org, d.Key, s.now()); err != nil {
+				return err
+			}
+			return s.log(ctx, tx, change{org: d.Org, typ: store.EventDirectoryDeleted, kind: "Directory", id: d.ID, before: describe(d)})
+		})
+		if err == nil {
+			break
+		}
+		if store.CodeOf(err) != store.CodeConflict || pass == deletePasses {
+			return nil, err
+		}
 	}
 	return openapi.DeleteDirectory204Response{}, nil
 }
+
+// deletePasses is how often the records of a directory are looked for until there are
+// none.
+const deletePasses = 10
 
 // recentRuns is how many runs are looked through for one that goes on. Few wait for
 // a person that are younger than it.

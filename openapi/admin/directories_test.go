@@ -216,6 +216,30 @@ func TestADirectoryWhoseUsersCannotBeKeptIsLeftAsItWas(t *testing.T) {
 	ask[openapi.Directory](w, w.admin, "GET", "/directories/entra", nil, 200)
 }
 
+func TestADirectoryIsDeletedAlsoWhenRequestsOfItsClientsEndLate(t *testing.T) {
+	var w *world
+	late := []string{"bob", "cid", "dan"}
+	w = newWorld(t, func(o *admin.Options) {
+		o.Keep = func(ctx context.Context, org, directory store.Key, cause store.Cause) error {
+			if err := w.reconciler.Release(ctx, org, directory, cause); err != nil || len(late) == 0 {
+				return err
+			}
+			w.push("entra", []store.UserStatement{person(late[0])}, nil)
+			late = late[1:]
+			return nil
+		}
+	})
+	w.push("entra", []store.UserStatement{person("ada")}, nil)
+	if a := w.call(w.admin, "DELETE", "/directories/entra?users=keep", nil); a.status != 204 {
+		t.Fatalf("deleting answers %d %s", a.status, a.body)
+	}
+	for _, name := range []string{"ada", "bob", "cid", "dan"} {
+		if u := ask[openapi.User](w, w.admin, "GET", "/users/"+name, nil, 200); u.Directory != "" {
+			t.Errorf("%s belongs to the directory %q", name, u.Directory)
+		}
+	}
+}
+
 func TestADirectoryWithNobodyInItIsDeletedEitherWay(t *testing.T) {
 	w := newWorld(t)
 	for _, users := range []string{"keep", "delete"} {

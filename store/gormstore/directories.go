@@ -80,6 +80,11 @@ func (t *tx) UpdateDirectory(ctx context.Context, d *store.Directory) error {
 // users or groups are [store.CodeConflict]; the soft-deleted ones become internal
 // and forget their stable ids, which mean nothing without the directory.
 func (t *tx) DeleteDirectory(ctx context.Context, org, directory store.Key, now time.Time) error {
+	if t.e.postgres { // who is just creating a record holds the row, and is waited for
+		if _, err := t.exec(ctx, "SELECT 1 FROM directory WHERE org_id = ? AND id = ? FOR UPDATE", org, directory); err != nil {
+			return fmt.Errorf("delete directory: %w", err)
+		}
+	}
 	for _, table := range []string{"users", "groups"} {
 		var live bool
 		err := t.row(ctx, "SELECT EXISTS (SELECT 1 FROM "+table+" WHERE directory_id = ? AND deleted_at IS NULL)", directory).Scan(&live)
