@@ -23,6 +23,7 @@ type GroupScope struct {
 	Record   RecordKey
 	Refs     []MemberRef // resolve these, and say which are members now
 	AllEdges bool        // load every edge: the set is being replaced
+	Removes  bool        // the members that Refs name by ID are removed, and nobody is added
 	Take     ID          // the group of another directory that the statement may take over
 	Deletes  bool        // the group is to be deleted or to leave the scope: takes the graph for itself
 }

@@ -149,6 +149,9 @@ func (d *decoder) text() (string, error) {
 			if !escaped {
 				return d.in[start+1 : i], nil
 			}
+			if s, ok := unescape(d.in[start+1 : i]); ok {
+				return s, nil
+			}
 			var s string
 			if json.Unmarshal([]byte(d.in[start:d.pos]), &s) != nil {
 				d.pos = start
@@ -162,6 +165,27 @@ func (d *decoder) text() (string, error) {
 	}
 	d.pos = len(d.in)
 	return "", d.syntax("a closing quotation mark")
+}
+
+// unescape reads a string whose only escapes are those of a character itself, which is
+// what paths with a filter have: 10,000 of them in one request take their time.
+func unescape(s string) (string, bool) {
+	var b strings.Builder
+	b.Grow(len(s))
+	for {
+		i := strings.IndexByte(s, '\\')
+		if i < 0 {
+			b.WriteString(s)
+			return b.String(), true
+		}
+		c := s[i+1] // the string ends in no backslash
+		if c != '"' && c != '\\' && c != '/' {
+			return "", false
+		}
+		b.WriteString(s[:i])
+		b.WriteByte(c)
+		s = s[i+2:]
+	}
 }
 
 func (d *decoder) number() (any, error) {

@@ -58,6 +58,7 @@ type loader struct {
 	candidates []store.Key         // groups that are addressed, hold a name, or may return
 	changing   []store.Key         // those of them whose members may change
 	exclusive  bool                // nesting may change
+	early      map[store.Edge]bool // edges of the only group, if they were read with the references
 	groupKeys  map[store.Key][]int // the scope's groups by key
 	records    map[store.RecordKey]bool
 	takes      map[store.ID]bool // records of other directories that may be taken over
@@ -161,6 +162,10 @@ func (l *loader) probe(ctx context.Context) error {
 		}
 	}
 	asks := l.resolve(l.s.Org, l.s.Directory, l.s.Directory != 0, refs, l.snap.Members, l.snap.Former)
+	if group := l.struckGroup(); group != "" {
+		l.early = map[store.Edge]bool{}
+		asks = []ask{l.resolveMembers(group, refs)}
+	}
 	query, args := l.candidateRows("groups", "display_name_folded", groupRecordIDs(l.s.Groups), sorted(l.groupNames))
 	asks = append(asks, ask{
 		what:  "look for groups",
@@ -349,6 +354,60 @@ func (l *loader) placeGroup(g *store.Group) {
 	}
 }
 
+// struckGroup is the group from which the scope does nothing but remove many members
+// that it names by id. Whether they are members is read with who they are, before the
+// group is locked: who is put in meanwhile was put in after the removal, and of who is
+// taken out meanwhile nothing is left to delete.
+func (l *loader) struckGroup() store.ID {
+	if len(l.s.Groups) != 1 || !l.s.Groups[0].Removes || len(l.s.Groups[0].Refs) < many {
+		return ""
+	}
+	return l.s.Groups[0].Record.ID
+}
+
+// resolveMembers is [session.resolve] of users by id that tells also whether they are
+// members of a group.
+func (l *loader) resolveMembers(group store.ID, refs []store.MemberRef) ask {
+	ids := make([]string, 0, len(refs))
+	for _, ref := range refs {
+		if store.ValidID(string(ref.ID)) {
+			ids = append(ids, string(ref.ID))
+		}
+	}
+	among, arg := l.amongIDs(ids)
+	owner, ownerArgs := owned("r.directory_id", l.s.Directory)
+	return ask{
+		what: "resolve members",
+		query: `SELECT r.id, r.public_id, r.deleted_at IS NOT NULL, m.user_id IS NOT NULL FROM users r
+			LEFT JOIN member m ON m.group_id = (SELECT g.id FROM groups g WHERE g.public_id = ? AND g.org_id = ?) AND m.user_id = r.id
+			WHERE r.public_id` + among + " AND r.org_id = ? AND " + owner,
+		args: append([]any{group, l.s.Org, arg, l.s.Org}, ownerArgs...),
+		each: func(row scanner) error {
+			edge := store.Edge{Kind: store.KindUser}
+			var ref store.MemberRef
+			var deleted, member bool
+			err := row.Scan(&edge.Key, &ref.ID, &deleted, &member)
+			l.publicID(edge, ref.ID)
+			if deleted {
+				l.snap.Former[ref] = edge
+			} else {
+				l.snap.Members[ref] = edge
+			}
+			if member {
+				l.early[edge] = true
+			}
+			return err
+		},
+	}
+}
+
+func (l *loader) edge(group store.Key, edge store.Edge) {
+	if l.snap.Edges[group] == nil {
+		l.snap.Edges[group] = map[store.Edge]bool{}
+	}
+	l.snap.Edges[group][edge] = true
+}
+
 // edges reads which edges of the groups exist: all of them, or those to what the
 // references name.
 func (l *loader) edges() []ask {
@@ -368,6 +427,10 @@ func (l *loader) edges() []ask {
 					edge, known = l.snap.Former[ref]
 				}
 				switch {
+				case known && edge.Kind == store.KindUser && l.early != nil:
+					if l.early[edge] {
+						l.edge(key, edge)
+					}
 				case known && edge.Kind == store.KindUser:
 					parents, users = append(parents, int64(key)), append(users, int64(edge.Key))
 				case known:
@@ -383,10 +446,7 @@ func (l *loader) edges() []ask {
 		out = append(out, ask{what: what, query: query, args: args, each: func(row scanner) error {
 			var group, member store.Key
 			err := row.Scan(&group, &member)
-			if l.snap.Edges[group] == nil {
-				l.snap.Edges[group] = map[store.Edge]bool{}
-			}
-			l.snap.Edges[group][store.Edge{Kind: kind, Key: member}] = true
+			l.edge(group, store.Edge{Kind: kind, Key: member})
 			return err
 		}})
 	}

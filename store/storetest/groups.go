@@ -1,6 +1,8 @@
 package storetest
 
 import (
+	"fmt"
+	"strings"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -92,6 +94,60 @@ var groups = map[string]func(*env){
 			if diff := cmp.Diff(want.Edges, all.Edges) + cmp.Diff(want.Pending, all.Pending); diff != "" {
 				e.Errorf("all edges (-want +got):\n%s", diff)
 			}
+		}
+	},
+	"many members that are removed are looked up as few are, and struck as those would be": func(e *env) {
+		p := e.at("alpha")
+		theirs := e.at("beta").user("zoe")
+		child := p.group("child")
+		var c store.ChangeSet
+		for i := range 700 {
+			c.Users = append(c.Users, store.UserChange{Op: store.OpCreate, After: p.newUser(fmt.Sprint("u", i))})
+		}
+		p.apply(c)
+		g, above := p.group("g", child), p.group("above")
+		in := store.GroupChange{After: *g}
+		for i := range 600 { // the last hundred are in the group above only
+			in.Add = append(in.Add, userEdge(&c.Users[i].After))
+		}
+		over := store.GroupChange{After: *above, Add: []store.Edge{groupEdge(g)}}
+		for i := 550; i < 700; i++ {
+			over.Add = append(over.Add, userEdge(&c.Users[i].After))
+		}
+		p.apply(store.ChangeSet{Cap: 1000, Groups: []store.GroupChange{in, over}})
+		p.deleteUser(&c.Users[0].After)
+
+		refs := []store.MemberRef{{ID: child.ID}, {ID: theirs.ID}, {ID: store.NewID(e.now)}, {ID: "x"}}
+		for i := range 650 {
+			refs = append(refs, store.MemberRef{ID: c.Users[i].After.ID})
+		}
+		record := store.RecordKey{ID: g.ID}
+		few := p.load(store.Scope{Groups: []store.GroupScope{{Record: record, Refs: refs}}})
+		many := p.load(store.Scope{Groups: []store.GroupScope{{Record: record, Refs: refs, Removes: true}}})
+		if diff := cmp.Diff(few, many); diff != "" {
+			e.Errorf("looked up (-as few +as many):\n%s", diff)
+		}
+		if len(many.Members) != 650 || len(many.Former) != 1 || len(many.Edges[g.Key]) != 601 {
+			e.Errorf("%d members, %d former, %d edges", len(many.Members), len(many.Former), len(many.Edges[g.Key]))
+		}
+
+		out := store.GroupChange{After: *g}
+		for i := range 650 { // fifty of them are none
+			out.Remove = append(out.Remove, userEdge(&c.Users[i].After))
+		}
+		effects := p.apply(store.ChangeSet{Cap: 1000, Groups: []store.GroupChange{out}})
+		lower, upper := effects.Effect(g.Key), effects.Effect(above.Key)
+		if lower.Before != 599 || lower.After != 0 || lower.Ceased != 599 {
+			e.Errorf("in the group: %+v", lower)
+		}
+		if upper.Before != 699 || upper.After != 150 || upper.Ceased != 549 {
+			e.Errorf("above it: %+v", upper)
+		}
+		if have := p.direct(g); have != "child" {
+			e.Errorf("%q are left", have)
+		}
+		if have := len(strings.Fields(p.effective(above))); have != 150 {
+			e.Errorf("%d are left above", have)
 		}
 	},
 	"an administrator's internal group takes members of every directory": func(e *env) {

@@ -41,6 +41,7 @@ func scopeOf(want *store.Statement) store.Scope {
 		scope := store.GroupScope{Record: g.Record, Deletes: g.Presence != store.Present}
 		if g.Presence == store.Present {
 			scope.AllEdges = g.Members.Mode == store.MembersReplace
+			scope.Removes = want.Origin == store.OriginPush && len(g.Members.Remove) > 0 && len(g.Members.Add) == 0 && !scope.AllEdges
 			scope.Refs = make([]store.MemberRef, 0, len(g.Members.Add)+len(g.Members.Remove))
 			scope.Refs = append(append(scope.Refs, g.Members.Add...), g.Members.Remove...)
 		}
