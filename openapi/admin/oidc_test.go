@@ -104,7 +104,9 @@ func TestARateLimitIsASettingOfDirectoriesThatArePushed(t *testing.T) {
 	if l := d.Settings.RateLimit; *l.PerSecond != 2.5 || *l.Burst != 7 {
 		t.Errorf("the limit is %v and %v", *l.PerSecond, *l.Burst)
 	}
-	w.refused(w.admin, "PATCH", "/directories/entra", limit(map[string]any{"per_second": -1}), 400, store.CodeInvalid, "settings.rate_limit.per_second")
+	for _, rate := range []float64{-1, 1e-300} {
+		w.refused(w.admin, "PATCH", "/directories/entra", limit(map[string]any{"per_second": rate}), 400, store.CodeInvalid, "settings.rate_limit.per_second")
+	}
 	ask[openapi.Directory](w, w.admin, "POST", "/directories", corp(), 201)
 	w.refused(w.admin, "PATCH", "/directories/corp", limit(map[string]any{"per_second": 1}), 400, store.CodeInvalid, "settings.rate_limit")
 }

@@ -297,7 +297,7 @@ func explain(err error) error {
 	case errors.Is(re.Err, openapi3filter.ErrInvalidEmptyValue):
 		return invalid(field, "", "%s is empty", field)
 	}
-	return invalid(field, "see "+Docs, "%s is not valid: %s", or(field, "the body"), re.Reason)
+	return invalid(field, "see "+Docs, "%s is not valid: %s", or(field, "the body"), or(re.Reason, "it is of another type or out of range"))
 }
 
 func or(s, other string) string {

@@ -102,6 +102,10 @@ func (s *Server) secret(d *store.Directory, given *string) (string, error) {
 	return string(plain), nil
 }
 
+// leastRate is the least limit of requests a second, one in 100 s: with a lesser one a
+// client would never know when to come again.
+const leastRate = 0.01
+
 // checkSettings checks what the specification cannot say.
 func (s *Server) checkSettings(ctx context.Context, r store.Reader, d *store.Directory) error {
 	v := &d.Settings
@@ -110,6 +114,9 @@ func (s *Server) checkSettings(ctx context.Context, r store.Reader, d *store.Dir
 			return invalid("settings.external.user_types", "", "settings.external.user_types has a blank entry")
 		}
 		v.External.UserTypes[i] = strings.TrimSpace(t)
+	}
+	if v.RateLimit.PerSecond > 0 && v.RateLimit.PerSecond < leastRate {
+		return invalid("settings.rate_limit.per_second", "0 is no limit", "settings.rate_limit.per_second must be at least %g", leastRate)
 	}
 	if err := s.checkDomains(ctx, r, d); err != nil {
 		return err
