@@ -147,5 +147,5 @@ type RunQuery struct {
 // Due is one directory's place in the schedule.
 type Due struct {
 	Directory Directory
-	LastRun   time.Time // start of the last run that a person or the schedule started; zero: none
+	LastRun   time.Time // start of the last run of the whole directory that a person or the schedule started; zero: none
 }

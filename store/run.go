@@ -49,8 +49,9 @@ type Run struct {
 	Apply         bool // apply without asking once staged (a run, not a plan)
 	Approved      bool // a person approved it: the guard does not hold it again
 	ApprovedBy    string
-	DiscardedBy   string // who discarded it, or the run that replaced it
-	Incremental   bool   // it read only what has changed since an earlier run
+	DiscardedBy   string     // who discarded it, or the run that replaced it
+	Selection     *Selection // only these are synchronized; nil: the directory
+	Incremental   bool       // it read only what has changed since an earlier run
 	Cause         Cause
 	Full          bool            // a person asked for a full read
 	FullBecause   string          // why it read everything, in a part of a sentence; empty if it did not
@@ -71,6 +72,13 @@ type Run struct {
 	CreatedAt     time.Time
 	StartedAt     time.Time
 	FinishedAt    time.Time
+}
+
+// Selection names what a run synchronizes (product page, "Selected"): each by name,
+// DN, stable id, or the id of its record.
+type Selection struct {
+	Users  []string `json:"users,omitempty"`
+	Groups []string `json:"groups,omitempty"`
 }
 
 // RunCounts are the results of a run by kind.

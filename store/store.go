@@ -232,7 +232,7 @@ type RunReader interface {
 	// users who have them as managers.
 	Naming(ctx context.Context, directory Key, ids []string) ([]string, error)
 	// LastRun returns the run of the directory that succeeded last, and when the last
-	// full one did; nil if none has.
+	// full one did; nil if none has. Runs with a selection do not count.
 	LastRun(ctx context.Context, directory Key) (last *Run, full time.Time, err error)
 	// Due lists the directories of kind ldap of all organizations with the start
 	// of their last run.

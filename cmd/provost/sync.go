@@ -258,6 +258,21 @@ func finish(s *session, r *remote, api *openapi.ClientWithResponses, run *openap
 	}
 }
 
+// selectedOf names what a run synchronizes, if not the whole directory.
+func selectedOf(run *openapi.Run) string {
+	if run.Selected == nil {
+		return ""
+	}
+	var names []string
+	for _, user := range run.Selected.Users {
+		names = append(names, "user "+user)
+	}
+	for _, group := range run.Selected.Groups {
+		names = append(names, "group "+group)
+	}
+	return strings.Join(names, ", ")
+}
+
 // readOf says how much of its directory a run has read.
 func readOf(run *openapi.Run) string {
 	switch {
@@ -286,6 +301,7 @@ func showRun(s *session, api *openapi.ClientWithResponses, run *openapi.Run) err
 		{"directory", run.Directory},
 		{"state", string(run.State)},
 		{"phase", string(run.Phase)},
+		{"only", selectedOf(run)},
 		{"read", readOf(run)},
 		{"users", tally(counts.Users) + unsure},
 		{"groups", tally(counts.Groups) + unsure},

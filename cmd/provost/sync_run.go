@@ -12,10 +12,12 @@ import (
 
 type syncRun struct {
 	syncOne
-	PlanID string `name:"plan" placeholder:"ID" xor:"how" help:"Apply this plan, which was reviewed; one that has gone stale is refused."`
-	Yes    bool   `short:"y" xor:"how" help:"Run without showing a plan and asking."`
-	Full   bool   `help:"Read everything, even if the server can tell what has changed since the last run."`
-	Wait   bool   `help:"Wait until the run has ended."`
+	PlanID string   `name:"plan" placeholder:"ID" xor:"how" help:"Apply this plan, which was reviewed; one that has gone stale is refused."`
+	Yes    bool     `short:"y" xor:"how" help:"Run without showing a plan and asking."`
+	User   []string `sep:"none" placeholder:"NAME" help:"Synchronize only this user, named by user name, DN, stable id or id; may be repeated."`
+	Group  []string `sep:"none" placeholder:"NAME" help:"Synchronize only this group, with its members that are missing; may be repeated."`
+	Full   bool     `help:"Read everything, even if the server can tell what has changed since the last run."`
+	Wait   bool     `help:"Wait until the run has ended."`
 }
 
 // Help shows how it is used.
@@ -29,11 +31,15 @@ Examples:
     provost sync run corp
     provost sync run corp --yes --wait --json
     provost sync run corp --full --yes
+    provost sync run corp --user ann --user bob --group staff --yes --wait
     provost sync run corp --plan "$(provost sync plan corp --json | jq -r .id)" --wait`
 }
 
 // Run starts the run.
 func (c *syncRun) Run(s *session) error {
+	if len(c.User)+len(c.Group) > 0 && !c.Yes {
+		return misused("give --yes with them", "--user and --group run without a plan")
+	}
 	ask := c.PlanID == "" && !c.Yes
 	if ask && (!isTerminal(s.stdin) || !isTerminal(s.stderr)) {
 		return misused("give --plan ID to apply a reviewed plan, or --yes to run without one",
@@ -50,7 +56,7 @@ func (c *syncRun) Run(s *session) error {
 		c.Wait = true
 	}
 	run, err := answer((*openapi.StartRunResponse).GetJSON202)(
-		api.StartRunWithResponse(s.ctx, c.Name, nil, openapi.RunInput{Plan: c.PlanID, Full: c.Full && c.PlanID == ""}))
+		api.StartRunWithResponse(s.ctx, c.Name, nil, openapi.RunInput{Plan: c.PlanID, Users: c.User, Groups: c.Group, Full: c.Full && c.PlanID == ""}))
 	if err != nil {
 		return err
 	}

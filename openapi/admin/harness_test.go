@@ -158,6 +158,10 @@ func (d decider) Approve(ctx context.Context, org store.Key, id store.ID, _ stri
 	return d.change(ctx, org, id, store.RunHeld, store.RunRunning)
 }
 
+func (d decider) StartSelected(ctx context.Context, org store.Key, directory string, only store.Selection, cause store.Cause) (*store.Run, error) {
+	return d.engine.StartSelected(ctx, org, directory, only, cause)
+}
+
 func (d decider) Search(ctx context.Context, org store.Key, directory string, q store.DirectorySearch, limit int) (*store.SearchResult, error) {
 	return d.engine.Search(ctx, org, directory, q, limit)
 }

@@ -27,7 +27,17 @@ func (s *Server) StartRun(ctx context.Context, req openapi.StartRunRequestObject
 	if req.Body != nil {
 		plan, full = store.ID(req.Body.Plan), req.Body.Full
 	}
-	run, err := s.Runs.Start(ctx, orgOf(ctx), req.Directory, plan, full, causeOf(ctx, "sync run"))
+	var run *store.Run
+	var err error
+	if req.Body != nil && len(req.Body.Users)+len(req.Body.Groups) > 0 {
+		if plan != "" {
+			return nil, &store.Error{Code: store.CodeInvalid, Field: "plan", Message: "plan cannot be given with users or groups: a plan is run as it is"}
+		}
+		only := store.Selection{Users: req.Body.Users, Groups: req.Body.Groups}
+		run, err = s.Runs.StartSelected(ctx, orgOf(ctx), req.Directory, only, causeOf(ctx, "sync run of a selection"))
+	} else {
+		run, err = s.Runs.Start(ctx, orgOf(ctx), req.Directory, plan, full, causeOf(ctx, "sync run"))
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -211,6 +221,9 @@ func renderRun(run *store.Run) openapi.Run {
 	}
 	if run.Phase == store.PhaseReady {
 		out.StageHash = run.StageHash
+	}
+	if only := run.Selection; only != nil {
+		out.Selected = &openapi.RunSelection{Users: only.Users, Groups: only.Groups}
 	}
 	for _, p := range run.Phases {
 		out.Phases = append(out.Phases, openapi.PhaseTime{Phase: openapi.RunPhase(p.Phase), Start: p.Start, Seconds: p.Seconds})

@@ -32,6 +32,8 @@ type Runs interface {
 	// Start begins a run, of a plan if one is named, or else one that reads everything
 	// if full is set.
 	Start(ctx context.Context, org store.Key, directory string, plan store.ID, full bool, cause store.Cause) (*store.Run, error)
+	// StartSelected begins a run of named users and groups only.
+	StartSelected(ctx context.Context, org store.Key, directory string, only store.Selection, cause store.Cause) (*store.Run, error)
 	// Approve lets a held run go on. stageHash, if given, is that of the stage which
 	// the person has looked at.
 	Approve(ctx context.Context, org store.Key, run store.ID, stageHash string, cause store.Cause) (*store.Run, error)

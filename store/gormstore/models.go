@@ -173,6 +173,7 @@ type runRow struct {
 	Full          bool
 	FullBecause   string
 	Cookie        string
+	Selection     *store.Selection `gorm:"serializer:json"`
 	Revision      int64
 	PolicyHash    string
 	StageHash     string
@@ -202,7 +203,7 @@ func newRunRow(r *store.Run) *runRow {
 	return &runRow{
 		ID: r.Key, PublicID: r.ID, OrgID: r.Org, DirectoryID: r.Directory, State: r.State, Phase: r.Phase, Active: wantsWorker(r),
 		Apply: r.Apply, Approved: r.Approved, ApprovedBy: r.ApprovedBy, DiscardedBy: r.DiscardedBy,
-		Incremental: r.Incremental, Full: r.Full, FullBecause: r.FullBecause, Cookie: string(r.Cookie),
+		Incremental: r.Incremental, Full: r.Full, FullBecause: r.FullBecause, Cookie: string(r.Cookie), Selection: r.Selection,
 		Cause: r.Cause, Revision: r.Revision,
 		PolicyHash: r.PolicyHash, StageHash: r.StageHash, Windows: r.Windows, NextWindow: r.NextWindow, Plan: string(r.Plan),
 		Counts: r.Counts, Progress: r.Progress, Phases: phases, Error: r.Error,
@@ -214,7 +215,7 @@ func (r runRow) record() store.Run {
 	return store.Run{
 		Key: r.ID, ID: r.PublicID, Org: r.OrgID, Directory: r.DirectoryID, DirectoryName: r.DirectoryName,
 		State: r.State, Phase: r.Phase, Apply: r.Apply, Approved: r.Approved, ApprovedBy: r.ApprovedBy, DiscardedBy: r.DiscardedBy,
-		Incremental: r.Incremental, Full: r.Full, FullBecause: r.FullBecause, Cookie: raw(r.Cookie), Cause: r.Cause,
+		Incremental: r.Incremental, Full: r.Full, FullBecause: r.FullBecause, Cookie: raw(r.Cookie), Selection: r.Selection, Cause: r.Cause,
 		Revision: r.Revision, PolicyHash: r.PolicyHash, StageHash: r.StageHash, Windows: r.Windows, NextWindow: r.NextWindow,
 		Plan: raw(r.Plan), Counts: r.Counts, Progress: r.Progress, Phases: r.Phases, Error: r.Error,
 		Owner: r.Owner, Fence: r.Fence, LeaseUntil: r.LeaseUntil.Time,

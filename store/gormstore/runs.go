@@ -76,7 +76,7 @@ func (r *reader) Runs(ctx context.Context, q store.RunQuery) ([]store.Run, error
 		list = list.Where("run.state = ?", q.State)
 	}
 	if q.Complete {
-		list = list.Where("NOT run.incremental")
+		list = list.Where("NOT run.incremental AND run.selection IS NULL")
 	}
 	var rows []runRow
 	if err := list.Find(&rows).Error; err != nil {
@@ -94,7 +94,7 @@ func (r *reader) Due(ctx context.Context) ([]store.Due, error) {
 	}
 	err := r.orm(ctx).Model(&directoryRow{}).
 		Select(`directory.*, (SELECT coalesce(run.started_at, run.created_at) FROM run
-			WHERE run.directory_id = directory.id AND (run.apply OR run.approved) ORDER BY run.id DESC LIMIT 1) AS last_run`).
+			WHERE run.directory_id = directory.id AND (run.apply OR run.approved) AND run.selection IS NULL ORDER BY run.id DESC LIMIT 1) AS last_run`).
 		Where("kind = ?", store.DirectoryLDAP).Order("id").Find(&rows).Error
 	if err != nil {
 		return nil, fmt.Errorf("list directories to pull: %w", err)
@@ -249,7 +249,7 @@ func (t *tx) SaveRun(ctx context.Context, r *store.Run) error {
 // their keys, but for plans that were run late: so it goes by the time of the end.
 func (r *reader) LastRun(ctx context.Context, directory store.Key) (last *store.Run, full time.Time, err error) {
 	succeeded := func() *gorm.DB {
-		return r.runs(ctx).Where("run.directory_id = ? AND run.state = ?", directory, store.RunSucceeded).Order("run.finished_at DESC, run.id DESC")
+		return r.runs(ctx).Where("run.directory_id = ? AND run.state = ? AND run.selection IS NULL", directory, store.RunSucceeded).Order("run.finished_at DESC, run.id DESC")
 	}
 	last, err = takeRun(succeeded(), "last")
 	if store.CodeOf(err) == store.CodeNotFound {
@@ -292,9 +292,9 @@ func (t *tx) PurgeRuns(ctx context.Context, before time.Time, limit int) (int, e
 	}
 	n, err := t.exec(ctx, `DELETE FROM run WHERE id IN (SELECT r.id FROM run AS r
 		WHERE r.finished_at < ? AND r.state IN ('succeeded', 'failed', 'discarded')
-			AND r.id <> coalesce((SELECT l.id FROM run AS l WHERE l.directory_id = r.directory_id AND (l.apply OR l.approved) ORDER BY l.id DESC LIMIT 1), 0)
-			AND r.id <> coalesce((SELECT l.id FROM run AS l WHERE l.directory_id = r.directory_id AND l.state = 'succeeded' ORDER BY l.finished_at DESC, l.id DESC LIMIT 1), 0)
-			AND r.id <> coalesce((SELECT l.id FROM run AS l WHERE l.directory_id = r.directory_id AND l.state = 'succeeded' AND NOT l.incremental ORDER BY l.finished_at DESC, l.id DESC LIMIT 1), 0)
+			AND r.id <> coalesce((SELECT l.id FROM run AS l WHERE l.directory_id = r.directory_id AND (l.apply OR l.approved) AND l.selection IS NULL ORDER BY l.id DESC LIMIT 1), 0)
+			AND r.id <> coalesce((SELECT l.id FROM run AS l WHERE l.directory_id = r.directory_id AND l.state = 'succeeded' AND l.selection IS NULL ORDER BY l.finished_at DESC, l.id DESC LIMIT 1), 0)
+			AND r.id <> coalesce((SELECT l.id FROM run AS l WHERE l.directory_id = r.directory_id AND l.state = 'succeeded' AND NOT l.incremental AND l.selection IS NULL ORDER BY l.finished_at DESC, l.id DESC LIMIT 1), 0)
 		ORDER BY r.id LIMIT ?`+lock+`)`, before, bounded(limit))
 	if err != nil {
 		return 0, fmt.Errorf("purge runs: %w", err)

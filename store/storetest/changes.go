@@ -107,6 +107,7 @@ var changesOnly = map[string]func(*env){
 		last(full, full.FinishedAt)
 		ended(other, 9*time.Hour, func(r *store.Run) { r.FullBecause = "it was asked for" })
 		ended(d, 8*time.Hour, func(r *store.Run) { r.State = store.RunFailed })
+		ended(d, 5*time.Hour, func(r *store.Run) { r.Selection = &store.Selection{Users: []string{"ann"}} })
 		ended(d, time.Hour, func(r *store.Run) { r.FullBecause = "it was asked for" }) // it began later and ended earlier
 		last(full, full.FinishedAt)
 		incremental := ended(d, 3*time.Hour, func(r *store.Run) { r.Incremental = true })

@@ -130,6 +130,7 @@ var runs = map[string]func(*env){
 			r.State, r.Phase, r.Approved, r.ApprovedBy = store.RunRunning, store.PhaseApply, true, "Ann"
 			r.Revision, r.PolicyHash, r.StageHash, r.Windows, r.NextWindow = 3, "policy", "stage", 7, 2
 			r.Full, r.FullBecause, r.Cookie = true, "it was asked for", json.RawMessage(`{"a": 1}`)
+			r.Selection = &store.Selection{Users: []string{"ann"}, Groups: []string{"staff", "cn=x"}}
 			r.Plan = json.RawMessage(`{"users": 1}`)
 			r.Counts.Users.Add(store.Created, 5)
 			r.Progress = store.Progress{ReadUsers: 9, Staged: 4}

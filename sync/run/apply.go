@@ -161,7 +161,7 @@ func (w *worker) succeed(ctx context.Context) func(store.Tx, *store.Run) error {
 		run.State, run.FinishedAt = store.RunSucceeded, now
 		enter(run, store.PhaseDone, now)
 		resolve := tx.ResolveFindings
-		if run.Incremental {
+		if run.Incremental || run.Selection != nil {
 			resolve = tx.ResolveStaged
 		}
 		if err := resolve(ctx, run.Directory, run.Key, entryRules, now); err != nil {

@@ -34,6 +34,8 @@ func (e *Engine) basis(ctx context.Context, tx store.Tx, run *store.Run, d *stor
 		return because("incremental runs are turned off")
 	case !run.Apply:
 		return because("it is a plan, which tells everything")
+	case run.Selection != nil:
+		return because("what to synchronize was named")
 	case run.Full:
 		return because("it was asked for")
 	}

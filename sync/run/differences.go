@@ -72,6 +72,9 @@ func (r *reading) stageGroups() error {
 		if g.node != none {
 			r.index.nodes[g.node].flags |= within
 		}
+		if !r.only.wantsGroup(int32(i)) {
+			continue
+		}
 		id := ""
 		if g.node != none {
 			id = r.index.nodes[g.node].id
@@ -263,7 +266,7 @@ func (r *reading) stageMissing(ctx context.Context) error {
 	for i := range r.index.nodes {
 		n := &r.index.nodes[i]
 		switch {
-		case !n.is(known) || n.is(within):
+		case !n.is(known) || n.is(within) || !r.only.names(int32(i)):
 		case n.is(read):
 			if err := r.stageAway(n, true, ""); err != nil {
 				return err

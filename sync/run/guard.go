@@ -114,14 +114,14 @@ func exceeded(classes []GuardClass) []GuardClass {
 }
 
 // judge finds out what applying the sealed stage would take away, and notes it if the
-// run is incremental.
+// run is incremental or of a selection.
 func (r *reading) judge(ctx context.Context, run *store.Run) (classes []GuardClass, err error) {
 	guard, now := r.directory.Settings.Guard, r.w.e.now()
 	q := store.LossQuery{
 		Run: run.Key, Directory: r.directory.Key, Replicates: r.directory.Settings.ReplicateState,
 		Threshold: guard.MembersRemoved, Since: now.Add(-guardWindow), Limit: guardGroups,
 	}
-	if run.Incremental {
+	if run.Incremental || run.Selection != nil {
 		q.Limit = 0 // all that the store hands out
 	}
 	var earlier map[store.LossClass]int
@@ -137,7 +137,7 @@ func (r *reading) judge(ctx context.Context, run *store.Run) (classes []GuardCla
 		return nil, err
 	}
 	classes = r.losses.classes(guard, earlier, members)
-	if !run.Incremental {
+	if !run.Incremental && run.Selection == nil {
 		return classes, nil
 	}
 	noted := members

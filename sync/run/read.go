@@ -52,12 +52,17 @@ func (r *reading) everything(ctx context.Context, because string) error {
 	if err := r.loadKnown(ctx); err != nil {
 		return fmt.Errorf("load what is stored of the directory: %w", err)
 	}
+	if err := r.selectOnly(ctx); err != nil {
+		return fmt.Errorf("find what is stored of the named users and groups: %w", err)
+	}
 	r.stager = r.w.newStager(ctx)
 	if err := r.all(ctx); err != nil {
 		r.stager.abandon()
 		return err
 	}
-	r.cookie, r.noCookie = r.source.Cookie()
+	if r.only == nil { // else the next run goes on from an earlier one
+		r.cookie, r.noCookie = r.source.Cookie()
+	}
 	return nil
 }
 
@@ -117,7 +122,8 @@ type reading struct {
 	noCookie  string // why
 	index     *index
 	graph     *graph
-	scope     *scope // nil until every group was read
+	scope     *scope     // nil until every group was read
+	only      *selection // nil: everything is staged
 	hash      *hasher
 	stager    *stager
 	losses    losses
@@ -169,6 +175,9 @@ func (r *reading) all(ctx context.Context) error {
 		return err
 	}
 	if err := r.identified(); err != nil {
+		return err
+	}
+	if err := r.only.found(); err != nil {
 		return err
 	}
 	if err := r.stageGroups(); err != nil {
@@ -244,7 +253,9 @@ func (r *reading) entry(e *store.Entry) error {
 
 func (r *reading) chooseScope() (err error) {
 	if r.scope == nil {
-		r.scope, err = r.graph.choose(r.ldap.ScopeGroups)
+		if r.scope, err = r.graph.choose(r.ldap.ScopeGroups); err == nil {
+			r.only.chooseGroups(r)
+		}
 	}
 	return err
 }
@@ -267,11 +278,16 @@ func (r *reading) user(e *store.Entry, node int32) error {
 	if err := r.chooseScope(); err != nil {
 		return err
 	}
-	if !r.graph.addUser(e, node, r.scope) {
+	inScope := r.graph.addUser(e, node, r.scope)
+	wanted := r.only.wantsUser(r, e, node, inScope)
+	if !inScope {
 		return nil
 	}
 	if node != none {
 		r.index.nodes[node].flags |= within
+	}
+	if !wanted {
+		return nil
 	}
 	if e.Invalid != "" {
 		return r.stageInvalid(store.StageUsers, e.Kind, e.ExternalID, e.DN, e.Attributes.UserName, e.Invalid)

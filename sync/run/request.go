@@ -76,6 +76,7 @@ func (e *Engine) Discard(ctx context.Context, org store.Key, id store.ID, cause 
 type how struct {
 	apply bool // a run, not a plan
 	full  bool // reading everything
+	only  *store.Selection
 }
 
 func (e *Engine) begin(ctx context.Context, org store.Key, directory string, as how, cause store.Cause) (run *store.Run, err error) {
@@ -129,7 +130,7 @@ func (e *Engine) create(ctx context.Context, tx store.Tx, d *store.Directory, as
 	}
 	run := &store.Run{
 		ID: store.NewID(e.now()), Org: d.Org, Directory: d.Key, DirectoryName: d.Name,
-		State: store.RunPlanned, Phase: store.PhaseQueued, Apply: as.apply, Full: as.full, Cause: cause, CreatedAt: e.now(),
+		State: store.RunPlanned, Phase: store.PhaseQueued, Apply: as.apply, Full: as.full, Selection: as.only, Cause: cause, CreatedAt: e.now(),
 	}
 	if as.apply {
 		run.State = store.RunRunning

@@ -35,7 +35,7 @@ func (r *reading) seal(ctx context.Context) (store.RunPhase, error) {
 	}
 	summary := r.summary(classes)
 	against := verdict{over: exceeded(classes)}
-	if !run.Incremental { // which has not seen every entry
+	if !run.Incremental && run.Selection == nil { // else it has not judged every entry
 		last, err := r.lastComplete(ctx)
 		if err != nil {
 			return "", fmt.Errorf("compare with the last run: %w", err)

@@ -24,6 +24,7 @@ type worker struct {
 	dir   store.Key
 	cause store.Cause // of every change of the run
 	lease store.Lease
+	only  *store.Selection // nil: the whole directory
 
 	readUsers, readGroups, staged atomic.Int64
 }
@@ -31,7 +32,7 @@ type worker struct {
 // work takes a claimed run as far as it goes without a person.
 func (e *Engine) work(ctx context.Context, claimed *store.Run) {
 	w := &worker{
-		e: e, id: claimed.ID, org: claimed.Org, dir: claimed.Directory, cause: claimed.Cause,
+		e: e, id: claimed.ID, org: claimed.Org, dir: claimed.Directory, cause: claimed.Cause, only: claimed.Selection,
 		lease: store.Lease{Run: claimed.Key, Fence: claimed.Fence},
 	}
 	w.cause.Run = claimed.ID

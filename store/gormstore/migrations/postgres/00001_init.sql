@@ -427,6 +427,7 @@ CREATE TABLE run (
     "full"        boolean     NOT NULL DEFAULT false, -- a person asked for a full read
     full_because  text        NOT NULL DEFAULT '',
     cookie        text        NOT NULL DEFAULT '', -- JSON
+    selection     text, -- JSON; NULL: the whole directory
     revision      bigint      NOT NULL DEFAULT 0,
     policy_hash   text        NOT NULL DEFAULT '',
     stage_hash    text        NOT NULL DEFAULT '',

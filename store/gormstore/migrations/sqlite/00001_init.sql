@@ -391,6 +391,7 @@ CREATE TABLE run (
     "full"        boolean NOT NULL DEFAULT false, -- a person asked for a full read
     full_because  TEXT NOT NULL DEFAULT '',
     cookie        TEXT NOT NULL DEFAULT '', -- JSON
+    selection     TEXT, -- JSON; NULL: the whole directory
     revision      INTEGER NOT NULL DEFAULT 0,
     policy_hash   TEXT NOT NULL DEFAULT '',
     stage_hash    TEXT NOT NULL DEFAULT '',
