@@ -1,8 +1,6 @@
 package scim
 
 import (
-	"fmt"
-	"strconv"
 	"strings"
 	"time"
 
@@ -168,7 +166,8 @@ func typed(a *schema.Attribute, e filter.Compare) (any, error) {
 			return nil, store.Errorf(store.CodeFilter, "%s is binary and has no order; compare it with eq or ne", e.Attr)
 		}
 	}
-	return text(e.Value), nil
+	// Some leave out the quotation marks of a text (externalId eq 701984).
+	return e.Text(), nil
 }
 
 // parseTime reads an xsd:dateTime (RFC 7643 section 2.3.5); without a zone it is UTC.
@@ -179,19 +178,4 @@ func parseTime(s string) (time.Time, bool) {
 		}
 	}
 	return time.Time{}, false
-}
-
-// text is a value as the client meant it for a string: some leave out the quotation
-// marks (externalId eq 701984).
-func text(value any) string {
-	switch v := value.(type) {
-	case string:
-		return v
-	case int64:
-		return strconv.FormatInt(v, 10)
-	case float64:
-		return strconv.FormatFloat(v, 'f', -1, 64)
-	default:
-		return fmt.Sprint(v)
-	}
 }

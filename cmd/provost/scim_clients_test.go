@@ -149,6 +149,11 @@ func TestSCIMProtocol(t *testing.T) {
 		{name: "a resource cannot be posted to", method: post, path: "/Users/<amy>", body: `{}`, status: 405},
 		{name: "discovery cannot be changed", method: put, path: "/ServiceProviderConfig", body: `{}`, status: 405},
 		{name: "a method that nobody knows", method: "BREW", path: "/Users", status: 405},
+
+		{name: "a stable id may look like a number", method: post, path: "/Users", body: `{"userName":"cat@example.com","externalId":"12E50"}`, status: 201, save: "cat"},
+		{name: "without quotation marks it is found as it was written", method: get, path: `/Users?filter=externalId eq 12E50`, status: 200, want: `{"totalResults":1,"Resources":[{"id":"<cat>"}]}`},
+		{name: "another spelling of the number is another text", method: get, path: `/Users?filter=externalId eq 1.2E51`, status: 200, want: nobody},
+		{name: "a number is still a number", method: get, path: `/Groups?filter=urn:provost:params:scim:schemas:extension:1.0:Group:effectiveCount lt 2.50e0`, status: 200, want: `{"totalResults":1}`},
 	})
 	onBothEngines(t, func(t *testing.T, w *scimWorld) {
 		w.replay(t, all)

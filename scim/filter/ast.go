@@ -52,6 +52,9 @@ type Compare struct {
 	Attr  AttrPath
 	Op    Op
 	Value any
+	// Word is how a number was written, where that is not how String writes its value:
+	// 1e5 and 1.50 may be meant as texts.
+	Word string
 }
 
 // Present holds if the attribute has a value that is not empty.
@@ -128,7 +131,24 @@ func (e Compare) write(b *strings.Builder, _ precedence) {
 	b.WriteByte(' ')
 	b.WriteString(string(e.Op))
 	b.WriteByte(' ')
+	if e.Word != "" {
+		b.WriteString(e.Word)
+		return
+	}
 	writeValue(b, e.Value)
+}
+
+// Text is the value as it was written, without quotation marks: what it is as a text.
+func (e Compare) Text() string {
+	if s, ok := e.Value.(string); ok {
+		return s
+	}
+	if e.Word != "" {
+		return e.Word
+	}
+	var b strings.Builder
+	writeValue(&b, e.Value)
+	return b.String()
 }
 
 func (e Present) write(b *strings.Builder, _ precedence) {

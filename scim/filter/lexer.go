@@ -149,7 +149,7 @@ func (l *lexer) value() (any, error) {
 	}
 	f, err := strconv.ParseFloat(t.text, 64)
 	if err != nil {
-		return nil, l.expected("a number that fits 64 bits")
+		return t.text, l.next() // nor is there a float so large
 	}
 	return f, l.next()
 }

@@ -214,11 +214,16 @@ func (p *parser) comparison(attr AttrPath) (Expr, error) {
 	if err := p.next(); err != nil {
 		return nil, err
 	}
+	written := p.token.text
 	value, err := p.value()
 	if err != nil {
 		return nil, err
 	}
-	return Compare{attr, op, value}, nil
+	e := Compare{Attr: attr, Op: op, Value: value}
+	if _, number := value.(float64); number && e.Text() != written {
+		e.Word = written
+	}
+	return e, nil
 }
 
 func (p *parser) valuePath(attr AttrPath) (Expr, error) {

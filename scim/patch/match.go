@@ -43,7 +43,7 @@ func matches(a *schema.Attribute, e filter.Expr, element map[string]any) (bool, 
 		if err != nil {
 			return false, err
 		}
-		return compare(sub, e.Op, element[sub.Name], e.Value)
+		return compare(sub, e.Op, element[sub.Name], operand(sub, e))
 	default:
 		return false, fail(errors.ScimTypeInvalidFilter, "%s[…] cannot hold %s", a.Path(), e)
 	}
@@ -59,9 +59,6 @@ func subAttribute(a *schema.Attribute, path filter.AttrPath) (*schema.Attribute,
 
 // compare compares as the type of the sub-attribute demands. An absent value equals only null, and differs from all else.
 func compare(sub *schema.Attribute, op filter.Op, have, want any) (bool, error) {
-	if want != nil {
-		want = operand(sub, want)
-	}
 	if sub.Type == schema.Boolean {
 		normal, err := sub.Normalize(want)
 		if err != nil || op != filter.Equal && op != filter.NotEqual {

@@ -4,7 +4,6 @@ import (
 	"maps"
 	"reflect"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/elimity-com/scim/errors"
@@ -280,7 +279,7 @@ func implied(a *schema.Attribute, e filter.Expr) (map[string]any, bool) {
 		if err != nil {
 			return nil, false
 		}
-		value, err := sub.Normalize(operand(sub, c.Value))
+		value, err := sub.Normalize(operand(sub, c))
 		if err != nil || value == nil {
 			return nil, false
 		}
@@ -289,15 +288,19 @@ func implied(a *schema.Attribute, e filter.Expr) (map[string]any, bool) {
 	return parts, true
 }
 
-// operand gives the value of a comparison the type of its attribute where it was written bare: [value eq 7].
-func operand(sub *schema.Attribute, value any) any {
-	if i, ok := value.(int64); ok && sub.Type != schema.Integer {
-		return strconv.FormatInt(i, 10)
+// operand is the value of a comparison, for a text as it was written: [value eq 7].
+func operand(sub *schema.Attribute, c filter.Compare) any {
+	switch c.Value.(type) {
+	case int64, float64:
+		if sub.Type != schema.Integer && sub.Type != schema.Decimal {
+			return c.Text()
+		}
+	case bool:
+		if sub.Type != schema.Boolean {
+			return c.Text()
+		}
 	}
-	if b, ok := value.(bool); ok && sub.Type != schema.Boolean {
-		return strconv.FormatBool(b)
-	}
-	return value
+	return c.Value
 }
 
 // labels are the parts that say what an element is for; without any other part it has no content.

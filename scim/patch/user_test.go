@@ -48,6 +48,7 @@ func TestUserAppliesOperations(t *testing.T) {
 		{"a role that is not there is made, and later operations find it",
 			`[{"op":"replace","path":"roles[primary eq \"True\"].display","value":"Admin"},{"op":"replace","path":"roles[primary eq \"True\"].value","value":"a"},{"op":"add","path":"roles[primary eq true].type","value":"t"}]`,
 			map[string]string{"roles": `[{"primary":true,"display":"Admin","value":"a","type":"t"}]`}},
+		{"a bare word that looks like a number", `[{"op":"replace","path":"roles[type eq 1.50].value","value":"a"},{"op":"add","path":"roles[type eq \"1.50\"].display","value":"b"}]`, map[string]string{"roles": `[{"type":"1.50","value":"a","display":"b"}]`}},
 		{"an address that is not there is made", `[{"op":"replace","path":"addresses[type eq \"work\"].country","value":"NL"},{"op":"add","path":"addresses[type eq \"work\"].locality","value":"Delft"}]`,
 			map[string]string{"addresses": `[{"type":"work","country":"NL","locality":"Delft"}]`}},
 		{"an element may be made before it has content", `[{"op":"add","path":"phoneNumbers[type eq \"work\"].primary","value":"True"},{"op":"add","path":"phoneNumbers[type eq \"work\"].value","value":"1"}]`,
