@@ -128,23 +128,37 @@ func (s *Server) patchGroup(c *call) error {
 		return err
 	}
 	return s.changeGroup(c, statement, func(p *projection, g *store.Group) error {
-		if p.wants("members") && !p.chosen && g.EffectiveCount > patchMembers {
-			large := false
-			err := s.Store.View(c.ctx(), func(r store.Reader) error {
-				n, err := r.MemberCount(c.ctx(), c.caller.Org, g.Key, patchMembers+1)
-				large = n > patchMembers
+		if !p.wants("members") || p.chosen {
+			return s.answerGroup(c, p, http.StatusOK, g, true)
+		}
+		list, more, err := s.fewMembers(c, g)
+		if err != nil {
+			return err
+		}
+		if more {
+			c.Response().Header().Set("ETag", etag(g.Version))
+			return c.NoContent(http.StatusNoContent)
+		}
+		return s.sendGroup(c, p, http.StatusOK, g, list)
+	})
+}
+
+// fewMembers reads a group's members, or reports that they are more than
+// [patchMembers]. Where so many users are effective they are only counted first;
+// groups in the group need not have any.
+func (s *Server) fewMembers(c *call, g *store.Group) (list []store.Member, more bool, err error) {
+	err = s.Store.View(c.ctx(), func(r store.Reader) error {
+		if g.EffectiveCount > patchMembers {
+			n, err := r.MemberCount(c.ctx(), c.caller.Org, g.Key, patchMembers+1)
+			if more = n > patchMembers; more || err != nil {
 				return err
-			})
-			if err != nil {
-				return err
-			}
-			if large {
-				c.Response().Header().Set("ETag", etag(g.Version))
-				return c.NoContent(http.StatusNoContent)
 			}
 		}
-		return s.answerGroup(c, p, http.StatusOK, g, true)
+		page, err := r.Members(c.ctx(), store.MemberQuery{Org: c.caller.Org, Group: g.Key, Limit: patchMembers})
+		list, more = page.Items, page.More
+		return err
 	})
+	return list, more, err
 }
 
 // selectedMembers is how many members one filter of a PATCH may remove.
@@ -263,7 +277,11 @@ func (s *Server) answerGroup(c *call, p *projection, status int, g *store.Group,
 			return err
 		}
 	}
-	body, err := p.apply(c.renderGroup(g, list))
+	return s.sendGroup(c, p, status, g, list)
+}
+
+func (s *Server) sendGroup(c *call, p *projection, status int, g *store.Group, members []store.Member) error {
+	body, err := p.apply(c.renderGroup(g, members))
 	if err != nil {
 		return err
 	}

@@ -172,6 +172,20 @@ func TestChangesAnswerWithTheAttributesThatWereAskedFor(t *testing.T) {
 				t.Errorf("PATCH%s: %d with %d members, want %d with %d", x.query, a.status, len(members), x.status, x.members)
 			}
 		}
+		var below store.Statement
+		for i := range 1001 {
+			name := fmt.Sprint("Below ", i)
+			below.Groups = append(below.Groups, store.GroupStatement{DisplayName: &name})
+		}
+		above := "Above"
+		nested := store.GroupStatement{DisplayName: &above, Members: store.MemberStatement{Mode: store.MembersReplace}}
+		for _, g := range w.state(t, below).Groups {
+			nested.Members.Add = append(nested.Members.Add, store.MemberRef{ID: g.ID})
+		}
+		empty := "/Groups/" + string(w.state(t, store.Statement{Groups: []store.GroupStatement{nested}}).Groups[0].ID)
+		if a := w.send(t, scimRequest{method: patch, path: empty, body: fmt.Sprintf(rename, "Nobody")}); a.status != 204 {
+			t.Errorf("PATCH of a group with 1001 groups without users: %d, want 204", a.status)
+		}
 		one := "/Users/" + string(ids[0])
 		for what, r := range map[string]scimRequest{
 			"POST":  {method: post, path: "/Users?attributes=userName", body: `{"schemas":["urn:ietf:params:scim:schemas:core:2.0:User"],"userName":"new@example.com","title":"T"}`},
