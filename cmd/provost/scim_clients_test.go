@@ -11,7 +11,7 @@ func TestOtherClients(t *testing.T) {
 		{name: "SailPoint reads the configuration", method: get, path: "/ServiceProviderConfig", status: 200,
 			want: `{"schemas":["urn:ietf:params:scim:schemas:core:2.0:ServiceProviderConfig"],"patch":{"supported":true},"filter":{"supported":true,"maxResults":1000},
 				"etag":{"supported":true},"bulk":{"supported":true},"sort":{"supported":true},"changePassword":{"supported":false},
-				"authenticationSchemes":[{"type":"oauthbearertoken"}]}`},
+				"authenticationSchemes":[{"type":"oauthbearertoken","primary":true},{"type":"oauthbearertoken"}]}`},
 		{name: "SailPoint reads the resource types", method: get, path: "/ResourceTypes", status: 200,
 			want: `{"totalResults":2,"Resources":[{"id":"User","endpoint":"/Users"},{"id":"Group","endpoint":"/Groups"}]}`},
 		{name: "SailPoint reads one resource type", method: get, path: "/ResourceTypes/User", status: 200,
