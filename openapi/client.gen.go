@@ -191,6 +191,26 @@ type ClientInterface interface {
 	// Corresponds with DELETE /directories/{directory}/handovers/{from} (the `EndHandover` operationId).
 	EndHandover(ctx context.Context, directory DirectoryRef, from string, params *EndHandoverParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// ImportEntriesWithBody Import chosen users and groups, with roles, enabled or not
+	//
+	// Starts a run of the chosen users and groups only. Roles and `enabled` are for users that it creates; a user that was imported before is
+	// updated, and its roles and its switch stay. Entries outside a chosen scope make the run fail.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /directories/{directory}/import (the `ImportEntries` operationId).
+	ImportEntriesWithBody(ctx context.Context, directory DirectoryRef, params *ImportEntriesParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ImportEntries Import chosen users and groups, with roles, enabled or not
+	//
+	// Starts a run of the chosen users and groups only. Roles and `enabled` are for users that it creates; a user that was imported before is
+	// updated, and its roles and its switch stay. Entries outside a chosen scope make the run fail.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /directories/{directory}/import (the `ImportEntries` operationId).
+	ImportEntries(ctx context.Context, directory DirectoryRef, params *ImportEntriesParams, body ImportEntriesJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// ListOIDCBindings List the OpenID Connect bindings of a directory
 	//
 	// Corresponds with GET /directories/{directory}/oidc-bindings (the `ListOIDCBindings` operationId).
@@ -920,6 +940,46 @@ func (c *Client) StartHandover(ctx context.Context, directory DirectoryRef, para
 // Corresponds with DELETE /directories/{directory}/handovers/{from} (the `EndHandover` operationId).
 func (c *Client) EndHandover(ctx context.Context, directory DirectoryRef, from string, params *EndHandoverParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewEndHandoverRequest(c.Server, directory, from, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ImportEntriesWithBody Import chosen users and groups, with roles, enabled or not
+//
+// Starts a run of the chosen users and groups only. Roles and `enabled` are for users that it creates; a user that was imported before is
+// updated, and its roles and its switch stay. Entries outside a chosen scope make the run fail.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /directories/{directory}/import (the `ImportEntries` operationId).
+func (c *Client) ImportEntriesWithBody(ctx context.Context, directory DirectoryRef, params *ImportEntriesParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewImportEntriesRequestWithBody(c.Server, directory, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ImportEntries Import chosen users and groups, with roles, enabled or not
+//
+// Starts a run of the chosen users and groups only. Roles and `enabled` are for users that it creates; a user that was imported before is
+// updated, and its roles and its switch stay. Entries outside a chosen scope make the run fail.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /directories/{directory}/import (the `ImportEntries` operationId).
+func (c *Client) ImportEntries(ctx context.Context, directory DirectoryRef, params *ImportEntriesParams, body ImportEntriesJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewImportEntriesRequest(c.Server, directory, params, body)
 	if err != nil {
 		return nil, err
 	}
@@ -2945,6 +3005,95 @@ func NewEndHandoverRequest(server string, directory DirectoryRef, from string, p
 	if err != nil {
 		return nil, err
 	}
+
+	if params != nil {
+
+		if params.ProvostOrganization != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Provost-Organization", *params.ProvostOrganization, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Provost-Organization", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewImportEntriesRequest calls the generic ImportEntries builder with application/json body
+func NewImportEntriesRequest(server string, directory DirectoryRef, params *ImportEntriesParams, body ImportEntriesJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewImportEntriesRequestWithBody(server, directory, params, "application/json", bodyReader)
+}
+
+// NewImportEntriesRequestWithBody constructs an http.Request for the ImportEntries method, with any body, and a specified content type
+func NewImportEntriesRequestWithBody(server string, directory DirectoryRef, params *ImportEntriesParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "directory", directory, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/directories/%s/import", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Organization != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "organization", *params.Organization, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
 
 	if params != nil {
 
@@ -7797,6 +7946,26 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with DELETE /directories/{directory}/handovers/{from} (the `EndHandover` operationId).
 	EndHandoverWithResponse(ctx context.Context, directory DirectoryRef, from string, params *EndHandoverParams, reqEditors ...RequestEditorFn) (*EndHandoverResponse, error)
 
+	// ImportEntriesWithBodyWithResponse Import chosen users and groups, with roles, enabled or not
+	//
+	// Starts a run of the chosen users and groups only. Roles and `enabled` are for users that it creates; a user that was imported before is
+	// updated, and its roles and its switch stay. Entries outside a chosen scope make the run fail.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /directories/{directory}/import (the `ImportEntries` operationId).
+	ImportEntriesWithBodyWithResponse(ctx context.Context, directory DirectoryRef, params *ImportEntriesParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ImportEntriesResponse, error)
+
+	// ImportEntriesWithResponse Import chosen users and groups, with roles, enabled or not
+	//
+	// Starts a run of the chosen users and groups only. Roles and `enabled` are for users that it creates; a user that was imported before is
+	// updated, and its roles and its switch stay. Entries outside a chosen scope make the run fail.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /directories/{directory}/import (the `ImportEntries` operationId).
+	ImportEntriesWithResponse(ctx context.Context, directory DirectoryRef, params *ImportEntriesParams, body ImportEntriesJSONRequestBody, reqEditors ...RequestEditorFn) (*ImportEntriesResponse, error)
+
 	// ListOIDCBindingsWithResponse List the OpenID Connect bindings of a directory
 	//
 	// Returns a wrapper object for the known response body format(s).
@@ -8843,6 +9012,54 @@ func (r EndHandoverResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r EndHandoverResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type ImportEntriesResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON202 the response for an HTTP 202 `application/json` response
+	JSON202 *Run
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Failed
+}
+
+// GetJSON202 returns the response for an HTTP 202 `application/json` response
+func (r ImportEntriesResponse) GetJSON202() *Run {
+	return r.JSON202
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ImportEntriesResponse) GetApplicationProblemJSONDefault() *Failed {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ImportEntriesResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ImportEntriesResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ImportEntriesResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ImportEntriesResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -11605,6 +11822,38 @@ func (c *ClientWithResponses) EndHandoverWithResponse(ctx context.Context, direc
 	return ParseEndHandoverResponse(rsp)
 }
 
+// ImportEntriesWithBodyWithResponse Import chosen users and groups, with roles, enabled or not
+//
+// Starts a run of the chosen users and groups only. Roles and `enabled` are for users that it creates; a user that was imported before is
+// updated, and its roles and its switch stay. Entries outside a chosen scope make the run fail.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /directories/{directory}/import (the `ImportEntries` operationId).
+func (c *ClientWithResponses) ImportEntriesWithBodyWithResponse(ctx context.Context, directory DirectoryRef, params *ImportEntriesParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ImportEntriesResponse, error) {
+	rsp, err := c.ImportEntriesWithBody(ctx, directory, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseImportEntriesResponse(rsp)
+}
+
+// ImportEntriesWithResponse Import chosen users and groups, with roles, enabled or not
+//
+// Starts a run of the chosen users and groups only. Roles and `enabled` are for users that it creates; a user that was imported before is
+// updated, and its roles and its switch stay. Entries outside a chosen scope make the run fail.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /directories/{directory}/import (the `ImportEntries` operationId).
+func (c *ClientWithResponses) ImportEntriesWithResponse(ctx context.Context, directory DirectoryRef, params *ImportEntriesParams, body ImportEntriesJSONRequestBody, reqEditors ...RequestEditorFn) (*ImportEntriesResponse, error) {
+	rsp, err := c.ImportEntries(ctx, directory, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseImportEntriesResponse(rsp)
+}
+
 // ListOIDCBindingsWithResponse List the OpenID Connect bindings of a directory
 //
 // Returns a wrapper object for the known response body format(s).
@@ -12925,6 +13174,39 @@ func ParseEndHandoverResponse(rsp *http.Response) (*EndHandoverResponse, error) 
 	switch {
 	case rsp.StatusCode == 204:
 		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Failed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseImportEntriesResponse parses an HTTP response from a ImportEntriesWithResponse call
+func ParseImportEntriesResponse(rsp *http.Response) (*ImportEntriesResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ImportEntriesResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 202:
+		var dest Run
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON202 = &dest
 
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
 		var dest Failed

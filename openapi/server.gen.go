@@ -872,6 +872,21 @@ type HolderList struct {
 	NextCursor string   `json:"next_cursor,omitempty"`
 }
 
+// ImportInput defines model for ImportInput.
+type ImportInput struct {
+	// Enabled Whether users that are created are enabled, instead of what enable_new_users says.
+	Enabled *bool `json:"enabled,omitempty"`
+
+	// Groups Groups, with their members that are missing.
+	Groups []string `json:"groups,omitempty"`
+
+	// Roles Roles, by name, of users that are created, instead of the directory's default roles. An empty list is no roles.
+	Roles *[]string `json:"roles,omitempty"`
+
+	// Users Users, together with the groups 1 to 100, each by the stable id of a hit, user_name or DN.
+	Users []string `json:"users,omitempty"`
+}
+
 // LDAPSettings defines model for LDAPSettings.
 type LDAPSettings struct {
 	AllowPlaintext *bool `json:"allow_plaintext,omitempty"`
@@ -1631,6 +1646,15 @@ type EndHandoverParams struct {
 	ProvostOrganization *OrganizationHeader `json:"Provost-Organization,omitempty"`
 }
 
+// ImportEntriesParams defines parameters for ImportEntries.
+type ImportEntriesParams struct {
+	// Organization The id or name of the organization, where a header cannot be set.
+	Organization *OrganizationQuery `form:"organization,omitempty" json:"organization,omitempty"`
+
+	// ProvostOrganization The id or name of the organization.
+	ProvostOrganization *OrganizationHeader `json:"Provost-Organization,omitempty"`
+}
+
 // ListOIDCBindingsParams defines parameters for ListOIDCBindings.
 type ListOIDCBindingsParams struct {
 	// Organization The id or name of the organization, where a header cannot be set.
@@ -2222,6 +2246,9 @@ type UpdateDirectoryJSONRequestBody = DirectoryPatch
 // StartHandoverJSONRequestBody defines body for StartHandover for application/json ContentType.
 type StartHandoverJSONRequestBody = HandoverInput
 
+// ImportEntriesJSONRequestBody defines body for ImportEntries for application/json ContentType.
+type ImportEntriesJSONRequestBody = ImportInput
+
 // CreateOIDCBindingJSONRequestBody defines body for CreateOIDCBinding for application/json ContentType.
 type CreateOIDCBindingJSONRequestBody = OIDCBindingInput
 
@@ -2302,6 +2329,9 @@ type ServerInterface interface {
 	// EndHandover End a handover
 	// (DELETE /directories/{directory}/handovers/{from})
 	EndHandover(ctx echo.Context, directory DirectoryRef, from string, params EndHandoverParams) error
+	// ImportEntries Import chosen users and groups, with roles, enabled or not
+	// (POST /directories/{directory}/import)
+	ImportEntries(ctx echo.Context, directory DirectoryRef, params ImportEntriesParams) error
 	// ListOIDCBindings List the OpenID Connect bindings of a directory
 	// (GET /directories/{directory}/oidc-bindings)
 	ListOIDCBindings(ctx echo.Context, directory DirectoryRef, params ListOIDCBindingsParams) error
@@ -2899,6 +2929,48 @@ func (w *ServerInterfaceWrapper) EndHandover(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.EndHandover(ctx, directory, from, params)
+	return err
+}
+
+// ImportEntries converts echo context to params.
+func (w *ServerInterfaceWrapper) ImportEntries(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "directory" -------------
+	var directory DirectoryRef
+
+	err = runtime.BindStyledParameterWithOptions("simple", "directory", ctx.Param("directory"), &directory, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter directory: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ImportEntriesParams
+	// ------------- Optional query parameter "organization" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "organization", ctx.QueryParams(), &params.Organization, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter organization: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Provost-Organization" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Provost-Organization")]; found {
+		var ProvostOrganization OrganizationHeader
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Provost-Organization, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Provost-Organization", valueList[0], &ProvostOrganization, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Provost-Organization: %s", err))
+		}
+
+		params.ProvostOrganization = &ProvostOrganization
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ImportEntries(ctx, directory, params)
 	return err
 }
 
@@ -5436,6 +5508,7 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.GET(options.BaseURL+"/directories/:directory/runs", wrapper.ListRuns, options.OperationMiddlewares["listRuns"]...)
 	router.POST(options.BaseURL+"/directories/:directory/runs", wrapper.StartRun, options.OperationMiddlewares["startRun"]...)
 	router.POST(options.BaseURL+"/directories/:directory/search", wrapper.SearchDirectory, options.OperationMiddlewares["searchDirectory"]...)
+	router.POST(options.BaseURL+"/directories/:directory/import", wrapper.ImportEntries, options.OperationMiddlewares["importEntries"]...)
 	router.GET(options.BaseURL+"/directories/:directory/findings", wrapper.ListDirectoryFindings, options.OperationMiddlewares["listDirectoryFindings"]...)
 	router.GET(options.BaseURL+"/runs/:run", wrapper.GetRun, options.OperationMiddlewares["getRun"]...)
 	router.GET(options.BaseURL+"/runs/:run/findings", wrapper.ListRunFindings, options.OperationMiddlewares["listRunFindings"]...)
@@ -5862,6 +5935,47 @@ type EndHandoverdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response EndHandoverdefaultApplicationProblemPlusJSONResponse) VisitEndHandoverResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ImportEntriesRequestObject struct {
+	Directory DirectoryRef `json:"directory"`
+	Params    ImportEntriesParams
+	Body      *ImportEntriesJSONRequestBody
+}
+
+type ImportEntriesResponseObject interface {
+	VisitImportEntriesResponse(w http.ResponseWriter) error
+}
+
+type ImportEntries202JSONResponse Run
+
+func (response ImportEntries202JSONResponse) VisitImportEntriesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(202)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ImportEntriesdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ImportEntriesdefaultApplicationProblemPlusJSONResponse) VisitImportEntriesResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -8087,6 +8201,9 @@ type StrictServerInterface interface {
 	// EndHandover End a handover
 	// (DELETE /directories/{directory}/handovers/{from})
 	EndHandover(ctx context.Context, request EndHandoverRequestObject) (EndHandoverResponseObject, error)
+	// ImportEntries Import chosen users and groups, with roles, enabled or not
+	// (POST /directories/{directory}/import)
+	ImportEntries(ctx context.Context, request ImportEntriesRequestObject) (ImportEntriesResponseObject, error)
 	// ListOIDCBindings List the OpenID Connect bindings of a directory
 	// (GET /directories/{directory}/oidc-bindings)
 	ListOIDCBindings(ctx context.Context, request ListOIDCBindingsRequestObject) (ListOIDCBindingsResponseObject, error)
@@ -8587,6 +8704,55 @@ func (sh *strictHandler) EndHandover(ctx echo.Context, directory DirectoryRef, f
 		return err
 	} else if validResponse, ok := response.(EndHandoverResponseObject); ok {
 		return validResponse.VisitEndHandoverResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ImportEntries operation middleware
+func (sh *strictHandler) ImportEntries(ctx echo.Context, directory DirectoryRef, params ImportEntriesParams) error {
+	var request ImportEntriesRequestObject
+
+	request.Directory = directory
+	request.Params = params
+
+	var body ImportEntriesJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ImportEntries(ctx.Request().Context(), request.(ImportEntriesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ImportEntries")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ImportEntriesResponseObject); ok {
+		return validResponse.VisitImportEntriesResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
@@ -10389,237 +10555,242 @@ func (sh *strictHandler) RestoreUser(ctx echo.Context, user UserRef, params Rest
 // const string: with thousands of chunks the chained `+` fold is several
 // times slower for the Go compiler than parsing a slice literal.
 var swaggerSpec = []string{
-	"7L3rchu3li/+KijOVGWnpi3J170jfdK2ncQzie2xlXiqIv9JiA2SiJpAB0CLZvxX1Xma82DnSU5hLaAb",
-	"3UQ3b03JztmfbJFNNC4L675+6/NgLOe5FEwYPTj9PMiponNmmIK/nhdKS2X/lzI9Vjw3XIrB6eBixshI",
+	"7L3rchu3li/+KijOVGWnpi3J170jfdK2ncQzie2RlXiqYv9JiA2SiJpAB0CLZvxX1Xma82DnSU5hLaAb",
+	"3UQ3b01LztmfbJFNNC4L675+6/NgLOe5FEwYPTj9PMiponNmmIK/nhdKS2X/lzI9Vjw3XIrB6eByxshI",
 	"sE9mOIYnRkROiJkxktMpI1dsIhU7GiQDbh/+o2BqOUgGgs7Z4HSAvxgkAz2esTm1g8/pp5+YmJrZ4PTR",
 	"02fJwCxz+6Q2iovp4PY2GbxgGTMs/Z5nhrXMJ8VHiBRMEzOjhoypINrwLCNXjCimjVQsTQgX2jCallNW",
-	"TDNh4Hdtc3Zj1yadsgktMjM4ndBMs3LSV1JmjAqcNVdsbKRavmOT+KR5SqQi9i1+Oqn/TTmXnJpZMBX/",
-	"/SAZKPZHwRVLB6dGFax1R58mgzkX/u+H0f2Vc8rFNtOEH7TNEb7sdYIvheEmY3MmTOcscXasejqxM+dG",
-	"k2suUkJFCstIiC7GM0I1UTJjpz+z+RVTLasJBtt0SY9PTtYv6Qcli3zNlqdc5xldDsOtn9rfHZHz+pdA",
-	"8ZrdMEWzkog406TQjAjGUg0/5mnLKmHUTdf38OTRk/ULfCW0oWLM4gs08poJ7Re1mMmMwdW0v2hcUqnL",
-	"xUs1pYL/Se1AbbfVj7Ltdf2Jz7mJT3YutSHcsDlMmAKfa3t9BsNE3/0Q6IJ+4vNiDn8hmbg/y0lxYdiU",
-	"KZjUm1cvnv+Ti5SL6QaEf4VPtpyx+7bXi/kmOJAfGU3b2PMqC4ke5QyHKKf8Vskbqc2D8DWDvub733Bw",
-	"O0w3IYsZU4xQgvO1okZIY+WMZqaNMGRva1gIprpkYWT2C8HFtJIuZ2RkqUwJmo3IRCp3y4CLCCngB+3i",
-	"MJBBu6/iXSE2oGhVtEkZVWwsYh4/Wz+dC8uPNpgQ8K2WKcF3vV6vXzRTa2REoZmqCQj7gZUP1Rf7Cgc7",
-	"Up+y4daOpXMpNAM983vKMzus1UaFsYL29POA5nnGx3BbjnMlrzI2/4/ftV385+DN/67s7gz+7bjSY4/x",
-	"W338Fn+FL6xv3we7Iwur9y2UFNMENIOF/dBIkkpCr2RhOf4RnIIb0L7v3G4daMpK5kwZjivgMPv6OpPB",
-	"pwdT+cB++EBf8/yBhLfT7EEu4fL5ffz0QCpgnI9uk4HVU1aPGygrIZKn44TkTGnLhMp7mBA7w7TILJsi",
-	"eqkNm9ujXJ2Pe9HDW3+2+0/6MR6nJ43fcAUfy7fLq9/Z2Axuk8F5miqmYb9omnIc922wj04217d2LAth",
-	"kE83b8++U392mwwmUs2pMUh+wQuenHz3bP832I3O5Jhm3CyjF2X/3U8GudSGZsOxTNkhdumpfYXic4qH",
-	"0NCcth/vH0AvU45XufcdeWIvrFGMmSGtCK7319i7imP0v+N/v71tvz6O4VhldB0D9BfuFrTOV/gTUELd",
-	"4FQpusSx51y8k1lEWT8XVhlgiszp0rJGK0aWZsbF9IxQQaj9ZfAhuSoMmVNBp6GOD09xbRQ1Uumkpk1p",
-	"5L430ppkVhdB+1Hj8EXKjVREimxJFKMpaCVMWI35twFMbJAMYHj7Lz4dcB8vc5LBeZ4reUOzVyIvzJY8",
-	"SBs6ZcMZ1bO4JK6+D/QWFLsLqkkm5TVLCQXVMCCWZ7vSYZQ+/smzjF7hEdannyuZFmOzOeG8xR9Y7QOo",
-	"p0kuhXYeovpWvKTjGQF+DY6YMQuEUGjUhNICh0qqOcYkx3Na6Mi6qBfGnZcAHrq1RFJyg9UTfPWWuO/x",
-	"2OAM2R8F04aMrQ41UbJFpm5yXnbN1Ckv9Ze/EmQhFZL17mPDRNeprj9eXLz1i9rrdYXYUG3fmbhDCsFT",
-	"jpKFJTW9ShfjjPI5C1UyT301JpsMxopRs+7Bh6A90rHhN+sffgwPo7uw80ErptICVdx1z1oJPJcpn/B1",
-	"T1qpJAszlJOhHsucdT/9Hez0pNDrhn2GGjt4ULuftMK9EOMZFdO1+3rSPGl/HMFq61ufBK7YYPOqVSTl",
-	"2QcTbmxJOMEYVZVu2whhlQTXxXHKARx9VoQ2pHBJUee0ljQ17IHhczaICKwZFam8iTLaC7TWJQhOy5kI",
-	"N8i3qGJkKq0cluIMpSYXcCWp0AumQMBaA7/uaN5EKPzo5hMTCDOqh5qNFYswoXNwS5Gcam05HeGa4MEc",
-	"kVfG/iWs9kD0TC5CplG65pKodRWYShudxX/Zh1vNHqszMmO4mG5+uu/9D+yPl2JcHm/T1GSCUFAIMqoN",
-	"0cV4zFjKwHinJC/0DJUE+yUdj1luWHpG6BWEJTCYAgc44Qr59mbkU+Tp1iS3oEpssgcf/HPNG8xT7zVw",
-	"xxPsa41KaleiNtnOK1lx/Pom/ygXVum0KuLYStN6LAW8WZvfhhUlg9+wYanyNPWZBH3nLd+1/qxFDaq9",
-	"rRy6c092UWjtjRz6G7m6nW8mGC/JUpr7W8rEWC0tbRJqIJzWUGZjBvO+l3Qrd9leV7hxHCEJd27+f0Xd",
-	"NXrM53CzmbZcutAJbKXdxlxmGUvJ1ZIUNVPG/mSQDOxjUfOlfONPHDW9hgPKc/CNWHkl4lZ4efNCw3Cd",
-	"W/CWmvFsX/pbT0j3QhPtq34fjNu58BV1n3odPEGPo5WA0pApv2GCXDOWawhYloFpRVwAidzQrGCrHMp9",
-	"PVQyYxHe+JrOGRjh8L3z8bMF+Ic1mTJzRF64FwgpWE0f2HKz13gZ0LAf5jLj42VMUlqtBqdl9ZiMGcKt",
-	"FjMhNMvIDVOgE3r/QOKNDc0yNvaxfwj40iyrFuV/F942/xnIJ/y1VRMnk+jdcy+M8snamsqpJCuzbQ17",
-	"tW119+ZGdpfNKc+Ggi2GLeb5hxkzM2aVDn/8SAxcExQ7oJpZmmtO9BtNFiwbyzkj9iXV3gKNx5U2JuhV",
-	"xrrm4wexRl/LGJ8wRrXu8r70z1lpXFC1VuL8AA/dOn675uGfXpy/DZU9KYZzz/MiYYUrZjfKRYq1sXpN",
-	"sNnsj4JmmlBBfADOkm21o6VZE5Jr+aE3cKJkqqhhw8xHsbtW9I4ahuFuYPdu8CFMtlsbgNAnUJHnXSnX",
-	"9qBBnZ1aXcpAbNTvgpbE/l0tsP20C0G15lMxzPiYiTHrIGFkEqbabsKFo2F7/VWVD5RhXJNxRfywG5Bv",
-	"J+uHUOEuWhf7lHPF9FYquRd78atziZGhy0FDGYtxkOiaMFVn1dCdsfH1lsbDLjbuhPKsULGTfm5n4I54",
-	"AvFBq7pTouQi4lXc3HnVYkta62vIlIqlu32YLYEjgoUGO+NmtI8TrdUORQtmGD/3ixmrxfUv/ufCmTxW",
-	"z8yLq4zr2VFsp92woELEx4Wvth+4ZBqeWeXMp5kEUhY3LMq2/FNbEQ5EC1hE9f7Vy92rpWWyECGw4kuq",
-	"NHLRd3RJhmYurr9+bo3trt2Nj63XcBeWEtWKH69PLFgxdtqn1YvBgXxmd2vjpT2MXHEMA2yhcL9//urn",
-	"b6z16n9PrFIhNJeC/O3d98/J3589eUw0G9vnyZOjx9+uKthjqc1wzIRLuOk73PcIfMY5VWbuch8OEcJN",
-	"+Q3Xq0HXXsZ/AupnnsklY0NRzK8Os1EPQQsWdMrWRn1+do9ZdS3MuzrArB5HJWuQsRoRrzuIyhpZf95Z",
-	"7uzhSw2WtNabqlhFbfUL+Y5yjeyZQbgQPPE1tyYX5tmTSOTQ2mrUxM0w6rW7BE1C/ieIMjCkpcxKfyq3",
-	"n1m1dcHNTBaGgL58FH2boddMbPQ2Oy1UVVAxncksjY+5vVc2Jnqca7WUNW6vt3OqBse5i+Rp0GM/nsAO",
-	"Eqsfwi+C/1FYrb9K7vYnqtiUotoyppqB+xIjDEhqOqYqr3Ui7Uh3R+RDSGcV+ZUeHzebKiX4ZJO04JV8",
-	"q6Rdijf3NFDVlMwsAbklVFH4qJ4WjNOHShAyyEhEKSgv2Z3dbaNe+Mns4s7c+i7swchOotyri4ROoiS0",
-	"ugc3cVnlcy+6DhMTNKwR2FIy9MrOP6Nj5gMwDfcSyNINpUBKDW0/IJTOsXRPqn04jYqU0IlhCryFdjqV",
-	"GKrvS0Bpg9PB71qKo3d08TPTmk5hwWkYLe421mpBpp7lt2JaFmrMhntkoobD+NS2BtfVdsugciUhpT8E",
-	"tlNLIkXUQASxtrGaE3/xe1euA7nNTshFX3bDVFzteINnYCdhz8PS0AbZSWW1GohdeLh6R3O7EndXHIW6",
-	"lX9su2q9MNGbzdjnKmHid5BDoK/xMhD7ozPUY3wej0uB4hPn1rOXSEjM9BNssdGNjXLh+hSjmxQ4f7cw",
-	"+D7MJIQr3a8TT50YTQC3JWgD9TK2+iGUqfOxbAZrqIW59vBg5VP8t5f/c/FvG7jjMDYMlBORBL/SrEAf",
-	"cvlU9Yof4Ezsuvwe7RFJiJjkK0fxvascWqHWu+Z+abvt42oVXrzen5m2+97QrfONhpXtsxCZM7GlAYjv",
-	"XjMvbehVxghPy8LHqhhovxRDLbOblhSXc7StFjNuXw36rV3f5rkqqohlHpdRj4QUovQS4p21H10LuRDD",
-	"ORRvJkTeMDUc0zwhEAFKCDVG8avCsOENFVzPWJpgOGZ4zXKTEC5uaMbTIRNGLRMfyMukxqJRDGVQYzUy",
-	"armjY/uEprFszY3zIl01Dl3YncrofqmYmjGxFRHZg2LRoswPLp6jZUc1zMYC22oKdhdBVyit78WMCUcg",
-	"OKaQjnR7yxYFQQ30FCw2vG/Vpn1s53R9yGbPNO/duPlB0ZhiP7Ufb8mDeNqqWQV10lE66dvDpAudM5G2",
-	"sCRrSY3HkM4tCSXOrnUp+UCK3MyAP2I99cas6oavrTuD/f6V0018N8EhtB5dH8SINPBlkOKvuIVNTaKq",
-	"Zo+ed1RWxza4NlJ8ErLI+3LKQpS5PfGTo93pnosxQiG3SOrsyQm8hdq2WjnsljCRqpbFUN6jvSe1pw27",
-	"lpLYZMIwzRLyuVvwCVTBsJbF7kT5E4Lqhk58TBQTH9whrvoqvBky5C2aW7nqb7Td60qBq0yw/eRjq5br",
-	"Ty6SMSYbubN12R+kbPg8/a0uTbNAoekpIhmbYA4SPOLdX2nN3+C3316gK5ku9wjuJgOvO0ZnM6OazKVi",
-	"q0RgxYmAurgrVtFDfKe8muRdr8iEPnacaptfY2t7O3Bd1O5GQAKrlyLYlNDjUQswhKffymgPH1vYnTVs",
-	"V7e+cpv7KSq11wjpKUJ+KfgASibrkiNFiuxWt9n9j5+tTSBsGv47yvrNpG0/Koy9MV+ACiOL/E6CBHdL",
-	"rVHHzw8+mXILB9x5ZeUaes0c84RsyHFGtSZ0QZfIOjmETRXTM5lBYdCMZSkphOGZVdoB54BQKNxl2gEi",
-	"jalKQSARtFjFWIHBQLNLoQphFX557aMMkLL16AmZyUJVURPqSoFRvuPnZdnipVhxB+JdGwZ1fV10euEX",
-	"1KwLdLd8qNhc3uw4zhNfUzJslCRuPdLDYKTd1/UoSjZlqdjKlZ8oOd/CV0gWkBPuq3qoYkBTArw9ayEu",
-	"3LmVu91d4KgNVVvp/43j9b+/WvYBq2EP2shttiq4cWbG5uu36FFJARvs0NMmh4SThDnWtq4+ZOMMPnbQ",
-	"yi56Qjs1dSDrraWpbUF6Vnala5l9SML2SsyNpdiPMktj97PbeNpco9ndubTW0bNdHNHr278ghtGWanct",
-	"ENSff9Jp42ucP3hGvRAMnva96061SortrjrNMrkY5hm1L/5kIkg0t8mgdPl3jP55jVdl8OaGKcVTpmsQ",
-	"oSYhVJP3z1/9XAUWiJHELqn6ZDWB4DYZXFHNhqmoH9c6bSxU1wOckJqu7kJe/6SavXgNpSlQV5duAazj",
-	"h+AiffEaEjhoJBff7t0EQjHaalZvX/58VipTIGvAWAfcqW8cR1WFdjH6kJ0+e/TwyZqpPD+HwoAiy4aA",
-	"KjME3S1e8ptJMQ01QAIKoDXIJ9LSC6YYSigZ8akfxA5dr7l59KSWQvOPvz9bk4HlxNpwUoLwrdfmg2mu",
-	"LuafzCwYEzg3u4gEwG6wZBkiMTOqXZJK6uEHMfVQ3SAAITEsrHprL7PJ6ZQNNf+zo6zE2oeRrKJ1m4IX",
-	"JeS6MmcCSqzKyubK9RjLMfM4ZusY2nv/HPxG5mxYFWG3VD+W2KkaKxqyDPV+CgDBllgsJZ8h/OGcUaED",
-	"VKM2O3vt1Y1Z2l5XHJpMx/mYFWqyMEPNxlKk8UQxO02fnmFkQAwVDTyrH+LjZ+uPsFBZ5HX2CE+Pj61K",
-	"Zf+rT4+PE2IUx6KcMndrtx161sncfnn3ky4l8eb3LWaV/Fyljm9jtq+zwvtI/+8oy6k8wS71/RtMgzqz",
-	"8qiu2LpiQ26SKmEHIgwIdwzJU3WG3M8KHsa3m/k6gFjOSNTVyrU33OGmEm40yyYJZMt69AbqvoM7u5fX",
-	"ty9dt0VvPYAGGskW9Yfas3L6sfVAn4MQ2tYnlKZcTK3lBbF/50AHRyZ4Q4Ivgf86kBQdgeNI06/CTWo3",
-	"1hq9rZP9Mly5LYfch9Hh7v+9Gx04Dz3j+Z3zok2ikbvFtX24NLri1+5d23hS6JxnBxZybVCrfQmhZAAV",
-	"FYdbxOPbZDCTQiprDA1zxSb800Fe9LT2Il1MDvWiZ5aX8DTN2OF27UmUz7xmC6ijX72TbThiH1xCmmYi",
-	"9brPFaOKqQqUe1UI+3d0erbhoeal82jebj6xixag80fQKfM8GvU/F8uqDgiTKfaJ7tMi5T6jr5ea/LZ0",
-	"Aa0LptqL5wvdkgdzIcHQAnY558J5SfZBPwBKYDf2DMnY2m9QwZHxttQzXeCJHfYoOmrE3d4Fh7W2JDwg",
-	"rc084w3dUIDj260cC16AHu1K/TQj2lULzb6ZkBHNc56OEjKif+YjawqOcMuHPB01zIqnDx9FjiGk1Ohs",
-	"R7SID7Um0FmR5gp08cyYXJNf3v2UkIwZwxS5Wvr/UQRacijFECvgUCMw4lqPAHfopTCKkhGMcnp8rI0+",
-	"WnCRyoU+EswcX7x8ff764niXOa/D9ZA8HW8E69FB3vbUdHG1yek0iXeFYNfQaB8KY8hNd49svGmUe++f",
-	"5LemSmBnyLFwpjUwSS2HitF0Gas+qaz9GdUEcSfxersMdnvBQ8irVZW0V5THAN6xmvd67hYsvTfYi6c9",
-	"wV6Ek+uFrkOK7Iewd8k/2Y8sb9fM6M7w8FpA8IQ0fLIcAghaFDgKnAtGZgA9YJ/ClJQyV8Vln7RXUnW7",
-	"MR/FvLx8KoZcDAuVRdODFQuA+OzDhIuEUJRaVsKW0mvFbRfY/NEoyns+Fa/EL+9+gguP2G3DVkEBGPZO",
-	"VfAduQK8t4RQYtg8z6hhJOPX5bdDwz6ZI/JynpslbC804gMR1pRcqxMOJuYjepE0XPapZUpyQhYzPp6R",
-	"z5+PrMF7e5vY//6imQr+DEn09hYY5efPR+Xu2I8UI4pBbXJ6dik+f+YTEj7wf/7X//78mWWa+f+K1P5K",
-	"X+sSCk0K8LMyuw0tuwFZRY0TPNnIa/2mMHbVm4DNYUrDGczHtytiwlcxWUrHhKcQWu4+MbcrQng7o5pd",
-	"uELhRvMC+9VaQLtCwBAofluCJidVhdpU2j1rVKjJ4ioLFACHY+OjNTvideD0/RjV7GIc3jcsWnVTMUN5",
-	"1kICVRsjYmaW7His1O82GUw4y1qy0LmVwQQeIAC45m7wrkbpjIsOC76zpGzrtgetqfVhDr0TMLR06mGs",
-	"7BtNMjndtzCyUOPOetFetlQbaoqW7hXQ2QEfaIGy4SZrmSJgp8gJcT22oEY63pCitdjv3FctWOFzSkaF",
-	"Eqc5du47dcOejoD3Os7kSy9BlleVmBjeS8i8MPSKZ9wsE1IIWpiZVPxPliZkItUVT1MmwA87nMhCpAmZ",
-	"MzOT6dB+Amki9smxFJOMj40dgf9RMMG0TgAODstAM5ZYlcJeRo49/aZSsIQYKYcZVVMoOtVFnkvIbJuz",
-	"lFMow8ZH5lQsE3JV6GVCXLQ2KeMPR2u5gksAwmMpzzbxF72FOVQ9WTZqQNZlo2yKSx6q+vib2NwqPNEt",
-	"vRQOWVSP+TwhswrEHa5rI7z5jXY+Hszw0EykZ5jg4RBMfTqv1RblQhyRnyHhQzHy5NF3qxrjVaFiPVPe",
-	"S5wENdDCxkEjUJLTQrMzcpKEcj0BSG+mXKSeKEuQLCVYCdUEZenGZEkG1UAx4YWRXEB8qc3hjFjtxM43",
-	"Y1QbcnJ08jAu2Daajxd7MV3kXSGifs5sGQ2hLCgUpCsAjdeogmAABf7KMyr2CuC6zPC9Um5vk20Rbjbq",
-	"AfKuEPt1/+gHWQEDUGOq0nKXVu2i8gnIHJCqPLNaxbrXkfcU2h0Yq9z0gKs6QQeSjkMQQQ8NSG8i/kGf",
-	"K7EkC+jpqq9ZauXMxn1ROuq8JxyBB7bDxC2ybHjFSqqMbhRkh9Xzk3bW1WSWDtvaU7nXBcZx71WIHWlx",
-	"r0xHGhzRHPizIIyqjDPV6Dq1PT/Z2tSAH2zRVq20ciK0YrnhdqhWaLXP51Qt0Rp2AA6GQpIgSC/v2rCz",
-	"sVbctghXW2yeklPfX23d/vlHbwP4/fU/ew+POidaV0u+94aKVEOFctCYsOrrVlgVt8hSksoz3DYqqqIg",
-	"rsmVFePEyCMCOTb2aLBbD9Qn7dXcbIc6kxBked0WwXMt6QNB12aHWeyNUyfTgkMsaXutK7eSdBGECZ+T",
-	"2SlZSzlZKqWbPN7SQKejY867Yidfs+XHERjTOgNOIB7pREkzK3eFdR2RcyQq+1mDlROagRN9L07Wlg37",
-	"finGMyUFoApapmpmTDM7HfjFNzosbcZuYnOuNUxLMRIgr7Xneu7RI2QLbuO4ZZfVDztsJAEFteGPfLxH",
-	"FXFLO4v43gZ5XiM8lZG1IKeuFYchc4kaSYK2jFXsXHsg3777b2Hmz7cJefE6aeA8mXLd1vZxiAGX4rV0",
-	"OCdO1wYn5L0eXItRYceNeL16BPtqJNdsBcvQAslQImHICSghwvgivBnVZSudPnKONnFw2RklLpmBfeLa",
-	"6D7e/qgTDa3Weh5TUZ1lGhAsfteBDhIUPMrK190ZoXKPrXSo7NRhUeRf2c0CxzVK9ABkrAX1ytnX8I3H",
-	"/guHA7QKWZg+9vvv/eQNN3OzI64n59PxO/6x/WL2EQL1d/zek0HfFaKn9XwRa3nrLRZPLH8UrHCRGOr/",
-	"sewZnTTJwKGUWH1QChaNxYQKetTZwzfpbWtfPGztjNhgMfBwm0uykeOJ5s26LryNTQxeUJ9aOV5SLq1l",
-	"qyvrIx7XwACbrpQA9CwIiUbHYiazzj6T1V6VFNjift9aWSp3tueRW6T5+5WOMBkVAqmyEALvgrWk7O77",
-	"bqhVj5jAZRWlz/dBjdg2BaTxBKmU8mx5irFSjtIqpXg81FglYXA6+P/+9tvJw4+/nTz47uP//+i3kweP",
-	"P357+tvJg6f40b/HDDYsXUzpUre/tSrUetio03q2rkwLTuGGZkNMqOxorvboSb0I7OmjpxuUgV1H21r6",
-	"Mf3ba634J5NBNS/AQOZZvMjvT8t5Os6CCvLq/PU5nseftUrNXy6er+2hHyXL94yq8ey5Cwp1ButKFc6U",
-	"flZAOvP94UGfmaEXdCs03AZUgwPWaqiRZQ3LnrhfURWyEy0jrue9MjrU81RNt1sDL9EaS/rYekI/crMe",
-	"lKDvMqhmp5xN7Y5AadvPoHAQtFdLl9KCHlc+x+Dj3RgazzYyNMJl1I0OO5eepvKPXq2OJFIoSZf6gMbI",
-	"4/XGCFTB+Ri1vVbOKAFz/k5Mje9qOQWdxdZwM9/7GHVNc+vbWEkGC25mm82o5ObhCCct9k4ZYpfleflC",
-	"KtHBj3bJva8KVewIZCJVmZJV0m6CtIm0Cl38IfdhVaZUJc8rue0APYHfYyuzJ08fPv0W3N7N4kJIlwuc",
-	"TcQwNdcJeXRCUsbKHt+/Sy7Q+3T++kUFixVeenxfs4nOPx5+9yjZAyzGb0V3sLO80AvFjWECcxErDP5m",
-	"svwePr6yjaoLsjunV+MM3IZqlzIw40Y34/5rC+7b63s9syNIMGBBnIEmog1TXF9bQeIDHfb9hn0yiUsG",
-	"v6Lja51RPat6nlS/A89H9QSCRnGjAfcAnL0LuuxvO9sVsndMw+buZ41XqkPEJp9LFd9blxsC6HQzRKKj",
-	"Ap22Z9AUA74RVCm5yJYtXWJjjS3gje0s5X1LItcHF4hCse+Y/pxes5qWcERGgi1Gp2W6pwP6d4cob1gd",
-	"lhcUIzIK7NJ0dLpyq+VCePXXC5tL4fqHHZGRF1T2tQLhVNzTM1dEU+rJqCQfkZETaDjTwtq+kmFmN3Ti",
-	"MJDr7HzXqNKMqbBfX7Fybeix9rJFsIVl5MFKIHRVCgGfkBqzOSrwuu14OaQQAWEgFrDli/Pys5ypsVPM",
-	"Fi66CJALEDdswP0ldRWqDLRIhPIoHaTN1pNRhOLSukPjrj2rqCFc3YS7kF/Wpw51pQ2thQZsKfrcJUVm",
-	"l3bKrVkIlpWOWVsl+FTKtIonrzRx3zlOd/jKyZUvqrLlVTwljF2OFbO3cMpFS58LdiO3bQ4NneY2KcN9",
-	"Zx/sykJ0PevcMtaGp++0WXc7Gf3QTkAJsT+DNJdJw4LanqB2Koza7HjO0zmPH094Mq1n0Ifb3RVq71xC",
-	"VVFYYLKEiRHQLnqQDKhdqyt/NLX+VNWegamz6iAHmKs26Z5jsIlLoYlm7JS4pvUuKb2cSkKYgK76qM5x",
-	"gVDo8Xo+J3OZXn+C/sFdkxLvut3BAfoU7AeYc1dtCrZIqJxHS0MuALiQQ3KYV8r2Sdss6+q6CAy7loFs",
-	"RvKNzwtuF9dGUSOV73uw4GY8ixM4qzX/XtNAxj+Jv/PtZLaZ+hfQsqEtf+eiArEr69+8N6lqSIGq5VkJ",
-	"U2PnRIVeMAW3waqb/hZsgeQDCDoRA6tNpZpvsed99KLI5Jhme12lnbpZ+PvbtVAA5LHP8vH13hd+3/YZ",
-	"e6bISuFbvG9xvvlMGrnN84pNmFIsHWZUTAs63WvHciUnPGO+DnfnUi+ZsS3WYAnGh7p2fWVZt7XzADH/",
-	"bB/wx2H/yn0muE1jk2Tw6enJd8NxAEe76XF0oDBXi/QgpYNKftV6pOzYBsXu+S5+5HP0/lGN0cdAZoID",
-	"lGEXhAvp0jKBrwvGUu2iIqVTdAVBbwd1cUsYzP+nVYb1e7OVcKwE21oomJ2F0fop3yvnX7vwBotfD8e8",
-	"BzNfO5mSa6/f1RqH3TYjt8aA185qH94Z5Wl9WPQgj+49k+5XD7+7PS7wwdASnfEWAYjesZnIRnSyW3ZJ",
-	"CV8cJuY8fbpzkv1abGFHmptSGZ7vus7XyeBDgIwUQ1rgWQYRjIVU1z6rwMPqEE2XnZ1zN0y+u0UIi0Jx",
-	"s3xv5++aFni/eVNHgC9cakhNSiZBXyOZgYeEqQSfgVAN+rbI3xSjqQZj8dszl+v06gX8x3dQdW+wQ73J",
-	"mXj14lI8l0KwsTU9dQHd1F1xlSt9CUt/7TQS33XFzgTwQiB0RBHOpyxTm9M8Z6ndvArDxP1KYzAIjhRu",
-	"A0A/VsJ/Zkw+uL0FY3ISaZzzsqqw8cDYYB9BuBveFvhkT2td8GEDEmK3FLxJ9R3BzE7v+oVUlEsAMS5L",
-	"OexTM0ZTpsjoLeIiPAiBaUY+DvZHwdSS5FTROTP26XBOowQT0UcuJD06uhSXAmCEblyFusH6ER0EB6sW",
-	"4GWYDsg4lUcEsfGhsEfOc6rcWVmSVWxKFRzEmGoGb7LsHp/O6ZTpU4emMgpY9QjK4RGoKSE51VZFtRdl",
-	"5L830ld0HpHn8BkOKXP6R4HveamU/3QUOEyPHZLEf/yu7Y5BwsN3T57+/dsjcjFjXJGRJYSRq4C8ytiZ",
-	"3VKuEEKIY5Q8ZzLP7GvOwR2CVA8+eTKlXCACiqO0jI+ZQP2Rp1YvnHDLkAbnOR3P2INHRyc+KFH7DAD5",
-	"5si6QXUdW6ZNMq59Ald4qA7MvZ6rYf8/k9AgfGwPzEhyhb5fVCwGjogCk+R08HDg2srTnA9OB4+PHsIE",
-	"LVEAAzm+4llm9wWSjWMAq+foi8b5yEnZLQEzzW5YrKOyq1qCMCVLoeb0CNttKwR3Swengx+Y+ad/OSCm",
-	"5FI4++PRyQmGOYVxccnwyH93KVTIx9dx+fIdwAVWbQiYJO6uv90webeUI/Rwu3SP+KvKuR9/j8nKt7Xj",
-	"htpEBKZ1cyE+6dxQK1Z+w54/evARGnG4e26/iL+veqQGy/YjMJPBbbLVr/7bcpfBrX31sfcG+eRzpIf6",
-	"sdkL/yJ47oBH51+zBJ0ycn7nWeb47RzyJNG03fvA7OtqkRdcpz+s8NP7PLFkkMsoVgkF5HwQtBBaASwA",
-	"AoXhLkse86YCF6qDXMlSmrsgb6UnIDxCCflQtmDEF6xe7OfgeHgRBNAcdMs/JaJX9ksc6ES5rev1FQ5T",
-	"SJoP+397G1sRbBE6V/dnIujNCQ6tlSIbN/n4c/mTWySWjJmWnG6HeovodxDPPyI+1zuURg5hroyfQc6O",
-	"/ZWL8flG+qvE8QIeCImjcX264ex4ZDKgRtuHQVGqxG9V2RNSRRKcsPd/XjOWl5B2kbCuvWsNUnrSlhTi",
-	"dqCHI8et2ujIkziv/oGZ+jU8NKNuuw193oQfmKnxLkdqmpR4Bf0w6nJR79hkWxa9N2P3SK4Nzu6tyrIO",
-	"v8JE1YYunfW5tF+dEerUS2sFzGlemlP4vEPuQXNVZik2PzuvQZ9OpRUkDq8mkAildcshJYgK+Gr1sv8C",
-	"uYJ3JgkQ/3YjSXAftI/Q4pjusOhDJABsRHgXvtEuK7g8IKlc6tYu0uI4hE1aqwwuv/dPb3vT0OTb5LYg",
-	"nFyEHfd3nt8H0OUxlRPsXCuK/Ob0qXBaS60cuKGkBSeoCvF1cbQuIpu5vrXdVPZj+dQBz77Wjrfb3ujz",
-	"1MsdACNapGSi5Lwm40p+jxwZoo1/ASkXNV++t4sXckGkcCFLFGHYVKl0KTYa3OnAhC8rowIgB59RDQ+M",
-	"7AaPIHEkQUxmwHVkp5eCGzKHvvKlWsEBS9TnuugE/Y5O/7Rme+DfdQNrw7MM6slcrRak4rh7fUQArZPM",
-	"rbSqYbpcCjsQRkgTl8czL7SBbpTgpAPhC/ltwhcLaTtErfwSLL0gkby2dVcM2qMaWc2VQjoQN5cCe+yD",
-	"BmE3AT1e9bv43hp9Zavpwwj0evPvO7bsqjbacXHuL6s/oBm11tC0EH1wBNakbQOVHjdMBSlkeKhYcbGT",
-	"WC/5zfFnSwOdVuEHX1EK5QpALdp1mgW6XlX6Xoq0Rh8bmE12fGjm3cMevoRCp1k1gwPxyX67y4P9mlMz",
-	"q8xX10q/3Xrdss3FFyLuJU/HD642USyDzi8HlfrNhjXrHI2CLZg26BbrUw3AIBrxMbSrtWrgX03yn2Mn",
-	"dcRzBjhnM7OWLbR2I//54cLfKxdedFVmtXZv5JU9GSu20VnkHgUhzzXKTW70pfA9jDRGMapvIbXe6GaX",
-	"LHu94d7CTa4UMjCmLT88Iq+liwFCr3FeO8JLYRYydCifllb2k5PvYpIWPX5h+6PDSNuVnmJ3LHBrDZ7a",
-	"naluL/uSsujoxNBb4+I5ktE5o9cQH6yx8p0kbo3pHX92/2sI3pijtHn8W/kgz/wygdIm3GAfaOfehbLI",
-	"Ht2UooWB3R/DqvbuizJ484wKBNH6yvk1OqCCEBPAn3owXTQmoEnTjGpIrRgB8NjoDPk6sGfD5k4fctic",
-	"bfGktxkkOTWuwKPe2BCAt8XZj53WIdT9crsCF6FIEaF0UaGHoTmLILGrTqAuSoNHulSsd/aBr9pd56H7",
-	"Ol11dh/61NTseA21rK4Wfs2+urbb/qHCjE1QogChck0cRp6/Iq7hhtPOPIL2mYfMLjGKptDT3dCMYftR",
-	"xN/825OT7/DTb48uxQeXeYSum/CmcIeRXPpeUj6ZMKVrEypEBrkpM0amBVUpoVPKhTaEjseQvkMzFJZc",
-	"CjKTWar9+bb6PiyfOIwiViJR3zoN7O45HbTi6J/RwcYhN9uOgSFYzl9BVp7ra6QtwOdx+ZBCLpI4oI7V",
-	"nSyRYnISdJJHW8dK0hev0f3oYAC4KQF40Hr5vUitWMai8hnm2tFLUckSeMBqgkIujsiKGH8N5SJlimiZ",
-	"G+pyRV0XCvBoAszQGFBkrkvEGWqM4leFYZW3NlwPmEf27h5dinOPh4RPAlpJJsUUk0cFeXRCXG+0Go94",
-	"evL42+gNhcEOHXAMQaDuONpYA8iJXGLMSKaauCZYmCvhwH58usT+9xnPjJKM39Tq0y31abos2ydEUWsg",
-	"vW7GzXasAE2ZzSKRF/jsAc+hAi/YxlvkLrtLrbFCrVe1JDBq/6L+os5EswvXmv+gOQYBcsgd+0les4VD",
-	"uojLbnQ9lWErDPt7ac41EZDQrGdyIVAN6jMrLXg5vpDWfHngS9E9OVOQzI8/w7+dPpR3cNEiBLKZG8Wn",
-	"wPVh6dmRwhqBL+GGIvDJvbhGoCn5Gm7unjlk7g684r6yi12DXJKWCy3JwH3yZWQX14/mPE1x2w7FaWHw",
-	"+0nqxXW1eYEYuBJ9Q/1Sbb/4n4sSJFp6vI0+eCvUQ/kG/lHqCK7S8Wf8T2cw9xdfxAFMGNehDV2eESHB",
-	"yW41EvDGARqfsFTfkcRbkcFm/BRjJUXeRxKoVTz93pAib7k8rVmxLVM/uSNawjn2lwzbTiJbyxD45X0K",
-	"hZKSj2+Y4pPlDtb//ayhjWP+Csv4Mkgu0Adhdzm2HRvP2PjahYkoz7TDDnLNn+FzjYkfWMTquJwLlmpy",
-	"zXKs6APoQujmOepDVEp53eSxRU6EXGzMDo9vZLGTB+m+aagBeIQIHgJ9MN9oX33q9t9DHztYJ3ZjlW7X",
-	"w7xBjHY77psWPen1xwdhWa4O1wmFAD8xVxJKorixEu3F6/et5NNE+mjVTl+GD64pYnmDfd+kLrMQr7lI",
-	"28pWoMtGsuE+B9P4L/u7TfJ8vqj4TbCA7jhO4okbIADsRgLADWCt9qOTQ15nQqDCd+wyPF0V6BdWq9nt",
-	"EAm29EA6evCGe1HUwxV2pIwEl7lPX4elkwScn0AomJ3sCCVGJ02+cvw5+KtTXz9HB7wru6xiX1aRhmRx",
-	"u0p08TYiaN+euYCx7wc/xKxll7QWV+ibhHNPBW8cc64g9ZUbTIaHWIblnIuZdIE6buKXsk3n71zdyV3S",
-	"Zr90iSbAtkS5LfMKlnWf9XCx+rI75Xf3UmO2HU0dqM4MfAbVez06iWY0Lh672d6xvcT1op+YryIoOca8",
-	"AZlBCpuZsblm2Q3TvpyiWejgmUSZXNToZbzKBKHMyM3qq86JwUWsT4txR3CoKCEoVev59dfDh4Cibxqm",
-	"QTP+KiHMcs1YjiH0OhJOiS5ijwAyi7WLi4BpjXXudGIYdO+Yc62rwDxGV1nwgVnwMXNZMmR0Ph6z3JwC",
-	"tA3O84E2itH5KMT6LRtuMJGeuhwBtBe5JrpiHzCVJKiuhhW4CuNLMeLpyHsSMZvhAfwYhkKAIbPMmcfD",
-	"GsHnI1+k5aqY/vP9m9fgNkipoaNYQB9MrZtNjCzAcsE5umllVLv5uLIwCvDq4oycQDt/JPcS4aLNHoPT",
-	"qBlk5bU4SVbhSTvabtyu1o28t7O7WhLqI2VysrqdjveNMa9WY/TuDGDVuXDdXUYwzVG5CESWqlbxE9Xm",
-	"Aezkg1cvaqvZcwVvHFaSnaacEMW0LNSYOTczRzJIiLb2OdXArBMCncCsBHkR4g/Hdt+PN/Qdu2LlL9F2",
-	"j2smivVUOLh35nNNeLp2Jjxtm8cqtN3tF2Jl31T2dTJYYRD1gZoraLGvPnnqRPAPgkP1WB9bpse6Q0O2",
-	"SN0tD4SJ48n3jZ5UwbNHRcP3mKLVLB0pu/6XlZ5WXMa1kx98e+LGMmPkWoPmbaHXDfBE7X7Ehg/Bbfcb",
-	"fd1uLwRTuHebHA7akOnmP/iiNDc44PWKW78qWtn0ulLO4IMv18OFjSQPY+vB2Pfi1cJVdfizXDew3jxZ",
-	"Qf+TqdvRFRKoGNvxZ/h3LYaUrzzXBrsFxjxN1QHeF6jSJmtv9yW1zP/kbmihLzpAz1HH8re7/TDnL805",
-	"dHBWcS8OofXkcUAnUNnzO3QGTXZlJ8fOFdAVbIPl/oDPfdWeGVjDJvLdLrU/Fwwt7zn6YvpwxNzPbW+l",
-	"n66gSiwp9Hsl55tLoepale4T54ns4ZAu6LUPK9XwtSsHvgcEWr1Wd3B49+z5LyKmFFwjLqZI2lyTGSsr",
-	"JIM6lvPQH8w1gUKyiWuAhF3yyx12uw6xswhWsX3hhdyFYLzzsw95bWexhlLgj1Y6iVwfp6518l/X6msT",
-	"F1zVb4xNJizAjq41tDQztoopWhrGGOjMHCxRmz+mHD/um3PtGVa7M39dEgO3fr3IcMd4UF++ieJK/QVV",
-	"R1R2Kqo/hPKIo+Ob/vrq43mKlbrY9jrS7XpX7VExbVwv96+E5KL5fZCh6bCTYWVJ1SjCg9Bx5/l3Ug8C",
-	"GknZm8Ht5SnCty2gwaoDYSa+nCWosC4E/6Nggmn97aXAng2+ibuTW0EPdytKG2CEXJO8yDKGx4qAd5Vu",
-	"hIg6pc4EC8NgLBQeRQI97/AcvwDDum/SdysjtH7AbfQd9oFYg49Ve/KQAFnBi+6rWKa2LVVdcYW3pFkI",
-	"jlHfRRBIW+TVxpu4tCGThNtzKIym4BX3A9IUrrHDRVnvgd+jp1LWN7ntnFdu0PHn8M/b1gv1AzONc+xU",
-	"dV+VDXR8O8UIgp9cJYw+kPw+3tFVbzvnns8YvJAbH3ArNvoHJ5XqiOi65OYlHvp6GPQzOx82z80S2wSN",
-	"M0YVIriyWGgOPY1fFfkclkXdi090W9I9FBz7SisnD8a+hm2pwnIrVXQzKYSf6SSu80xLBwqitCEPT05O",
-	"ArDyuDE9qXA2t7ClDwzs1IFS01/ebBHUzOdKThXT2pkqALKxN5LTu+J+yukqejpGDKYdjKT7mHuXiWRP",
-	"a2qtDOlOjX2i4CnyJtEMOwxOWXpEHGAV/DmcUQ1N8SHL4orVOvkB6hF00eMekBMRqE4RlQ7aHV0KO3Ym",
-	"AbmDGqLlnGEWnv0lgm5jspklT7fjqeu8t5hJ4j8C9Rir8BwfrjDfHXYCtliOmUnnOMjhQKjOHVzXF4RE",
-	"5Q68Dy8E7h6h6DBuhaMKrk7K9Ziq9Gu7Oo2gOy7CU829cGwnbvuC+XZL8qBykIG28aFu1NfkXSH+1dGk",
-	"544mpd1uCULTxV9CupYtfKNpfy/peOZEki9hdjA5QacKaKbmWkWUMoksmGIeyxCx4molkOAJhGLusOUF",
-	"Pn50Kd45sPnWjhlhtygCPqq07CnlZagjjjldolNvwhaQms7mGgHaRpkl4FECso8IKVji/Yn1zHeoH/dz",
-	"wU67c6nYEYG83BAb0iE7IhhqdatxAvDq06a0HksxyfjYtKWQvysEdnjepFLXtTpV2Aa2u8fcSlaybykH",
-	"LcyTAbobP26anhw0eMCjhZzkkEraJiILY7/euHD4jXv+qwuIuaPcAPQV97LnLIpVaRNDt8N3f73cbQVs",
-	"bxOvaTxnucTi227lr5zT9bDE9KXD+IWd20P/gTufL7H7bJw2zqDGqWrfvtIffT8X/CGh//6F+NeB+IeR",
-	"2xqdxsi04ilx2L7d2Atmcvmz74+/3DkgYB83+/7A/LDPbj9lL+TC9eW3U6DKdRKWhSGKTSlCrI2pZglh",
-	"n8YsNySoQ4nLn190NHOprWFwH/UyDTEilmHK0zcaO7x5Lw9r1S3hsb9S6U6rrl3SBoWErqRUvhvNdoRs",
-	"r9JcTQXbIfXr664esqS+Xi+GLe9LX/E9tj37wr+/3MohZ5YdQk+wQ9+LmgBr6ojJ2zM5TNVQoWsd9vzh",
-	"l0Lh+LP9Z4M2R+WxfAHlQC2Lai8Gik/+5E7Ot6ezxVgY9Fot1cmVssBd77ad/5fTQ/17zrJ0+w7qgkhs",
-	"B7d3+sCleDPxm72C7CQX1vKzom/EBL3KWDqC9gpXzKW3p9Brzr5iWUWfVrL7rOKcRjskYK7Cl8MG7+6a",
-	"HKz9+oZccLXQqSmhMf0Qwb3KgCY2pZFByvxiJuf2K59qD47cMv8bFSFILZGmXSX+VzXVfn5AoCg4HAA7",
-	"YdkE3NUuXTdSUr1jpc69MM8W0t0cuO6CXoflOZATHC3R+eCDE9V+IhwK3gVI4Woz/L9Xcr6x4lBygWYB",
-	"lzu9A9RxlVhsrnqrwSfugiS+5totv3veAUDJRDHEG/NdU9vqtLanikNWaZUrgdqsNipYuXM7Vzbcl761",
-	"trChAOyfDesaXKgzrA3DrwgX6yoaCAQgL4WvaMAjdgUN8IevYXYeaWhUV/pjdq12QP6yebHDfRsOh690",
-	"aFON7M/YuFDcLIGi0Qt6+ttHS0iIf4WkXqhscDo4pjk/vnkIZObGWqEzJkDKkzeCeRpzq0kI+8S10ciH",
-	"AXzMUAW6USTTVrd0d3d6PqpgEK+3w5WAZlyVeZ74Efhxj0I8nqq1S+QNLTGfYADnGV797YvX712aWRnq",
-	"r+W5Qp+R2lQc5PXqUC89zOpK0gBnGtMGUgc6HprL4eB4xqtDI3ZR2TaDK18EVm1gVTEaYDS6YZ1GtTru",
-	"uwZqc/CCXMrMtcSrSmU9onPiOkfKqu/jvPY+4Mur73ubUeESRF0X0HCLSrMS2UVIHmEKrocUK1rJLZNT",
-	"iCYDPh9KxyCyQzNtZcmEsTQYzuFg3X68/b8BAAD//w==",
+	"TDNh4Hdtc3Zj1yadsgktMjM4ndBMs3LSV1JmjAqcNVdsbKRaXrBJfNI8JVIR+xY/ndT/ppxLTs0smIr/",
+	"fpAMFPuj4Iqlg1OjCta6o0+TwZwL//fD6P7KOeVim2nCD9rmCF/2OsGXwnCTsTkTpnOWODtWPZ3YmXOj",
+	"yTUXKaEihWUkRBfjGaGaKJmx05/Z/IqpltUEg226pMcnJ+uX9IOSRb5my1Ou84wuh+HWT+3vjsh5/Uug",
+	"eM1umKJZSUScaVJoRgRjqYYf87RllTDqput7ePLoyfoFvhLaUDFm8QUaec2E9otazGTG4GraXzQuqdTl",
+	"4qWaUsH/pHagttvqR9n2uv7E59zEJzuX2hBu2BwmTIHPtb0+g2Gi734IdEE/8Xkxh7+QTNyf5aS4MGzK",
+	"FEzqzasXz//JRcrFdAPCv8InW87YfdvrxXwTHMiPjKZt7HmVhUSPcoZDlFN+q+SN1OZB+JpBX/P9bzi4",
+	"HaabkMWMKUYowflaUSOksXJGM9NGGLK3NSwEU12yMDL7heBiWkmXMzKyVKYEzUZkIpW7ZcBFhBTwg3Zx",
+	"GMig3VdxUYgNKFoVbVJGFRuLmMfP1k/n0vKjDSYEfKtlSvBdr9frF83UGhlRaKZqAsJ+YOVD9cW+wsGO",
+	"1KdsuLVj6VwKzUDP/J7yzA5rtVFhrKA9/TygeZ7xMdyW41zJq4zN/+N3bRf/OXjzvyu7O4N/O6702GP8",
+	"Vh+/xV/hC+vb997uyMLqfQslxTQBzWBhPzSSpJLQK1lYjn8Ep+AGtO87t1sHmrKSOVOG4wo4zL6+zmTw",
+	"6cFUPrAfPtDXPH8g4e00e5BLuHx+Hz89kAoY56PbZGD1lNXjBspKiOTpOCE5U9oyofIeJsTOMC0yy6aI",
+	"XmrD5vYoV+fjXvTw1p/t/pN+jMfpSeM3XMHH8u3y6nc2NoPbZHCepopp2C+aphzHfRvso5PN9a0dy0IY",
+	"5NPN27Pv1J/dJoOJVHNqDJJf8IInJ9892/8NdqMzOaYZN8voRdl/95NBLrWh2XAsU3aIXXpqX6H4nOIh",
+	"NDSn7cf7B9DLlONV7n1HntgLaxRjZkgrguv9Nfau4hj97/jfb2/br49jOFYZXccA/YW7Ba3zFf4ElFA3",
+	"OFWKLnHsORcXMoso6+fCKgNMkTldWtZoxcjSzLiYnhEqCLW/DD4kV4UhcyroNNTx4SmujaJGKp3UtCmN",
+	"3PdGWpPM6iJoP2ocvki5kYpIkS2JYjQFrYQJqzH/NoCJDZIBDG//xacD7uNlTjI4z3Mlb2j2SuSF2ZIH",
+	"aUOnbDijehaXxNX3gd6CYndBNcmkvGYpoaAaBsTybFc6jNLHP3mW0Ss8wvr0cyXTYmw2J5y3+AOrfQD1",
+	"NMml0M5DVN+Kl3Q8I8CvwREzZoEQCo2aUFrgUEk1x5jkeE4LHVkX9cK48xLAQ7eWSEpusHqCr94S9z0e",
+	"G5wh+6Ng2pCx1aEmSrbI1E3Oy66ZOuWl/vJXgiykQrLefWyY6DrV9cfLy7d+UXu9rhAbqu07E3dIIXjK",
+	"UbKwpKZX6WKcUT5noUrmqa/GZJPBWDFq1j34ELRHOjb8Zv3Dj+FhdBd2PmjFVFqgirvuWSuB5zLlE77u",
+	"SSuVZGGGcjLUY5mz7qe/g52eFHrdsM9QYwcPaveTVrgXYjyjYrp2X0+aJ+2PI1htfeuTwBUbbF61iqQ8",
+	"+2DCjS0JJxijqtJtGyGskuC6OE45gKPPitCGFC4p6pzWkqaGPTB8zgYRgTWjIpU3UUZ7ida6BMFpORPh",
+	"BvkWVYxMpZXDUpyh1OQCriQVesEUCFhr4NcdzZsIhR/dfGICYUb1ULOxYhEmdA5uKZJTrS2nI1wTPJgj",
+	"8srYv4TVHoieyUXINErXXBK1rgJTaaOz+C/7cKvZY3VGZgwX081P953/gf3xUozL422amkwQCgpBRrUh",
+	"uhiPGUsZGO+U5IWeoZJgv6TjMcsNS88IvYKwBAZT4AAnXCHf3ox8ijzdmuQWVIlN9uC9f655g3nqvQbu",
+	"eIJ9rVFJ7UrUJtt5JSuOX9/kH+XCKp1WRRxbaVqPpYA3a/PbsKJk8Bs2LFWepj6ToO+85bvWn7WoQbW3",
+	"lUN37skuCq29kUN/I1e3880E4yVZSnN/S5kYq6WlTUINhNMaymzMYN73km7lLtvrCjeOIyThzs3/r6i7",
+	"Ro/5HG4205ZLFzqBrbTbmMssYym5WpKiZsrYnwySgX0sar6Ub/yJo6bXcEB5Dr4RK69E3Aovb15oGK5z",
+	"C95SM57tS3/rCelOaKJ91e+CcTsXvqLuU6+DJ+hxtBJQGjLlN0yQa8ZyDQHLMjCtiAsgkRuaFWyVQ7mv",
+	"h0pmLMIbX9M5AyMcvnc+frYA/7AmU2aOyAv3AiEFq+kDW272Gi8DGvbDXGZ8vIxJSqvV4LSsHpMxQ7jV",
+	"YiaEZhm5YQp0Qu8fSLyxoVnGxj72DwFfmmXVovzvwtvmPwP5hL+2auJkEr177oVRPllbUzmVZGW2rWGv",
+	"tq3u3tzI7rI55dlQsMWwxTx/P2NmxqzS4Y8fiYFrgmIHVDNLc82JfqPJgmVjOWfEvqTaW6DxuNLGBL3K",
+	"WNd8/CDW6GsZ4xPGqNZd3pf+OSuNC6rWSpwf4KFbx2/XPPzTi/O3obInxXDueV4krHDF7Ea5SLE2Vq8J",
+	"Npv9UdBMEyqID8BZsq12tDRrQnItP/QGTpRMFTVsmPkodteKLqhhGO4Gdu8GH8Jku7UBCH0CFXnelXJt",
+	"DxrU2anVpQzERv0uaEns39UC20+7EFRrPhXDjI+ZGLMOEkYmYartJlw4GrbXX1X5QBnGNRlXxA+7Afl2",
+	"sn4IFe6idbFPOVdMb6WSe7EXvzofMDL0YdBQxmIcJLomTNVZNXRnbHy9pfGwi407oTwrVOykn9sZuCOe",
+	"QHzQqu6UKLmIeBU3d1612JLW+hoypWLpbu9nS+CIYKHBzrgZ7eNEa7VD0YIZxs/9csZqcf3L/7l0Jo/V",
+	"M/PiKuN6dhTbaTcsqBDxceGr7QcumYZnVjnzaSaBlMUNi7It/9RWhAPRAhZRvX/1cvdqaZksRAis+JIq",
+	"jVz0HV2SoZmL66+fW2O7a3fjY+s13IWlRLXix+sTC1aMnfZp9WJwIJ/Z3dp4aQ8jVxzDAFso3O+ev/r5",
+	"G2u9+t8Tq1QIzaUgf7v4/jn5+7Mnj4lmY/s8eXL0+NtVBXsstRmOmXAJN32H+x6Bzzinysxd7sMhQrgp",
+	"v+F6Nejay/hPQP3MM7lkbCiK+dVhNuohaMGCTtnaqM/P7jGrroV5VweY1eOoZA0yViPidQdRWSPrzzvL",
+	"nT18qcGS1npTFauorX4hLyjXyJ4ZhAvBE19za3Jhnj2JRA6trUZN3AyjXrtL0CTkf4IoA0Nayqz0p3L7",
+	"mVVbF9zMZGEI6MtH0bcZes3ERm+z00JVBRXTmczS+Jjbe2Vjose5VktZ4/Z6O6dqcJy7SJ4GPfbjCewg",
+	"sfoh/CL4H4XV+qvkbn+iik0pqi1jqhm4LzHCgKSmY6ryWifSjnR3RN6HdFaRX+nxcbOpUoJPNkkLXsm3",
+	"StqleHNPA1VNycwSkFtCFYWP6mnBOH2oBCGDjESUgvKS3dndNuqFn8wu7syt78IejOwkyr26SOgkSkKr",
+	"e3ATl1U+96LrMDFBwxqBLSVDr+z8MzpmPgDTcC+BLN1QCqTU0PYDQukcS/ek2ofTqEgJnRimwFtop1OJ",
+	"ofq+BJQ2OB38rqU4uqCLn5nWdAoLTsNocbexVgsy9Sy/FdOyUGM23CMTNRzGp7Y1uK62WwaVKwkp/SGw",
+	"nVoSKaIGIoi1jdWc+IvfuXIdyG12Qi76shum4mrHGzwDOwl7HpaGNshOKqvVQOzCw9U7mtuVuLviKNSt",
+	"/GPbVeuFid5sxj5XCRO/gxwCfY2XgdgfnaEe4/N4XAoUnzi3nr1EQmKmn2CLjW5slAvXpxjdpMD5u4XB",
+	"934mIVzpfp146sRoArgtQRuol7HVD6FMnY9lM1hDLcy1hwcrn+K/vfyfy3/bwB2HsWGgnIgk+JVmBfqQ",
+	"y6eqV/wAZ2LX5fdoj0hCxCRfOYrvXeXQCrV+ae6Xtts+rlbhxev9mWm77w3dOt9oWNk+C5E5E1sagPju",
+	"NfPShl5ljPC0LHysioH2SzHUMrtpSXE5R9tqMeP21aDf2vVtnquiiljmcRn1SEghSi8h3ln70bWQCzGc",
+	"Q/FmQuQNU8MxzRMCEaCEUGMUvyoMG95QwfWMpQmGY4bXLDcJ4eKGZjwdMmHUMvGBvExqLBrFUAY1ViOj",
+	"ljs6tk9oGsvW3Dgv0lXj0IXdqYzul4qpGRNbEZE9KBYtynzv4jladlTDbCywraZgdxF0hdL6XsyYcASC",
+	"YwrpSLe3bFEQ1EBPwWLD+1Zt2sd2TteHbPZM886Nmx8UjSn2U/vxljyIp62aVVAnHaWTvj1MutA5E2kL",
+	"S7KW1HgM6dySUOLsWpeSD6TIzQz4I9ZTb8yqbvjaujPY71853cR3ExxC69H1QYxIA/eDFH/FLWxqElU1",
+	"e/S8o7I6tsG1keKTkEXel1MWosztiZ8c7U73XIwRCrlFUmdPTuAt1LbVymG3hIlUtSyG8h7tPak9bdi1",
+	"lMQmE4ZplpDP3YJPoAqGtSx2J8qfEFQ3dOJjopj44A5x1VfhzZAhb9HcylV/o+1eVwpcZYLtJx9btVx/",
+	"cpGMMdnIna3L/iBlw+fpb3VpmgUKTU8RydgEc5DgEe/+Smv+Br/99gJdyXS5R3A3GXjdMTqbGdVkLhVb",
+	"JQIrTgTUxV2xih7iO+XVJO96RSb0seNU2/waW9vbgeuidjcCEli9FMGmhB6PWoAhPP1WRnv42MLurGG7",
+	"uvWV29xPUam9RkhPEfJLwQdQMlmXHClSZLe6ze5//GxtAmHT8N9R1m8mbftRYeyNuQcqjCzyLxIk+LLU",
+	"GnX8/OCTKbdwwJ1XVq6h18wxT8iGHGdUa0IXdImsk0PYVDE9kxkUBs1YlpJCGJ5ZpR1wDgiFwl2mHSDS",
+	"mKoUBBJBi1WMFRgMNPsgVCGswi+vfZQBUrYePSEzWagqakJdKTDKd/y8LFv8IFbcgXjXhkFdXxedXvoF",
+	"NesC3S0fKjaXNzuO88TXlAwbJYlbj/QwGGn3dT2Kkk1ZKrZy5SdKzrfwFZIF5IT7qh6qGNCUAG/PWogL",
+	"d27lbncXOGpD1Vb6f+N4/e+vln3AatiDNnKbrQpunJmx+fotelRSwAY79LTJIeEkYY61rasP2TiDjx20",
+	"soue0E5NHch6a2lqW5CelV3pWmYfkrC9EnNjKfajzNLY/ew2njbXaHZ3Lq119GwXR/T69i+IYbSl2l0L",
+	"BPXnn3Ta+BrnD55RLwSDp33nutOreS7VTtlGWE2SblQRYG+0s1Pg/+63NVRB8G43S1SIpksdN9+qGs/6",
+	"64GedFKqEFyFxiHOZc619qh8EV19I12uK2S3RRQnXiF2YT9OyNXSgWO6qOPqdq6gp4beC1+lBi85IueC",
+	"sHluliTj2jm63FetscpnW2zDo5ONYUkAxiQhRk5d5YpX9/BQyUNiJLHbihmJV5jtX3PEUDLjJgmx1hR5",
+	"8frOTzSme9Wqlba7ZDTL5GKYZ9S+45OJoD3dJoMyrNYx+uc1nsvBmxumFE+ZrsHwmoRQTd49f/VzFbyz",
+	"Z2OXVH2ymqRzmwyuqGbDVNRZ4jqLJzyEAIundgYurPxPqtmL11D+BbWr6RbgVX4ILtIXryFJikbqXeze",
+	"TSDcqa318vblz2elwQL6HBAlYLt947QWVWiXBxNeo2ePHj5ZM5Xn51B8U2TZEJCbhmAfxcvqMymmoZVF",
+	"wMia0yWZSEsveGkk3CyfXkXs0PW6tkdPamlq//j7szVZjo7nDicl0OV6izmY5upi/snMgjGBc7OLSABQ",
+	"CmEBQB7MqHaJYKmH+MT0XnWDIJ/EsLCytL2ULadTNtT8z47SrYcnJyeRzL11m4IXJdRsZM4ElDGW6AGV",
+	"ez+Wx+mxAtcpDe/8c/AbmbNhmxAsK4wDpgpVQ1mGzJYCCLclFkvJZwgxOmdU6AA5rJubbunN8vbY0GQ6",
+	"zses4igLM9RsLEUaT8a00/QpUEYGxFDRwLP6IT5+tv4IC5VFXmeP8PT42EoW+199enycEKM4Fr6V+ZG7",
+	"7dCzTub2y8VPutR2N79vMenzc1WesY1rbJ2nq48Sm47Styra4spLvsFUwzMrj+rGoyvotdpAmRSHyg1A",
+	"ikOCYp0h97OCh/HtZr7WJpaXFQ1ncO2dY3BTCTeaZZMEMtI9Qgp138Gd3Suy0pc92WIbHsDKi2Rk+0Pt",
+	"2QD82Hqgz0EIbet3TVMupmSB+Y/U2SEQLACPY/Al8F8HRKQjkDdp+lWEIuzGzuUNa53s/QiXtBxyH4a9",
+	"u/93btjjPPSM51+cF20S8d8td8SnJERX/Nq9axtvJZ3z7MBCrg3OuC8hlAygaulwi3h8mwxmUkhljaFh",
+	"rtiEfzrIi57WXqSLyaFe9MzyEp6mGTvcrj2J8pnXbAFYFat3sg2r771L+tRMpF73uWJUMVUB368KYf+O",
+	"zugRPNS8dB4x380ndtGCDhgRBNg8j2bWnItlVWuHCUv7ZNDQIuU+a7YX3Iu2lBytC6baASoK3ZJrdinB",
+	"0AJ2OefCeUn2QRgBSmA39gzJ2NpvUCWV8bb0Tl3giR32KDpwGNzeBYe1FnYhIK3NfNIN3VBAcMmtHIvK",
+	"gB7tSv00I9pVC82+mZARzXOejhIyon/mI2sKjnDLhzwdNcyKpw8fRY4hpNTobEe0iA+1xl1ZkeYKPPjM",
+	"mFyTXy5+SkjGjGGKXC39/yiCmTkkcHCdcqjDGXGtR4Dt9VIYRckIRjk9PtZGHy24SOVCHwlmji9fvj5/",
+	"fXm8y5zXYedIno43gs7pIG97arq42uR0msS7QrBraLQPhTHkprtHD980IBX2T6RdU4mzM6xfONMaYKuW",
+	"Q8VouoxVeFXW/oxqgtiueL1dlYi94CGs3KpK2iuSagChWs17PXcLlt4btMzTnqBlwsn1QtchRfZD2Lvk",
+	"eO1HlrdrZvTFMCdbgCaFNHyyHALQYBScDZwLRmYA72GfwthZmQ/mMrzaI4BPto75AWAcF8NCZdHgsGIB",
+	"2KV9mHCREIpSy0rYUnqtuO0Cmz8aRXnHp+KV+OXiJ7jwiI84bBUU0CfCqQq+612AqZgQSgyb5xk1jGT8",
+	"uvx2aNgnc0ReQiyVO3ckirCm5FqdcDAxH9GLpLqzTy1TgkA5H8/I589H1uC9vU3sf3/RTAV/hiR6ewuM",
+	"8vPno3J37EeKEcWg/j89+yA+f+YTEj7wf/7X//78mWWa+f+K1P5KX+sSblAK8LNCSLllNyBzr3GCJxt5",
+	"rd8Uxq56E0BHTBs6g/n4lmBM+EpBS+mYVBjCN94lrn1FCG9nVLNLV4zfaBBiv1oLGlkIGALFb0vQ5KSq",
+	"Ap1Ku2eNKlBZXGWBAuCwony0ZkdMHJy+H6OaXYzD+6Zgq24qZijPWkigahVGzMySHY+V094mgwlnWUul",
+	"B7cymMADBEAN3Q3e1SidcdFhwXeWbW7dWqS1fCWsU3EChpZOPYyVfaNJJqf7Fh8XatxZk93LlmpDTdHS",
+	"IQa6p+ADLXBR3GQtUwR8Ijkhro8d4BDEm760FtSe+4QUK3xOyahQ4jTH7pinbtjTEfBex5l8eTPI8qra",
+	"GcN7CZkXhl7xjJtlQgpBCzOTiv/J0oRMpLriacoE+GGHE1mINCFzZmYyHdpPIE3EPjmWYpLxsbEj8D8K",
+	"JpjWCUAuYql1xhKrUtjLyLFv5lQKlhAj5TCjagqF3brIcwnZo3OWcgpQB/jInIplQq4KvUyIi9YmZfzh",
+	"aC1XcEl2eCzl2Sb+orcwh6rv0UZN/rpslE2x/0NVH38Tm1uF2bull8Kh9+oxnydkVjVKgOuqV9K40OGA",
+	"GR6aifQMEzwcSrBPmbfaolyII/IzJHwoRp48+m5VY7wqVKwv0TuJk6AG2kQ5+BFKclpodkZOklCuJwCb",
+	"z5SL1BNlCZKlBKsNm8BH3bhHyaAaKCa8MJILqEq1OZwRq53Y+WaMakNOjk4exgXbRvPxYi+mi1wUIurn",
+	"zJbREMqCAuiDgmRHjSoIBlDgrzyjYq8Arqu+2Cut/TbZFkVqoz47F4XYr8NOP+glGIAaU5WWu7RqF5VP",
+	"QOaAVOWZ1VAhvI68p9DuwDHmpgfs4gk6kHQc5gv61EB6E/EP+lyJJVlA32R9zVIrZzbuPdSBpTDhCO6x",
+	"He50kWXDK1ZSZXSjIDusnp+0s64ms3TY1gLOvS4wjnuv9O1Ii3tlOtLgiObAnwVhVGWcqUZnt+35ydam",
+	"Bvxgi9aFpZUToRXLDbdDjkOrfT6nalmmjUMDKwpJgiC9vGvDzsZacduiyG2xeUpOfQ/DdfvnH70NWlys",
+	"/9k7eNQ50braXr4zVKQaUACC5p9V78TCqrhFlpJUnuG2UVEV3nFNrqwYJ0YeEcixsUeDHbGgBnCvBoI7",
+	"1HKFQObrtgiea0kfCDqjO1xwb5w6mRYcYknba125laSLoLj4nMxOyVrKyVIp3eTxliZVHV2pLoqdfM2W",
+	"H0fqEuoMOIF4pBMlzazcFdZ1RM6RqOxnDVZOaAZO9L04WVs27LulGM+UFIDcaZmqmTHN7HTgF9/o1gqR",
+	"sNTiHlSLeG7ZZfXDDhtJQEFt+CMf71Gp31LKEd/bIM9rhKcyCso9qCFziRqJq/Cwip1rweXrOf4WZv58",
+	"m5AXr5MGlpop121tH4fK8UG8lg5LyOna4IS8d0Uh9lqaqNerR0C9RnLNVtAnLbAnJdqMnIASIowvdJ1R",
+	"Xbar6iPnaBMHl51R4pIZ2Ceuje7j7Y86EQeDkiOfiuos04Bg8bsOBJ6gqFhWvu7OCJV7bKULbKcOiyL/",
+	"ym4WOK5RogdAfi3Ics6+hm88vmY4HCDCyML0sd9/7ydvuJmbHXE9OZ+O3/GP7RezjxCov+N3ngx6UYie",
+	"1nMv1vLWWyyeWP4oWOEiMdT/Y9kzOmmSgUMCsvqgFCwaiwkV9Kizh2/SP9q+eNjafbTBYuDhNpdkI8cT",
+	"zZt1na4bmxi8oD61crykXFrLVlfWRzyugQE2XSkB6FkQEo2OxUxmnb1cq70qKbDF/b61slTubM8jt0jz",
+	"dytdlzIqBFJlIQTeBWtJ2d33HYerPkyByypKn++CGrFtCkjjCVIp5dnyFGOlHKVVSvF4qLFKwuB08P/9",
+	"7beThx9/O3nw3cf//9FvJw8ef/z29LeTB0/xo3+PGWxYupjSpW5/a1Wo9bBRp/VsXZkWnMINzYaYUNnR",
+	"wPDRk3oR2NNHTzcoA7uOto71Y/q3h3FkOZkMqnkBzjjP4kV+f1rO03EWVJBX56/P8Tz+rFVq/nL5vKHI",
+	"P9sMLOgdo2o8e+6CQp3BulKFM6WfFdAEaZpanliWXEeanXb7bBtwKA68rqFGljUse2LrRVXITkSauJ73",
+	"yuh6aXmo262BcGmNJX1sPaEfuVkP/NF3GVSzG9WmdkegtO1nUDiY56ulS2lBjyufY/DxyxgazzYyNMJl",
+	"1I0OO5eepvKPXq2OJFIoWcfS6NsYebzeGIEqOB+jttfKGSVgzn8RU+O7Wk5BZ7E13Mx3PkZd09z6NlaS",
+	"wYKb2WYzKrl5OMJJi71ThthleV6+kEp08KNdcu+rQhU7AplIVaZklbSbIG0irVrDE3MfVmVKVfK8ktsO",
+	"0BP4PbYLfPL04dNvwe3dLC6EdLnA2UQMU3OdkEcnJGWs7KP/u+QCvU/nr19UWCThpcf3NRtV/ePhd4+S",
+	"PQCZ/FZ0BzvLC71Q3BgmMBex6nPRTJbfw8dXtip2QXbn9GqcgdtQ7VIGZtzoZtx/bcF9e32vZ3YO+QYs",
+	"iDPQRLRhiutrK0h8oMO+37BPJnHJ4Fd0fK0zqmdVX6Hqd+D5qJ5AYDZuNOAegLN3QZf9bWe7QnbBNGzu",
+	"ftZ4pTpEbPK5VPG9dbkhgAA5Q7RHKtBpewaNZ+AbQZWSi2zZ0ok51jwG3tjOUt61JHK9d4EoFPuO6c/p",
+	"NatpCUdkJNhidFqme7pmGu4Q5Q2rQ1+DYkRGgV2ajk5XbrVcCK/+emHzQbgefUdk5AWVfa1AOBX39MwV",
+	"0ZR6MirJR2TkBBrOtLC2r2SY2Q3dbgzkOjvfNao0Yyrs11esXBt6rL1sEWxhGXmwEghdlULAJ6TGbI4K",
+	"IHI7Xg4pREAYiLdt+eK8/CxnauwUs4WLLgLkAsQNG5CaSV2FKgMtEqE8Sgdps71rFAW8tO7QuGvPKmoI",
+	"VzfhLuSX9alDXWlDa+E3W4o+d0mR2aVleWsWgmWlY9ZWCT6VMq3iybUGcXvF6Q5fObnyRVW2vIqnhLHL",
+	"sWL2Fk65aOklw27ktg3YoZvjJmW4F/bBrixE1xfSLWNtePqLNsRvJ6Mf2gmoBlxXt6C2J6idCqM2O57z",
+	"dM7jxxOeTOsZ9OF2d4XaO5dQVRQWmCxhYgS0ZB8kA2rX6sofTa0HXLVnYOqsOsgB5qpNuucYbOJSaKIZ",
+	"OyX4uE9KL6eSVMCQVp3jAtsNxOv5nMxlev0J+gd3TUr80i1FDtALZD/AnC/VCmSLhMp5tDTkEoALOSSH",
+	"eaVsn7TNsq6ui8CwMyDI5jZMVDsvuF1cG0WNVL63yIKb8SxO4KzWYH9Nkyb/JP7Ot2zaZur3oC1KW/7O",
+	"ZQViV9a/eW9S1fQFVcuzEqbGzokKvWAKboNVN/0t2ALJBxB0IgZWm0o132LP++j3kskxzfa6Sjt1jPH3",
+	"t2uhAMhjn+Xj670v/L4tavZMkZWCDVHZ3+J885k0cpvnFZswpVg6zKiYFnS6147lSk54xnwd7s6lXh6h",
+	"eLM1WILxoa5dX1nWbe08QMw/2wfEeNgjdp8JbtM8KBl8enry3XAcwNFuehwdSOfVIj1I6aCSX7U+RDu2",
+	"GrJ7vosf+Ry9f1Rj9DGQmeAAZdhp5FK6tEzg64KxVLuoSOkUXUHQ20Fd3BIG8/9plWH93mwlHCvBthYK",
+	"ZmdhtH7Kd8r51y68weLXwzHvwczXTqbk2ut3tcZht83IrTHgtbPah3dGeVofFj3IozvPpPvVw+9ujwt8",
+	"MLREZ7xFAKJ3bNizEZ3sll1SwheHiTlPn+6cZL8WW9iR5qZUhue7rrt8MngfICPFkBZ4lkEEYyHVtc8q",
+	"8LA6RNNlZ3fqDZPvbhHColDcLN/Z+bumBd5v3tQR4AuXGlKTkknQO0xm4CFhKsFnIFSDvi3yN8VoqsFY",
+	"/PbM5Tq9egH/8V2K3RvsUG9yJl69+CCeSyHY2JqeumCqKq5ypS9h6a+dRuI7G9mZAF4IhI4owvmUZWpz",
+	"mucstZtXYZi4X2kMBsGRwm0A6MdK+M+MyQe3t2BMTiLNqV5WFTYeGBvsIwh3w9sCn+ypS9FyICp2AxJi",
+	"txS8SfUdwcxO7/qFVJQPAGJclnLYp2aMpkyR0VvERXgQAtOMfBzsj4KpJcmponNm7NPhnEYJJqKPXEh6",
+	"dPRBfBAAI3TjKtQN1o/oIDhYtdkvw3RAxqk8IoiND4U9cp5T5c7KkqxiU6rgIMZUM3iTZff4dE6nTJ86",
+	"NJVRwKpHUA6PQE0Jyam2Kqq9KCP/vZG+ovOIPIfPcEiZ0z8KfM9Lpfyno8BheuyQJP7jd213DBIevnvy",
+	"9O/fHpFL6G0zsoQwchWQVxk7cz1vAEKIY5Q8ZzLP7GvOwR2CVA8+eTKlXCACiqO0jI+ZQP2Rp1YvnHDL",
+	"kAbnOR3P2INHRyc+KFH7DAD55si6QXUdW6aNnWbwloaH6sDc67ka9v8zCU34x/bAjCRX6PtFxWLgiCgw",
+	"SU4HD6F9bc4EzfngdPD46CFM0BIFMJDjK55ldl8g2TgGsHqOvmicj5yU3RIw0+yGxbqWu6olCFOyFGpO",
+	"j7ClvUJwt3RwOviBmX/6lwNiSi6Fsz8enZxgmFMYF5cMj/x3l0KFfHwdly/fAVxg1YaASeLu+tsNk3dL",
+	"OUIPt0v3iL+qnPvx95isfFs7bqhNRGBaNxfik84NtWLlN+yrpQcfoRGHu+f2i/j7qkdqsGw/AjMZ3CZb",
+	"/eq/LXcZ3NpXH3tvkE8+R3qoH5u98C+C5w54dP41S9ApI+d3nmWO387LZlA9HJh9XS3yguv0hxV+epcn",
+	"lgxyGcUqoYCcD4IWQiuABUCgMNxlyWPeVOBCdZArWUpzF+St9ASERyghH8o2p/iC1Yv9HBwPL4IAmoNu",
+	"+adE9Mp+iQOdKLd1vb7CYQpJ82H/b29jK4ItQufq/kwEvTnBobVSZOMmH38uf3KLxJIx05LT7VBvEf0O",
+	"4vlHxOd6h9LIIcyV8TPI2bG/cjE+JB7UcOvE8QIeCImjcX264ex4ZDKgRtuHQVGqxG9V2RNSRRKcsPd/",
+	"XjOWl5B2kbCuvWsNUnrSlhTidqCHI8et2ujIkziv/oGZ+jU8NKNuuw193oQfmKnxLkdqmpR4Bf0w6nJR",
+	"F2yyLYvem7F7JNcGZ/dWZVmHX2GiakOXzvpc2q/OCHXqpbUC5jQvzSl83iH3oLkqsxSbn53XoE+n0goS",
+	"h1cTSITSuuWQEkQFfLV62X+BXMEvJgkQ/3YjSXAXtI/Q4pjusOhDJABsRHgXvtEuK7g8IKlc6tYu0uI4",
+	"hE1aqwwuv/dPb3vT0OTb5LYgnFyEHfd3nt8H0OUxlRPsXCuK/Ob0qXBaS60cuKGkBSeoCvF1cbQuIpu5",
+	"3tDdVPZj+dQBz77W8rrb3ujz1MsdACNapGSi5Lwm40p+jxwZoo1/ASkXNV++t4sXckGkcCFLFGHYVKl0",
+	"KTYa3OnAhC8rowIgB59RDQ+M7AaPIHEkQUxmwHVkpx8EN2Qub7ywQz9Z4tOyZzzXCfodnf5pzfbAv+sG",
+	"1oZnGdSTuVotSMVx9/qIAFonmVtpVcN0+SDsQBghTVwez7zQBrpRgpMOhC/ktwlfLKTtELXyS7D0gkTy",
+	"2tZdMWiPamQ1VwrpQNx8EIUwPEMNwm4Cerzqd/GdNfrKdu6HEej1Bvtf2LKrWtXHxbm/rP6AZtRaQ9NC",
+	"9MERWJO2DVR63DAVpJDhoWLFxU5iveQ3x58tDXRahe99RSmUKwC1aNdpFuh6Vel7KdIafWxgNtnxoWF+",
+	"D3v4EgqdZtUMDsQn4/WwKo7B6eMc7vygFzKFaMGNy7izg+TUzCrz1R5Np/W6ZZuLeyLusZAJIsRfuaB6",
+	"hw42hPhwJz625yxW/SVSZMsjclFKjpHLaxkBLVTFmWh5GZe8o8+8BES5Rqvyb1/Ax3VZkuWywo0OJJT9",
+	"CzNi4OoeQe8izjSRhdE8tSLSTRnTAqGyzMMhTijPYjLgFczBjXQgGYDv2EICPOrt1QDjE2f+AFXcP9/H",
+	"xbYRjwvZwqGWJQDAaqRZNQq67p7k6fjB1SZGXdB16aAad7NZ1Donv2ALpg26pPtUwTGATXz8+mqtCfZX",
+	"07rPybvnr352WOoApW5mlitAW0Xyn+8vPYdzoX1X4VlrtUhe2ZOxKjM6at2joGBzjTorN/qD8P3DNEYQ",
+	"q29LllXvUGdFK8hMkKKVMQSOLKuLHJHX0sXfoc8/rx3hB2EWMgzmnJYericn38U4HHrbw9Zjh+FyK/38",
+	"vrCyW2uu1h7IcHvZl4aLQQYMezcuniMZnTN6DWKxpkbtpO3WmN7xZ/e/htIbC1I0j38r//+ZXyZQ2oQb",
+	"7MHuQitQktxjiEC0MLC7Y1jV3t0rZ1OeUaH/CsonOn+D8C5AD3vNDQ15aJA2oxrSmkYA+jc6Q74O7Nmw",
+	"ubNFHC5uWyz3bQYJhnehcdlpHULlKrcrcM+LFNGBFxVyH7qSEKB5O10LHulSsS7sA1+1q9zDZna6ye0+",
+	"9Kmp2fEaalldLfya/eRtt/19hdecoEQBQuWaOHxKf0VcsxunnXn0+jMPV1/ig02lYNjwCFv/Ivbt356c",
+	"fIeffnv0Qbx3WX/oNg1vCnf45KXfM+WTiTVawgkVIoO8sBkj04KqlNAp5UIbQsdjSJ2jGQpLLgWZySzV",
+	"/nxb/Y6WTxxGEStR4G+dBvaXsS1h45CbbcfAEKjqryArz/U10hZgY7lcZCEXSRzMyupOlkgxMfCKZZB0",
+	"qcmVlaQvXqNp7iA4uCnBr9B6+b1IrVhGQIcZ5rnSD6KSJfCA1QSFXByRFTH+Gkq1yvTsMi/b5Wm7DjAQ",
+	"TQCIrzEgOF2XaE/UGMWvCsOqSEm4HjCP7N09+iDOPRYZPglIQZkUU3Q3CfLohLi+hDUe8fTk8bfRGwqD",
+	"HTrYHwKwfeFIfw2cKnKJ33sfnWtAh34c56fzqUr732c8M0oyflPDhrDUp+mybF0SRYyC1NYZ39JvhKbM",
+	"ZlkAl/jsAc+hAg7ZxlvkvWiY1maFWq9qSWDU/kX9RZ1JnojBcuD8ngC15wv7SV6zhUOZictudD2VIWNM",
+	"ufHSnGsioJhAz+RCoBrUZ0Zo8HJ8Ia358sCXontypiCZH3+Gfzt9KBdw0SIEspkbxaef9mHp2ZHC+pz7",
+	"cEMRdOhOXCNybvXwbm7unjlk3hy84q4y+11zapKWCy3JwH1yPzL760dznqa4bYfitDD43STU47ravEAM",
+	"XInuuCq1/fJ/LkuAdumxbvrgrVCLSN37otQRXKXjz/ifzkSKX3wBFTBhXIc2dHlGhAQnu9VIwBsHSJjC",
+	"Un1HAn1FBpvxU4yVFHkfCdhW8fR7Q4q85fK0ZqS3TP3kC9ESzrG/RPR2EtlahsAv71IolJR8fMMUnyx3",
+	"sP7vZg1tHPNXWMb9ILlAH4Td5djybzxj42sXJqI80w63yzVeh881Jl1hAbnjci5Yqsk1y7GaFmBDoZPu",
+	"qA9RKeV1k8cWORFysTE7PL6RxU4epLumoQbYGKLnCPTBfKN95bfbfw877iDV2I1VujM5XWXdv9rtuGta",
+	"9KTXHx+EZbkaeCcUAuzSXEkoR+TGSrQXr9+1kk8TZadVO30ZPrimgOwN9lyUuswAvuYibSsZgw43yYb7",
+	"HEzjv+zvNsmxu1fxm2AB3XGcxBM3wG/YjYT8NMA57kcnd8lNUF0/drlrrgL7ntVJdztEgi09kI4evOFO",
+	"FPVwhR0pI8Fl7tPXYekkAecnEApWBjhCidFJk68cfw7+6tTXz9EB70qeq9iXVaShUMOuEl28jQjat2cu",
+	"YEzcooeYj+mS1uIKfZNw7qjYlGPOFaSdc4OFKBDLsJxzMZMuUMdN/FK26fydqzv5krTZL12iCbAtUW7L",
+	"vIJl3WUtaqy284vyuzup79yOpg5U4wk+g+q9HhlIMxoXj91s79he4nrBXcxXEaSvY96AzCCFzczYXLPs",
+	"hmlfytQsMvJMokwuavQRX2WCUOLnZvVV58TgItanxbgjOFSUEJSq9fz66+FDQNE3DdOgGX+VEGa5ZizH",
+	"EHodhapE9rFHAJnF2sVFwLRGjAk6MQw658y51lVgHqOrLPjALPiYuSwZMjofj1luTgFWCuf5QBvF6HwU",
+	"4myXzW6YSE9djgDai1wTXbEPmEoSIBvAClx1/wcx4unIexIxm+EB/BiGQnAvs8yZx6IbwecjXyDpKgj/",
+	"892b1+A2SKmho1hAH0ytm02MLMBRwjm6aWVUu/lUpSuaMXFGTuxaHbmX6DJt9hicRs0gK6/FSbIKDdzR",
+	"8uZ2tWbrnZ3d1ZJQHymTk9XtdLxvjHm1GqN3Z9DSgAvXWWkE0xyVi0BUt2oVP1FtHsBOPnj1oraaPVfw",
+	"xuGU2WnKCVFMy0KNmXMzcySDhGhrn1MNzDoh0IXPSpAXIfZ3bPf9eEPfLS9WehZttbpmoljLiIN7Zz7X",
+	"hKdrZ8LTtnmswkre3hMr+6ayr5PBCoOoD9RcQYt99clTJwLvEByqx9r0Mj3WHRqyRepueSBMHE++a+Sy",
+	"qjVCVDR8jylazdIRI6cM+paVVdZWXMa1kx98a/DGMmPkWoPFbqHXDbB87X7Ehg+Bpfcbfd1uLwRTuHeb",
+	"HA7akOnmP7hXmhsc8HrFrV8VrWw4Xyln8MH99XBhE9fD2How9p14tXBVHf4s14mvN09W0Hto6nZ0hQQq",
+	"xnb8Gf5di9/mUR+g1rfF01Qd4F0Bmm2y9nZfUsv8T74MLfRFB+g56lj+drcf5nzfnEMHZxV34hBaTx4H",
+	"dAKV/fZDZ9BkV3Zy7FwBXcE2WO4P+NxX7ZmBNWwi3+1S+3PB0PKeoy+mD0fM3dz2VvrpCqrEkkK/V3K+",
+	"uRSqrlXpPnGeyB4O6ZJe+7BSDdu+cuB7MK7Va/UFDu+OPf9FxJSCa8TFFEmbazJjZYVkUMdyHvqDOeCN",
+	"gH8FUEZm1D5Z7rDbdYidRXDC7Qsv5S4E452ffchrO4s1lAJ/tNJJ5Po4da2T/7o2e5u44Kpef2wyYQFu",
+	"e62ZrJmxVXya0jDGQGfmIMHa/DHl+HHfnGuNstoZ/euSGLj160WGO8aD+vJNFNPtL6g6orJTUf0hlEcc",
+	"Hd/011cfz1Os1MWW85FO87tqj4ppIxXbPsHvzkgumt8HGZoOtxxWllRNWjwAJHeefyf1IKCRlH1R3F6e",
+	"InTiApobOwB04stZggrrQvA/CiaY1t9+ENgvxcH5ebnl6rcRzvG8CQTKNcmLLGN4rAg2WelGiKhT6kyw",
+	"MAzGQuFRJNBzged4DwzrvknfrYzQ+gG30XfYg2UNPlbtyUMCZAUvuqtimdq2VHXFFd6SZiE4Rn0XQSBt",
+	"kVcbb6DUhkwSbs+hMJqCV9wNSFO4xg4XZbjvvXoqZX2T28555QYdfw7/vG29UD8w0zjHTlX3Vdm8yrcy",
+	"jaBnylXC6ANF8+MXuupt59zzGYMXcuMDbu1L8N5JpXo3Al1y87IXwfoWBGd2PmyemyW26BpnjCpET2ax",
+	"0Bx6Gr8q8jksi7oTn+i2pHuoVggrbdR8I4Q1bEsVllupoptJIfxMJ3GdZ1o6UBClDXl4cnISNAqIG9OT",
+	"CmdzC1v6wMBOHSg1/eXNFkHNfK7kVDGtnakCIBt7IzldFHdTTlfR0zFiMO1gJN3F3LtMJHtaU2tlSHdq",
+	"7BMFT5E3iWbY3XPK0iPiAKvgz+GM6hmk1BXakCtW66IJqEfQwZJ7QE5EoDpFVDpoNfZB2LEzCcgd1BAt",
+	"5wyz8OwvEfAek80sebodT13Xy8VMEv8RqMdYhef4cNVvwWEnYHvzmJl0joMcDoTq3MF13SMkKnfgfXgh",
+	"cPcIRYdxKxxVcHVSrsdUpV/b1WkE3XERnmruhGM7cdsXxL5bkgeVgwy0jQ91o55CF4X4VzehnrsJlXa7",
+	"JQhNF38J6Vq2z46m/b2kiHs/ZakvYXYwOUGXGGhk6Nq0lDKJLJhiHssQseJqJZDgCYRi7rDdDD5+9EFc",
+	"uEYPrd1qwk5tBHxUadnPzctQRxxzukSn3oQtIDWdzTUCtI0yS8CjBGQfEVKwxPsT65nvUD/u54JdrudS",
+	"sSMCebkhNqRDdkQw1OpW4wTg1adNaT2WYpLxsWlLIb8oBHZX36RS17UZVtiCubu/40pWsm/n+IuG7Gt0",
+	"N37cND05aK6CRws5ySGVtE1EFsZ+vXHh8Bv3/FcXEHNHuQHoK+5lz1kUq9Imhm6H7/56udsK2N4mXtN4",
+	"znKJxbfdyl85p+thiem+w/ilcy64NooaWevV7c7nPnZ+jtPGGdQ4ScHirvVkTxf8IaH//oX414H4h5Hb",
+	"Gp3GyLTiKXHYvt3YC2Zy+bPvj798cUDAPm723YH5YY/rfspeyCX7BFttp0CV6+ItC0MUm1KEWBtTzRLC",
+	"Po1ZbkhQhxKXP7/oaOZSW7PuPuplGmJELMOUp280dlf0Xh7WqlvCY3+l0p1WXbukDQoJXUmpfDea7QjZ",
+	"XqW5mgq2Q+rX1109ZEl9vV4MW96XvuL723v2hX/f38ohZ5YdQk+wQ9+JmgBr6ojJ2zM5TNVQoWvdLf3h",
+	"l0Lh+LP9Z4M2R+Wx3INyoJZFtRcDxSd/8kXOt6ezxVgYdHks1cmVssBd77ad/13mdjb1EZaluiZTgnyB",
+	"0CdWZgxAWwMisR3c3ukDH8SbSa2lZojsJBcCG3UG3TnHVJAr5tLbU+g1Z1+xrKJPK9l9VnFOox0SMFfh",
+	"/rDBL3dNDhXv35QLrhY6NSU0ph8iuFcZ0MSmNDJImV/M5Nx+5VPtwZFb5n+jIuRac7arxP+qptrPDwgU",
+	"BYcDYCcsm4C72qXrRkqqd6zUuRPm2UK6mwPXXdLrsDwHcoKjJTrvfXCi2k+EQ8G7AClcbYb/90rON1Yc",
+	"Si7QLOByp3eAOq4Si81VbzX4xJcgia+5dsvvnncAUDJRDPHGfNfUtjqt7anikFVa5UqgNquNClbu3M6V",
+	"DXelb60tbCgA+2fDugYX6gxrw7hrPy7WVTQQCEB+EL6iAY/YFTTAH76G2XmkoVFd6Y/ZtdoB+cvmxQ53",
+	"bTgcvtKhTTWyP2PjQnGzBIpGL+jpbx8tISH+FZJ6obLB6eCY5vz45iGQmRtrhc6YAClP3gjmacytJiHs",
+	"E9dGIx8G8DFDFehGkUxbHXFVuSagVs9HFQzi9Xa4EtCMqzLPEz8CP+5RiMdTtXaJvKEl5hMM4DzDq799",
+	"8fqdSzMrQ/21PFfoM1KbioO8Xh3qpYdZXUka4Exj2oBv8R+ay+HgeMarQyN2Udk2gytfBFZtYFUxGmA0",
+	"umGdRrU67kUDtTl4QS5l5lriVaWyHtE5cZ0jZdX3cV57H/Dl1fe9zahwCaKuC2i4RaVZiewiJI8wBddD",
+	"ihWt5JbJKUSTAZ8PpWMQ2aGZtrJkwlgaDOdwsG4/3v7fAAAA//8=",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,

@@ -79,6 +79,14 @@ type Run struct {
 type Selection struct {
 	Users  []string `json:"users,omitempty"`
 	Groups []string `json:"groups,omitempty"`
+	Import *Import  `json:"import,omitempty"` // nil: users that are created are as those of any run
+}
+
+// Import says how users are made that a run of a selection creates (product page,
+// "Search and import").
+type Import struct {
+	Roles   []string `json:"roles"`             // names; instead of the directory's default roles; nil: those
+	Enabled *bool    `json:"enabled,omitempty"` // instead of enable_new_users
 }
 
 // RunCounts are the results of a run by kind.

@@ -14,8 +14,15 @@ type Statement struct {
 	// its error, and the others are made true. A member or a manager may then be a
 	// record that the statement creates, named by its NewID.
 	Apart  bool
+	New    *NewUsers // nil: by the directory's settings
 	Users  []UserStatement
 	Groups []GroupStatement
+}
+
+// NewUsers says how the users of a statement are made that have to be created.
+type NewUsers struct {
+	Roles   []Entitlement // nil: the directory's default roles (rule 10)
+	Enabled *bool         // nil: as enable_new_users says
 }
 
 // Origin is the way in by which a statement came. The rules are the same for

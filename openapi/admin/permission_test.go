@@ -88,6 +88,7 @@ func TestNothingCrossesOrganizations(t *testing.T) {
 		"{from}": pulled.ID,
 	}
 	bodies := map[string]string{
+		"ImportEntries":   `{"users":["ann"]}`,
 		"SearchDirectory": `{"user_name":"ann"}`,
 		"UpdateUser":      `{"enabled":false}`, "UpdateGroup": `{"description":"x"}`, "ChangeMembers": `{"add":[]}`, "UpdateDirectory": `{}`,
 		"CreateDirectoryToken": `{}`, "UpdateEntitlement": `{"description":"x"}`, "StartHandover": `{"from":"entra"}`,

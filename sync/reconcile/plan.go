@@ -42,6 +42,9 @@ func newPlanner(have *store.Snapshot, want *store.Statement, policy Policy) *pla
 		deleting: map[store.Key]bool{},
 	}
 	p.cs.DefaultRoles = have.Roles
+	if want.New != nil && want.New.Roles != nil {
+		p.cs.DefaultRoles = want.New.Roles
+	}
 	p.cs.UnassignLicences = p.settings().UnassignLicences
 	p.cs.RestoreAccess = p.inWholeScope()
 	return p

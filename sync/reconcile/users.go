@@ -288,6 +288,9 @@ func (p *planner) createUser(d *draft, r *store.Result) {
 		Stated: true, Enabled: p.settings().EnableNewUsers,
 		Version: 1, CreatedAt: p.cs.Now,
 	}
+	if n := p.want.New; n != nil && n.Enabled != nil {
+		after.Enabled = *n.Enabled
+	}
 	p.state(&after, d)
 	p.cs.Users = append(p.cs.Users, store.UserChange{Op: store.OpCreate, After: after, Claim: after.Attributes.IdentityKeys()})
 	p.event(store.EventUserCreated, store.KindUser, after.ID, nil, newUserDocument(&after, p.cs.DefaultRoles))

@@ -85,6 +85,10 @@ func (w *worker) applyWindow(ctx context.Context, tx store.Tx, run *store.Run, n
 		}
 	}
 	if len(of.users)+len(of.groups) > 0 {
+		var err error
+		if of.statement.New, err = newUsers(ctx, tx, run); err != nil {
+			return err
+		}
 		out, err := w.e.reconciler.ReconcileTx(ctx, tx, of.statement)
 		if err != nil {
 			return err

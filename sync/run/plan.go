@@ -167,6 +167,9 @@ func (e *Engine) previewWindow(ctx context.Context, tx store.Tx, run *store.Run,
 	if err != nil {
 		return nil, nil, err
 	}
+	if of.statement.New, err = newUsers(ctx, tx, run); err != nil {
+		return nil, nil, err
+	}
 	out, err := e.reconciler.Preview(ctx, tx, of.statement)
 	if err != nil {
 		return nil, nil, err
