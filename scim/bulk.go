@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/provost-scim/provost/scim/dialect"
@@ -162,11 +163,12 @@ func (b *bulk) response() bulkResponse {
 			continue
 		}
 		result := bulkResult{Method: o.method, BulkID: o.bulkID}
-		switch id := o.id; {
-		case id != "":
+		id := o.id
+		if target := b.named(o.target); id == "" && !strings.HasPrefix(target, bulkIDPrefix) {
+			id = store.ID(target)
+		}
+		if o.endpoint() != "" && id != "" {
 			result.Location = b.c.location(o.endpoint()+"/", id)
-		case o.endpoint() != "" && o.target != "":
-			result.Location = b.c.location(o.endpoint()+"/", store.ID(o.target))
 		}
 		switch {
 		case o.err != nil:

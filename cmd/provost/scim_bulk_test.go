@@ -226,12 +226,21 @@ func TestWhatRefersToARefusedOperationIsRefused(t *testing.T) {
 			bulkOp{Method: "POST", BulkID: "broken", Path: "/Users", Data: raw(`{}`)},
 			bulkOp{Method: "DELETE", Path: "/Users/bulkId:broken"},
 			bulkOp{Method: "PUT", Path: "/Users/bulkId:nobody", Data: person("n")},
+			bulkOp{Method: "PATCH", Path: "/Users/bulkId:good", Data: raw(`[{"op":"replace","path":"active","value":"maybe"}]`)},
 		)
 		if diff := cmp.Diff([]string{
 			"400 invalidValue", "201", "409", "409", "200", "409", "409", "409", "409", "400 invalidValue", "400 invalidValue",
-			"400 invalidValue", "400 invalidValue", "409", "400 invalidValue",
+			"400 invalidValue", "400 invalidValue", "409", "400 invalidValue", "400 invalidValue",
 		}, saids(results)); diff != "" {
 			t.Error(diff)
+		}
+		for i, r := range results {
+			if strings.Contains(r.Location, "bulkId:") {
+				t.Errorf("operation %d is at %s, where nothing is", i, r.Location)
+			}
+		}
+		if at := results[len(results)-1].Location; at == "" || at != results[1].Location {
+			t.Errorf("a refused change of what another operation created is at %q, want %q", at, results[1].Location)
 		}
 		w.holds(t, pushed{
 			Users:  map[string]pushedUser{"good@example.com": {Groups: []string{"Old"}}},
