@@ -18,6 +18,7 @@ import (
 // Pushed is what the preset openldap maps: Entra would also send name.formatted, and
 // has no description of a group, which is the one thing that may differ.
 func TestADirectoryPushedAndPulledGivesTheSameUsersAndMemberships(t *testing.T) {
+	t.Parallel()
 	company := testenv.NewCompany(testenv.CompanyOptions{Users: 600, Groups: 80})
 	server := testenv.Slapd(t, testenv.SlapdOptions{Write: company.WriteLDIF})
 	// No attribute of the standard schemas says that an account is disabled.

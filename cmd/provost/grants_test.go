@@ -76,6 +76,7 @@ member: uid=cid,ou=people,%[1]s
 }
 
 func TestRules8To10GrantsFollowWhatAPullFinds(t *testing.T) {
+	t.Parallel()
 	onBothDatabases(t, func(t *testing.T, dsn string) {
 		server := testenv.Slapd(t, testenv.SlapdOptions{Write: smallOffice})
 		admin := ldapAdmin{server.Admin(t), t}
@@ -149,6 +150,7 @@ func TestRules8To10GrantsFollowWhatAPullFinds(t *testing.T) {
 }
 
 func TestRules7To10GrantsFollowWhatAPushSays(t *testing.T) {
+	t.Parallel()
 	onBothDatabases(t, func(t *testing.T, dsn string) {
 		p := startProvost(t, "--database", dsn)
 		p.must(t, "role", "create", "Member")

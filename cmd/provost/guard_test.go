@@ -45,6 +45,7 @@ func deniable(t *testing.T, truth *testenv.CompanyTruth) *testenv.LDAPServer {
 }
 
 func TestRule6TheClassicDisastersAreHeldOrFailAndChangeNothing(t *testing.T) {
+	t.Parallel()
 	truth := testenv.NewCompany(testenv.CompanyOptions{Users: 120, Groups: 12})
 	onBothDatabases(t, func(t *testing.T, dsn string) {
 		server := deniable(t, truth)
@@ -131,6 +132,7 @@ func TestRule6TheClassicDisastersAreHeldOrFailAndChangeNothing(t *testing.T) {
 }
 
 func TestAPersonApprovesExactlyWhatIsHeldAndTheLogSaysWhoFromWhere(t *testing.T) {
+	t.Parallel()
 	truth := testenv.NewCompany(testenv.CompanyOptions{Users: 60, Groups: 5})
 	onBothDatabases(t, func(t *testing.T, dsn string) {
 		server := testenv.Slapd(t, testenv.SlapdOptions{Write: truth.WriteLDIF})
@@ -207,6 +209,7 @@ func TestAPersonApprovesExactlyWhatIsHeldAndTheLogSaysWhoFromWhere(t *testing.T)
 }
 
 func TestIncrementalRunsAreGuardedTogetherOver24Hours(t *testing.T) {
+	t.Parallel()
 	truth := testenv.NewCompany(testenv.CompanyOptions{Users: 60, Groups: 5})
 	onBothDatabases(t, func(t *testing.T, dsn string) {
 		server := testenv.Slapd(t, testenv.SlapdOptions{Write: truth.WriteLDIF})

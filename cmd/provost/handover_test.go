@@ -62,6 +62,7 @@ func (p *peer) owners() map[string]int {
 }
 
 func TestAHybridCustomerMovesFromADirectoryThatIsPulledToEntraWithoutLosingAnything(t *testing.T) {
+	t.Parallel()
 	truth := testenv.NewCompany(testenv.CompanyOptions{Users: 150, Groups: 25})
 	onBothDatabases(t, func(t *testing.T, dsn string) {
 		server := testenv.Slapd(t, testenv.SlapdOptions{Write: truth.WriteLDIF})
@@ -154,6 +155,7 @@ func TestAHybridCustomerMovesFromADirectoryThatIsPulledToEntraWithoutLosingAnyth
 }
 
 func TestWhatHasMovedStaysInTheGroupsThatHaveNotAndTheOthersInThoseThatHave(t *testing.T) {
+	t.Parallel()
 	entry := func(w io.Writer, dn, rest string) {
 		fmt.Fprintf(w, "dn: %s,%s\n%s\n\n", dn, testenv.Suffix, strings.ReplaceAll(rest, "SUFFIX", testenv.Suffix))
 	}
@@ -248,6 +250,7 @@ func TestWhatHasMovedStaysInTheGroupsThatHaveNotAndTheOthersInThoseThatHave(t *t
 }
 
 func TestADirectoryThatIsPulledTakesOverFromAnother(t *testing.T) {
+	t.Parallel()
 	old := testenv.NewCompany(testenv.CompanyOptions{Users: 120, Groups: 20, Cap: 40, Seed: 1})
 	fresh := testenv.NewCompany(testenv.CompanyOptions{Users: 130, Groups: 20, Cap: 40, Seed: 2})
 	onBothDatabases(t, func(t *testing.T, dsn string) {
@@ -286,6 +289,7 @@ func TestADirectoryThatIsPulledTakesOverFromAnother(t *testing.T) {
 }
 
 func TestNamesThatAreSwappedAndAddressesThatAreHandedOnInOneRunKeepTheIds(t *testing.T) {
+	t.Parallel()
 	truth := testenv.NewCompany(testenv.CompanyOptions{Users: 12, Groups: 2})
 	onBothDatabases(t, func(t *testing.T, dsn string) {
 		server := testenv.Slapd(t, testenv.SlapdOptions{Write: truth.WriteLDIF})

@@ -9,6 +9,7 @@ import (
 )
 
 func TestAnImportGivesRolesAndTheSwitchToUsersThatItCreatesOnly(t *testing.T) {
+	t.Parallel()
 	server := testenv.Slapd(t, testenv.SlapdOptions{Write: oddNames})
 	onBothDatabases(t, func(t *testing.T, dsn string) {
 		p, db := startProvost(t, "--database", dsn), openPeer(t, dsn, "")

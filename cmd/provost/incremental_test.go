@@ -12,6 +12,7 @@ import (
 )
 
 func TestARandomHistoryFollowedIncrementallyEndsAsAFullPull(t *testing.T) {
+	t.Parallel()
 	company := testenv.NewCompany(testenv.CompanyOptions{Users: 60, Groups: 14, Cap: 25})
 	for name, bases := range map[string][]string{
 		"below the naming context":    {testenv.Suffix},

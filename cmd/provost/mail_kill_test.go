@@ -23,6 +23,7 @@ type mailKill struct {
 }
 
 func TestAProgramKilledAnywhereWhileItSendsSendsEachMailOnce(t *testing.T) {
+	t.Parallel()
 	arrived := func(step string, mails int) func(*testenv.SMTPServer) bool {
 		return func(s *testenv.SMTPServer) bool { return s.Arrived(step) > 0 && len(s.Mails()) == mails }
 	}

@@ -18,6 +18,7 @@ import (
 )
 
 func TestNewActiveUsersAreWelcomedOnceAndNobodyElse(t *testing.T) {
+	t.Parallel()
 	onBothDatabases(t, func(t *testing.T, dsn string) {
 		server := testenv.SMTP(t, testenv.SMTPOptions{User: "user", Password: "secret 1"})
 		p, db := startProvost(t, mailFlags(t, server, "--database", dsn)...), openPeer(t, dsn, "")
@@ -82,6 +83,7 @@ func TestNewActiveUsersAreWelcomedOnceAndNobodyElse(t *testing.T) {
 }
 
 func TestPulledUsersAreWelcomedOnceAndTheSettingIsOffAtFirst(t *testing.T) {
+	t.Parallel()
 	truth := testenv.NewCompany(testenv.CompanyOptions{Users: 130, Groups: 5})
 	onBothDatabases(t, func(t *testing.T, dsn string) {
 		server, directory := testenv.SMTP(t, testenv.SMTPOptions{}), testenv.Slapd(t, testenv.SlapdOptions{Write: truth.WriteLDIF})
@@ -118,6 +120,7 @@ func TestPulledUsersAreWelcomedOnceAndTheSettingIsOffAtFirst(t *testing.T) {
 }
 
 func TestHeldRunsAreToldOnceToEachOfThoseNamed(t *testing.T) {
+	t.Parallel()
 	truth := testenv.NewCompany(testenv.CompanyOptions{Users: 60, Groups: 5})
 	onBothDatabases(t, func(t *testing.T, dsn string) {
 		server, directory := testenv.SMTP(t, testenv.SMTPOptions{Implicit: true}), testenv.Slapd(t, testenv.SlapdOptions{Write: truth.WriteLDIF})
@@ -155,6 +158,7 @@ func TestHeldRunsAreToldOnceToEachOfThoseNamed(t *testing.T) {
 }
 
 func TestWhatIsRefusedForNowIsTriedAgainAndWhatIsRefusedForGoodIsAFinding(t *testing.T) {
+	t.Parallel()
 	onBothDatabases(t, func(t *testing.T, dsn string) {
 		server := testenv.SMTP(t, testenv.SMTPOptions{})
 		p, db := startProvost(t, mailFlags(t, server, "--database", dsn)...), openPeer(t, dsn, "")

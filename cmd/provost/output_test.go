@@ -10,6 +10,7 @@ import (
 )
 
 func TestATableFitsTheTerminal(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct {
 		widths  []int
 		shrink  []bool
@@ -35,12 +36,14 @@ func TestATableFitsTheTerminal(t *testing.T) {
 }
 
 func TestTextOfADirectoryCannotMoveTheCursor(t *testing.T) {
+	t.Parallel()
 	if got, want := plain("a\x1b[2Jb\r\nc\u009bd"), "a\uFFFD[2Jb\uFFFD\uFFFDc\uFFFDd"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
 }
 
 func TestATableIsAlignedByCharacters(t *testing.T) {
+	t.Parallel()
 	var b bytes.Buffer
 	err := writeTable(&b, []string{"NAME", "N"}, []bool{true, false}, [][]string{{"Zoë", "1"}, {"Ångström", "22"}})
 	if err != nil {
@@ -53,6 +56,7 @@ func TestATableIsAlignedByCharacters(t *testing.T) {
 }
 
 func TestALongListIsReadPageByPage(t *testing.T) {
+	t.Parallel()
 	items := make([]int, 2*pageSize+1)
 	for i := range items {
 		items[i] = i
@@ -97,6 +101,7 @@ func TestALongListIsReadPageByPage(t *testing.T) {
 }
 
 func TestAnExpiryIsASpanOrADate(t *testing.T) {
+	t.Parallel()
 	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 	for text, want := range map[string]time.Time{
 		"90d":                  now.AddDate(0, 0, 90),

@@ -28,6 +28,7 @@ func (d *adDomain) serviceAccount(admin ldapAdmin, name, password string) string
 }
 
 func TestADomainIsReachedInEveryWayItAllows(t *testing.T) {
+	t.Parallel()
 	d := startDomain(t, map[string]adPerson{"ann": {CN: "Ann", Unit: "People", Given: "Ann", Surname: "Lee"}}, map[string]adGroup{"staff": {People: []string{"ann"}}})
 	admin := d.admin(t)
 	const password = "Another-secret.1"
@@ -107,6 +108,7 @@ func TestADomainIsReachedInEveryWayItAllows(t *testing.T) {
 }
 
 func TestALargeGroupAndASmallScopeOfADomain(t *testing.T) {
+	t.Parallel()
 	const size = 2_000
 	people, groups := map[string]adPerson{}, map[string]adGroup{
 		"Grüppe, größte": {},

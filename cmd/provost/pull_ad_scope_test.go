@@ -3,6 +3,7 @@ package main
 import "testing"
 
 func TestWhoMovesOutOfTheBaseOfADomainIsInactiveAndComesBackAsThemselves(t *testing.T) {
+	t.Parallel()
 	onBothDatabases(t, func(t *testing.T, dsn string) {
 		d := startDomain(t, map[string]adPerson{
 			"ann": {CN: "Ann", Unit: "People", Given: "Ann", Surname: "Lee"},
@@ -44,6 +45,7 @@ func TestWhoMovesOutOfTheBaseOfADomainIsInactiveAndComesBackAsThemselves(t *test
 }
 
 func TestAGroupThatIsNestedIntoTheScopeOfADomainLaterJoinsIt(t *testing.T) {
+	t.Parallel()
 	onBothDatabases(t, func(t *testing.T, dsn string) {
 		d := startDomain(t, map[string]adPerson{
 			"ann": {CN: "Ann", Unit: "People", Given: "Ann", Surname: "Lee"},

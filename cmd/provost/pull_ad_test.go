@@ -34,6 +34,7 @@ func domainOfAllKinds(t *testing.T) *adDomain {
 }
 
 func TestADomainIsPulledWithEverythingThatHappensInIt(t *testing.T) {
+	t.Parallel()
 	onBothDatabases(t, func(t *testing.T, dsn string) {
 		d := domainOfAllKinds(t)
 		admin := d.admin(t)

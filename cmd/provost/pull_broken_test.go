@@ -13,6 +13,7 @@ import (
 )
 
 func TestRule6AReadThatIsCutAnywhereFailsAndChangesNothing(t *testing.T) {
+	t.Parallel()
 	truth := testenv.NewCompany(testenv.CompanyOptions{Users: 300, Groups: 40, Cap: 100})
 	server := testenv.Slapd(t, testenv.SlapdOptions{Write: truth.WriteLDIF})
 	onBothDatabases(t, func(t *testing.T, dsn string) {
@@ -60,6 +61,7 @@ func unmoved(t *testing.T, what string, db *peer, before trace) {
 }
 
 func TestWhatKeepsADirectoryFromBeingReadIsSaidAndChangesNothing(t *testing.T) {
+	t.Parallel()
 	truth := testenv.NewCompany(testenv.CompanyOptions{Users: 60, Groups: 5})
 	server := testenv.Slapd(t, testenv.SlapdOptions{Write: truth.WriteLDIF})
 	limited := testenv.Slapd(t, testenv.SlapdOptions{Write: truth.WriteLDIF, SizeLimit: 40})
@@ -120,6 +122,7 @@ func TestWhatKeepsADirectoryFromBeingReadIsSaidAndChangesNothing(t *testing.T) {
 }
 
 func TestAnEmptiedBaseIsHeldUntilAPersonDecides(t *testing.T) {
+	t.Parallel()
 	truth := testenv.NewCompany(testenv.CompanyOptions{Users: 60, Groups: 5})
 	onBothDatabases(t, func(t *testing.T, dsn string) {
 		server := testenv.Slapd(t, testenv.SlapdOptions{Write: truth.WriteLDIF})

@@ -20,6 +20,7 @@ import (
 )
 
 func TestALargeCompanyIsPulledOverLDAPSAndThenOnlyWhatChanged(t *testing.T) {
+	t.Parallel()
 	onBothDatabases(t, func(t *testing.T, dsn string) {
 		const users, groups = 20_000, 2_000
 		truth := testenv.NewCompany(testenv.CompanyOptions{Users: users, Groups: groups})
@@ -301,6 +302,7 @@ func drop(list *[]int, value int) []int {
 }
 
 func TestADirectoryIsReachedByStartTLSAndInPlainTextOnlyWhenAllowed(t *testing.T) {
+	t.Parallel()
 	truth := testenv.NewCompany(testenv.CompanyOptions{Users: 30, Groups: 3})
 	server := testenv.Slapd(t, testenv.SlapdOptions{Write: truth.WriteLDIF})
 	strict := testenv.Slapd(t, testenv.SlapdOptions{RequireTLS: true, Write: truth.WriteLDIF})

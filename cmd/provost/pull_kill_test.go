@@ -36,6 +36,7 @@ type seen struct {
 }
 
 func TestAProgramKilledAnywhereInARunEndsAsIfItHadNotBeen(t *testing.T) {
+	t.Parallel()
 	onBothDatabases(t, func(t *testing.T, dsn string) {
 		truth := testenv.NewCompany(testenv.CompanyOptions{Users: 150, Groups: 40, Cap: 50})
 		server := testenv.Slapd(t, testenv.SlapdOptions{Write: truth.WriteLDIF})
@@ -44,7 +45,7 @@ func TestAProgramKilledAnywhereInARunEndsAsIfItHadNotBeen(t *testing.T) {
 
 		p := startProvost(t, "--database", dsn, "--secret-key-file", w.key, "--cap", "50")
 		w.token = p.token
-		p.must(t, append([]string{"directory", "create", "corp", "--domain-policy", "off", "--attribute", "active=!roomNumber"},
+		p.must(t, append([]string{"directory", "create", "corp", "--domain-policy", "off", "--guard", "all=1000/100%", "--attribute", "active=!roomNumber"},
 			pullFrom(t, server, "ldaps://"+proxy.Addr)...)...)
 		p.mustPull(t)
 		if err := p.stop(); err != nil {

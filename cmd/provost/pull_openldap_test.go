@@ -61,6 +61,7 @@ member: cn=posix,ou=groups,%[1]s
 }
 
 func TestEveryClassOfGroupAndLockOfOpenLDAPIsUnderstood(t *testing.T) {
+	t.Parallel()
 	onBothDatabases(t, func(t *testing.T, dsn string) {
 		server := testenv.Slapd(t, testenv.SlapdOptions{Write: everyClass, Config: []string{
 			"overlay ppolicy", `ppolicy_default "cn=default,ou=policies,` + testenv.Suffix + `"`,

@@ -14,6 +14,7 @@ import (
 )
 
 func TestRule7WhatWasDeletedIsPurgedAfterTheRetentionAndNotBefore(t *testing.T) {
+	t.Parallel()
 	ctx, cancel := context.WithCancel(t.Context())
 	dsn := "sqlite:" + filepath.Join(t.TempDir(), "provost.db")
 	if err := gormstore.Migrate(ctx, dsn); err != nil {

@@ -8,6 +8,7 @@ import (
 )
 
 func TestASchedule(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct{ text, want string }{
 		"off is shown as it is written":                 {"off", "off"},
 		"hours are an interval":                         {"interval=4h", "interval=4h"},
@@ -34,6 +35,7 @@ func TestASchedule(t *testing.T) {
 }
 
 func TestAScheduleThatMakesNoSenseIsRefused(t *testing.T) {
+	t.Parallel()
 	for _, text := range []string{
 		"", "never", "off,every=2", "off=1", "interval", "interval=", "interval=4", "interval=30s", "interval=90s", "interval=-4h",
 		"interval=8761h", "interval=4h,every=2", "daily", "daily=25:00", "daily=02:60", "daily=0230", "daily=02:30,every=0",

@@ -19,6 +19,7 @@ import (
 // TestBadInputIsRefusedAndChangesNothing sends what must be refused, and compares
 // all that is stored before and after.
 func TestBadInputIsRefusedAndChangesNothing(t *testing.T) {
+	t.Parallel()
 	const op = `{S,"Operations":[`
 	brackets := strings.Repeat("(", 120_000) + "a pr" + strings.Repeat(")", 120_000)
 	long := strings.Repeat("x", 1025)

@@ -19,6 +19,7 @@ import (
 // and the same must be stored. The cap is so low that it decides often, and names
 // are so few that they are fought over.
 func TestABulkIsTheSumOfItsOperations(t *testing.T) {
+	t.Parallel()
 	t.Run("SQLite", func(t *testing.T) {
 		for seed := range uint64(4) {
 			together, alone := lowCapWorld(t), lowCapWorld(t)

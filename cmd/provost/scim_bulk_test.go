@@ -106,6 +106,7 @@ func removing(member string) json.RawMessage {
 }
 
 func TestABulkDoesWhatEachOperationWouldDoAlone(t *testing.T) {
+	t.Parallel()
 	onBothEngines(t, func(t *testing.T, w *scimWorld) {
 		made := w.bulk(t, 0,
 			bulkOp{Method: "POST", BulkID: "a", Path: "/Users", Data: person("ada")},
@@ -158,6 +159,7 @@ func TestABulkDoesWhatEachOperationWouldDoAlone(t *testing.T) {
 }
 
 func TestReferencesOfABulkGoInAnyOrderAndInCircles(t *testing.T) {
+	t.Parallel()
 	onBothEngines(t, func(t *testing.T, w *scimWorld) {
 		results := w.bulk(t, 0,
 			bulkOp{Method: "PATCH", Path: "/Groups/bulkId:a", Data: adding("bulkId:kim")},
@@ -208,6 +210,7 @@ func TestReferencesOfABulkGoInAnyOrderAndInCircles(t *testing.T) {
 }
 
 func TestWhatRefersToARefusedOperationIsRefused(t *testing.T) {
+	t.Parallel()
 	onBothEngines(t, func(t *testing.T, w *scimWorld) {
 		existing := w.bulk(t, 0, bulkOp{Method: "POST", BulkID: "g", Path: "/Groups", Data: team("Old")})[0].id()
 		results := w.bulk(t, 0,
@@ -250,6 +253,7 @@ func TestWhatRefersToARefusedOperationIsRefused(t *testing.T) {
 }
 
 func TestABulkStopsAtFailOnErrors(t *testing.T) {
+	t.Parallel()
 	onBothEngines(t, func(t *testing.T, w *scimWorld) {
 		post := func(name string) bulkOp {
 			return bulkOp{Method: "POST", BulkID: name, Path: "/Users", Data: person(name)}
@@ -275,6 +279,7 @@ func TestABulkStopsAtFailOnErrors(t *testing.T) {
 // TestABulkOfTenThousandMembershipsIsFast adds 10,000 users to one group, an operation
 // each, takes them out again, and creates as many as fit beside a group that holds them.
 func TestABulkOfTenThousandMembershipsIsFast(t *testing.T) {
+	t.Parallel()
 	const n = 10_000
 	onBothEngines(t, func(t *testing.T, w *scimWorld) {
 		ids := w.newUsers(t, "user", n-1)
@@ -344,6 +349,7 @@ func TestABulkOfTenThousandMembershipsIsFast(t *testing.T) {
 }
 
 func TestABulkBeyondItsLimitsIsRefused(t *testing.T) {
+	t.Parallel()
 	onBothEngines(t, func(t *testing.T, w *scimWorld) {
 		const head = `{"schemas":["urn:ietf:params:scim:api:messages:2.0:BulkRequest"],"Operations":[`
 		one := `{"method":"POST","bulkId":"a","path":"/Users","data":{"userName":"a@example.com"}}`

@@ -7,6 +7,7 @@ import (
 
 // TestOtherClients replays what other clients do in their own ways.
 func TestOtherClients(t *testing.T) {
+	t.Parallel()
 	all := expand([]exchange{
 		{name: "SailPoint reads the configuration", method: get, path: "/ServiceProviderConfig", status: 200,
 			want: `{"schemas":["urn:ietf:params:scim:schemas:core:2.0:ServiceProviderConfig"],"patch":{"supported":true},"filter":{"supported":true,"maxResults":1000},
@@ -87,6 +88,7 @@ func TestOtherClients(t *testing.T) {
 
 // TestSCIMProtocol holds the endpoint to RFC 7644 where clients do not lead the way.
 func TestSCIMProtocol(t *testing.T) {
+	t.Parallel()
 	all := expand([]exchange{
 		{name: "a user is created with an extension and several emails", method: post, path: "/Users",
 			body:   `{"userName":"amy@example.com","externalId":"a;b&c","title":"50% \"off\"","emails":[{"value":"amy@example.com","type":"work"},{"value":"amy@home.example","type":"home","primary":true}],"ENT":{"department":"R","employeeNumber":"1"},"name":{"givenName":"Amy"}}`,

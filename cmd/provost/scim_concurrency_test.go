@@ -71,6 +71,7 @@ func (w *scimWorld) members(t *testing.T, group store.ID, effective bool) []stor
 // TestConcurrentPatchesOfOneGroupLoseNothing lets 8 clients add and remove 2,000
 // different members of one group, in an order that nobody controls.
 func TestConcurrentPatchesOfOneGroupLoseNothing(t *testing.T) {
+	t.Parallel()
 	const clients, users, batch = 8, 2000, 10
 	onBothEngines(t, func(t *testing.T, w *scimWorld) {
 		ids := w.newUsers(t, "member", users)
@@ -136,6 +137,7 @@ func TestConcurrentPatchesOfOneGroupLoseNothing(t *testing.T) {
 // TestACapRaceEndsAtTheCap is rule 5 under pressure: of 100 writers that add one
 // member each to a group of 9,990, ten succeed.
 func TestACapRaceEndsAtTheCap(t *testing.T) {
+	t.Parallel()
 	const limit, room, writers = 10_000, 10, 100
 	onBothEngines(t, func(t *testing.T, w *scimWorld) {
 		ids := w.newUsers(t, "user", limit-room+writers+1)

@@ -13,6 +13,7 @@ import (
 // by reading it and writing the next number on condition of the version that it read:
 // if a condition were judged before the change's own transaction, counts would be lost.
 func TestConditionsAreJudgedWhereTheChangeIsMade(t *testing.T) {
+	t.Parallel()
 	const clients, counts = 8, 15
 	onBothEngines(t, func(t *testing.T, w *scimWorld) {
 		w.replay(t, []exchange{
@@ -100,6 +101,7 @@ func judged(status string, a *scimAnswer) (bool, error) {
 
 // TestConditionsOfEveryForm is RFC 7644 section 3.14 and RFC 9110 section 13.1.
 func TestConditionsOfEveryForm(t *testing.T) {
+	t.Parallel()
 	const change = `{S,"Operations":[{"op":"replace","path":"externalId","value":"x"}]}`
 	header := func(name, value string) map[string]string { return map[string]string{name: value} }
 	onBothEngines(t, func(t *testing.T, w *scimWorld) {

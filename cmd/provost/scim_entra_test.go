@@ -134,6 +134,7 @@ func expand(parts ...[]exchange) (all []exchange) {
 // TestEntraInItsDefaultDialect replays a cycle of Microsoft Entra ID as it is
 // without a flag: capitalised operations, booleans as strings.
 func TestEntraInItsDefaultDialect(t *testing.T) {
+	t.Parallel()
 	changes := []exchange{
 		{name: "attributes are updated", method: patch, path: "/Users/<kim>",
 			body:   `{S,"Operations":[{"op":"Replace","path":"emails[type eq \"work\"].value","value":"kim.lee@example.com"},{"op":"Replace","path":"ENT:employeeNumber","value":"8"},{"op":"Add","path":"displayName","value":"Kim B. Lee"}]}`,
@@ -211,6 +212,7 @@ func TestEntraInItsDefaultDialect(t *testing.T) {
 // TestEntraWithTheCompliantDialect replays a cycle with ?aadOptscim062020 on the
 // tenant URL: the RFC, except for dotted and prefixed keys in a value without a path.
 func TestEntraWithTheCompliantDialect(t *testing.T) {
+	t.Parallel()
 	changes := []exchange{
 		{name: "attributes are updated by keys that are paths", method: patch, path: "/Users/<kim>",
 			body:   `{S,"Operations":[{"op":"replace","value":{"displayName":"B","name.givenName":"K","ENT:employeeNumber":"A"}}]}`,

@@ -24,6 +24,7 @@ import (
 // asks random filters over all attributes that /Schemas describes: what is found must
 // be what an evaluator finds that reads the resources one by one.
 func TestFiltersMeanWhatAPlainEvaluatorSays(t *testing.T) {
+	t.Parallel()
 	t.Run("SQLite", func(t *testing.T) {
 		for seed := range uint64(2) {
 			dsn := "sqlite:" + filepath.Join(t.TempDir(), fmt.Sprintf("%d.db", seed))

@@ -12,6 +12,7 @@ import (
 // 7644 section 3.5.2.2), which sees those that the group has and those that the request
 // added before.
 func TestMembersAreRemovedByAnyFilter(t *testing.T) {
+	t.Parallel()
 	onBothEngines(t, func(t *testing.T, w *scimWorld) {
 		w.replay(t, []exchange{
 			{name: "a user", method: post, path: "/Users", body: `{"userName":"amy@example.com","displayName":"Amy"}`, status: 201, save: "amy"},

@@ -58,6 +58,7 @@ func (w *scimWorld) wants(t *testing.T, token string, status int, detail string)
 }
 
 func TestATokenOfABoundIssuerSpeaksForItsDirectory(t *testing.T) {
+	t.Parallel()
 	onBothEngines(t, func(t *testing.T, w *scimWorld) {
 		entra, claims := entraIssuer(t)
 		w.wants(t, entra.Token(claims()), 401, "no directory is bound to the issuer of the token, which says: its issuer is \""+entra.URL)
@@ -93,6 +94,7 @@ func TestATokenOfABoundIssuerSpeaksForItsDirectory(t *testing.T) {
 }
 
 func TestATokenThatIsNotOfTheBindingIsRefused(t *testing.T) {
+	t.Parallel()
 	onBothEngines(t, func(t *testing.T, w *scimWorld) {
 		entra, claims := entraIssuer(t)
 		stranger := testenv.OIDC(t, "/"+entraTenant+"/")
@@ -139,6 +141,7 @@ func TestATokenThatIsNotOfTheBindingIsRefused(t *testing.T) {
 }
 
 func TestABindingFollowsItsIssuersKeysAndEndsAtOnce(t *testing.T) {
+	t.Parallel()
 	onBothEngines(t, func(t *testing.T, w *scimWorld) {
 		entra, claims := entraIssuer(t)
 		id := w.server.must(t, "directory", "oidc", "add", "clients", "--issuer", entra.URL, "--audience", entraAudience, "--app-id", entraApp, "--quiet")
@@ -163,6 +166,7 @@ func TestABindingFollowsItsIssuersKeysAndEndsAtOnce(t *testing.T) {
 }
 
 func TestTokensOfADirectoryOverlapWhileTheyAreChanged(t *testing.T) {
+	t.Parallel()
 	onBothEngines(t, func(t *testing.T, w *scimWorld) {
 		next := w.server.must(t, "token", "create", "--directory", "clients", "--name", "next", "--expires-in", "365d")
 		w.wants(t, w.token, 200, "")
@@ -181,13 +185,14 @@ func TestTokensOfADirectoryOverlapWhileTheyAreChanged(t *testing.T) {
 }
 
 func TestARateLimitHoldsForOneDirectoryAndChangesAtOnce(t *testing.T) {
+	t.Parallel()
 	onBothEngines(t, func(t *testing.T, w *scimWorld) {
 		_, other := w.newDirectory(t, "other", nil)
 		second := w.newToken(t, store.Token{Org: w.org, Directory: w.directory, Name: "second", Role: store.RoleDirectory})
 		for range 20 {
 			w.wants(t, w.token, 200, "")
 		}
-		w.server.must(t, "directory", "set", "clients", "--rate-limit", "0.0001/3")
+		w.server.must(t, "directory", "set", "clients", "--rate-limit", "0.01/3")
 		for _, token := range []string{w.token, second, w.token} {
 			w.wants(t, token, 200, "")
 		}
@@ -215,6 +220,7 @@ func TestARateLimitHoldsForOneDirectoryAndChangesAtOnce(t *testing.T) {
 // Two transactions that bind what one token fits do not see each other on
 // PostgreSQL. What comes of it must not let one organization take the other's pushes.
 func TestATokenThatFitsBindingsOfTwoDirectoriesIsRefused(t *testing.T) {
+	t.Parallel()
 	w := newSCIMWorld(t, testenv.Postgres(t).Database(t, migrateForSCIM))
 	entra, claims := entraIssuer(t)
 	other, _ := w.newDirectory(t, "other", nil)
@@ -233,6 +239,7 @@ func TestATokenThatFitsBindingsOfTwoDirectoriesIsRefused(t *testing.T) {
 }
 
 func TestDiscoveryNamesBothKindsOfToken(t *testing.T) {
+	t.Parallel()
 	w := newSCIMWorld(t, testenv.Postgres(t).Database(t, migrateForSCIM))
 	a := w.send(t, scimRequest{method: http.MethodGet, path: "/ServiceProviderConfig"})
 	schemes, _ := a.get("authenticationSchemes").([]any)

@@ -27,6 +27,7 @@ const oktaBob = `{
 
 // TestOkta replays what an Okta integration does, from the import to group push.
 func TestOkta(t *testing.T) {
+	t.Parallel()
 	users := okta(
 		exchange{name: "an import of nobody", method: get, path: "/Users?startIndex=1&count=100", status: 200, want: nobody},
 		exchange{name: "matching finds nobody", method: get, path: `/Users?filter=userName eq "ada@example.com"&startIndex=1&count=100`, status: 200, want: nobody},

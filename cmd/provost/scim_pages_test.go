@@ -34,6 +34,7 @@ func idsOf(a *scimAnswer) (ids []store.ID) {
 }
 
 func TestCursorPagesHaveEveryResourceOnce(t *testing.T) {
+	t.Parallel()
 	onBothEngines(t, func(t *testing.T, w *scimWorld) {
 		want := w.newUsers(t, "page", 23)
 		w.newUsers(t, "other", 3)
@@ -97,6 +98,7 @@ func TestCursorPagesHaveEveryResourceOnce(t *testing.T) {
 // Who leaves, comes or changes between two pages must not move anybody else: not past
 // the place of the cursor, nor when the record at the place itself goes.
 func TestPagesByCursorHoldWhileRecordsComeAndGo(t *testing.T) {
+	t.Parallel()
 	onBothEngines(t, func(t *testing.T, w *scimWorld) {
 		ids := w.newUsers(t, "stay", 12) // stay0, stay10, stay11, stay1, stay2, …
 		turn := func(cursor string) *scimAnswer {
@@ -145,6 +147,7 @@ func namesOf(a *scimAnswer) (names []string) {
 }
 
 func TestASearchByPOSTIsTheListOfItsQuery(t *testing.T) {
+	t.Parallel()
 	onBothEngines(t, func(t *testing.T, w *scimWorld) {
 		users := w.newUsers(t, "found", 4)
 		w.newUsers(t, "hidden", 2)

@@ -21,6 +21,7 @@ const secretWord = "Zx9-horse-battery-staple"
 // program logs all it ever logs, and looks for it in each answer, in the log, in the
 // events, and in all that the database holds.
 func TestAPasswordLeavesNoTrace(t *testing.T) {
+	t.Parallel()
 	t.Run("SQLite", func(t *testing.T) {
 		path := filepath.Join(t.TempDir(), "provost.db")
 		if err := migrateForSCIM("sqlite:" + path); err != nil {
@@ -144,6 +145,7 @@ func everyRow(t *testing.T, dsn string) string {
 // is never a 409 for ever, and a stranger who is given a leaver's name gets nothing of
 // the leaver's.
 func TestRehireOverSCIM(t *testing.T) {
+	t.Parallel()
 	onBothEngines(t, func(t *testing.T, w *scimWorld) {
 		w.replay(t, expand([]exchange{
 			{name: "an employee with a stable id", method: post, path: "/Users", body: `{"userName":"ann@example.com","externalId":"e1","title":"Admin"}`, status: 201, save: "ann"},

@@ -46,6 +46,7 @@ func leaves(resource any) []string {
 }
 
 func TestAttributesAreChosenByName(t *testing.T) {
+	t.Parallel()
 	const ent, core = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User", "urn:ietf:params:scim:schemas:core:2.0:User"
 	onBothEngines(t, func(t *testing.T, w *scimWorld) {
 		user := w.send(t, scimRequest{method: post, path: "/Users", body: `{"schemas":["` + core + `","` + ent + `"],"userName":"ann@example.com","externalId":"x1","active":false,` +
@@ -145,6 +146,7 @@ func TestAttributesAreChosenByName(t *testing.T) {
 // What a change answers with is chosen in the same way, and who asks for the members of
 // a large group gets them.
 func TestChangesAnswerWithTheAttributesThatWereAskedFor(t *testing.T) {
+	t.Parallel()
 	onBothEngines(t, func(t *testing.T, w *scimWorld) {
 		ids := w.newUsers(t, "many", 1001)
 		var s store.GroupStatement

@@ -27,6 +27,7 @@ func calledOf(a *scimAnswer) (names []string) {
 }
 
 func TestTheRootListsUsersAndGroups(t *testing.T) {
+	t.Parallel()
 	onBothEngines(t, func(t *testing.T, w *scimWorld) {
 		create := func(path, body string) string {
 			a := w.send(t, scimRequest{method: post, path: path, body: body})
@@ -127,6 +128,7 @@ func TestTheRootListsUsersAndGroups(t *testing.T) {
 
 // TestEveryPathSaysWhichMethodsItHas asks each path for every method.
 func TestEveryPathSaysWhichMethodsItHas(t *testing.T) {
+	t.Parallel()
 	dsn := "sqlite:" + filepath.Join(t.TempDir(), "provost.db")
 	if err := migrateForSCIM(dsn); err != nil {
 		t.Fatal(err)

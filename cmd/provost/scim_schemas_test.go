@@ -67,6 +67,7 @@ func describedAttributes(t *testing.T, w *scimWorld) (all []characteristics) {
 
 // TestSchemasListEveryAttributeOfTheRFC holds /Schemas to RFC 7643 sections 4.1 to 4.3.
 func TestSchemasListEveryAttributeOfTheRFC(t *testing.T) {
+	t.Parallel()
 	plural := func(name string) []string {
 		return []string{name, name + ".value", name + ".display", name + ".type", name + ".primary"}
 	}
@@ -118,6 +119,7 @@ const fullUser = `{"userName":"Full.User@example.com","externalId":"Ext-Full","a
 
 // TestSchemasTellTheTruth holds the server to every claim of its own /Schemas.
 func TestSchemasTellTheTruth(t *testing.T) {
+	t.Parallel()
 	onBothEngines(t, func(t *testing.T, w *scimWorld) {
 		w.replay(t, []exchange{
 			{name: "a manager", method: post, path: "/Users", body: `{"userName":"boss@example.com"}`, status: 201, save: "boss"},
@@ -394,6 +396,7 @@ func (w *scimWorld) uniqueTruly(t *testing.T, endpoint string, a characteristics
 
 // TestDiscoveryIsComplete holds the discovery documents to RFC 7643 sections 5 to 7.
 func TestDiscoveryIsComplete(t *testing.T) {
+	t.Parallel()
 	onBothEngines(t, func(t *testing.T, w *scimWorld) {
 		config := w.send(t, scimRequest{method: get, path: "/ServiceProviderConfig"})
 		if diff := lacks(map[string]any{

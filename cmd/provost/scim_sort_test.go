@@ -91,6 +91,7 @@ func (w *scimWorld) turnPages(t *testing.T, path, query string) (forth, back []s
 }
 
 func TestListsAreSorted(t *testing.T) {
+	t.Parallel()
 	onBothEngines(t, func(t *testing.T, w *scimWorld) {
 		r := rand.New(rand.NewPCG(1, 2))
 		maybe := func(name string, values ...string) string {

@@ -17,6 +17,7 @@ import (
 // NAME to what the last command printed, and `rest METHOD PATH`, which calls the
 // server for what has no command.
 func TestScripts(t *testing.T) {
+	t.Parallel()
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
 		RequireExplicitExec: true,

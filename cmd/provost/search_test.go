@@ -88,6 +88,7 @@ func hits(t *testing.T, p *provostServer, flags ...string) []string {
 }
 
 func TestASearchSaysOfEachHitWhatAnImportWouldMakeOfIt(t *testing.T) {
+	t.Parallel()
 	server := testenv.Slapd(t, testenv.SlapdOptions{Write: oddNames})
 	onBothDatabases(t, func(t *testing.T, dsn string) {
 		p := startProvost(t, "--database", dsn)
@@ -125,6 +126,7 @@ func TestASearchSaysOfEachHitWhatAnImportWouldMakeOfIt(t *testing.T) {
 }
 
 func TestNoNameOrFilterReachesBeyondWhatIsAskedFor(t *testing.T) {
+	t.Parallel()
 	server := testenv.Slapd(t, testenv.SlapdOptions{Write: oddNames})
 	onBothDatabases(t, func(t *testing.T, dsn string) {
 		p := startProvost(t, "--database", dsn)

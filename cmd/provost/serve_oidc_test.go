@@ -11,6 +11,7 @@ import (
 )
 
 func TestAdministratorsComeWithTokensOfTheIssuer(t *testing.T) {
+	t.Parallel()
 	for name, database := range map[string]func(*testing.T) []string{
 		"SQLite": func(*testing.T) []string { return nil },
 		"PostgreSQL": func(t *testing.T) []string {
@@ -70,6 +71,7 @@ func TestAdministratorsComeWithTokensOfTheIssuer(t *testing.T) {
 }
 
 func TestFlagsOfTheIssuerThatCannotBeAreRefused(t *testing.T) {
+	t.Parallel()
 	for name, tt := range map[string]struct {
 		flags []string
 		text  string

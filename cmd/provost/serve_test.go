@@ -65,6 +65,7 @@ func fetch(t *testing.T, method, url, token, body string) (answered, string) {
 func migrateDatabase(dsn string) error { return gormstore.Migrate(context.Background(), dsn) }
 
 func TestTheServerServesEveryInterfaceOnBothEngines(t *testing.T) {
+	t.Parallel()
 	for name, database := range map[string]func(*testing.T) []string{
 		"SQLite": func(*testing.T) []string { return nil },
 		"PostgreSQL": func(t *testing.T) []string {
@@ -104,6 +105,7 @@ func TestTheServerServesEveryInterfaceOnBothEngines(t *testing.T) {
 }
 
 func TestTheLogHoldsNoSecretsAndNoQueries(t *testing.T) {
+	t.Parallel()
 	p := startProvost(t, "--log-level", "debug", "--log-format", "json")
 	p.must(t, "directory", "create", "okta", "--kind", "scim", "--domain-policy", "off")
 	secret := p.must(t, "token", "create", "--directory", "okta")
@@ -128,6 +130,7 @@ func TestTheLogHoldsNoSecretsAndNoQueries(t *testing.T) {
 }
 
 func TestMetricsCountRequestsByRoute(t *testing.T) {
+	t.Parallel()
 	p := startProvost(t)
 	fetch(t, http.MethodGet, p.url+"/api/v1/users/nobody@example.com", p.token, "")
 	fetch(t, http.MethodGet, p.url+"/scim/v2/Users/0190", "", "")
@@ -183,6 +186,7 @@ func until(t *testing.T, what string, condition func() bool) {
 }
 
 func TestBeyondItsLimitTheServerAsksClientsToComeAgain(t *testing.T) {
+	t.Parallel()
 	p := startProvost(t, "--max-requests", "1")
 	p.must(t, "directory", "create", "okta", "--kind", "scim", "--domain-policy", "off")
 	secret := p.must(t, "token", "create", "--directory", "okta")
@@ -206,6 +210,7 @@ func TestBeyondItsLimitTheServerAsksClientsToComeAgain(t *testing.T) {
 }
 
 func TestStoppingFinishesRequestsAndEndsStreams(t *testing.T) {
+	t.Parallel()
 	p := startProvost(t)
 	p.must(t, "directory", "create", "okta", "--kind", "scim", "--domain-policy", "off")
 	secret := p.must(t, "token", "create", "--directory", "okta")
@@ -295,6 +300,7 @@ func TestTheDemonstrationWorksAsPastedAndAgain(t *testing.T) {
 }
 
 func TestTheCertificateIsReadAgainWhenItChanges(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	cert, key := filepath.Join(dir, "tls.crt"), filepath.Join(dir, "tls.key")
 	writeCertificate(t, cert, key, 1)
@@ -350,6 +356,7 @@ func writeCertificate(t *testing.T, certFile, keyFile string, serial int64) {
 }
 
 func TestForwardedHeadersCountOnlyFromATrustedProxy(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct {
 		trusted []netip.Prefix
 		client  string
@@ -404,6 +411,7 @@ func TestForwardedHeadersCountOnlyFromATrustedProxy(t *testing.T) {
 }
 
 func TestFlagsThatContradictEachOtherAreRefused(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct {
 		args []string
 		says string
@@ -432,6 +440,7 @@ func TestFlagsThatContradictEachOtherAreRefused(t *testing.T) {
 }
 
 func TestAPortThatIsTakenIsAnErrorWithAHint(t *testing.T) {
+	t.Parallel()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

@@ -13,6 +13,7 @@ import (
 )
 
 func TestAPlanTellsWhatARunWouldDo(t *testing.T) {
+	t.Parallel()
 	company := testenv.NewCompany(testenv.CompanyOptions{Users: 60, Groups: 3})
 	server := testenv.Slapd(t, testenv.SlapdOptions{Write: company.WriteLDIF})
 	dns := testenv.DNS(t)

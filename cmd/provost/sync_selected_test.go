@@ -24,6 +24,7 @@ func titles(s directoryState) []string {
 }
 
 func TestARunOfNamedUsersAndGroupsSaysNothingOfOthers(t *testing.T) {
+	t.Parallel()
 	onBothDatabases(t, func(t *testing.T, dsn string) {
 		server := testenv.Slapd(t, testenv.SlapdOptions{Write: oddNames})
 		admin := ldapAdmin{server.Admin(t), t}
@@ -82,6 +83,7 @@ func TestARunOfNamedUsersAndGroupsSaysNothingOfOthers(t *testing.T) {
 }
 
 func TestARunOfNamedUsersKeepsToTheScope(t *testing.T) {
+	t.Parallel()
 	onBothDatabases(t, func(t *testing.T, dsn string) {
 		server := testenv.Slapd(t, testenv.SlapdOptions{Write: oddNames})
 		admin := ldapAdmin{server.Admin(t), t}
@@ -103,6 +105,7 @@ func TestARunOfNamedUsersKeepsToTheScope(t *testing.T) {
 }
 
 func TestARunOfNamedUsersDoesNotStandForOneOfTheDirectory(t *testing.T) {
+	t.Parallel()
 	onBothDatabases(t, func(t *testing.T, dsn string) {
 		server := testenv.Slapd(t, testenv.SlapdOptions{Write: oddNames})
 		p, db := startProvost(t, "--database", dsn), openPeer(t, dsn, "")

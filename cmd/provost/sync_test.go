@@ -37,6 +37,7 @@ func corpDirectory(t *testing.T, p *provostServer, server *testenv.LDAPServer) {
 }
 
 func TestACompanyIsPulledAsScriptsDoIt(t *testing.T) {
+	t.Parallel()
 	company := testenv.NewCompany(testenv.CompanyOptions{Users: 220, Groups: 30, Cap: 50})
 	server := testenv.Slapd(t, testenv.SlapdOptions{Write: company.WriteLDIF})
 	dns := testenv.DNS(t)
@@ -125,6 +126,7 @@ func compareMembers(t *testing.T, p *provostServer, company *testenv.CompanyTrut
 }
 
 func TestTheExitCodeSaysWhatBecameOfARun(t *testing.T) {
+	t.Parallel()
 	company := testenv.NewCompany(testenv.CompanyOptions{Users: 60, Groups: 3})
 	server := testenv.Slapd(t, testenv.SlapdOptions{Write: company.WriteLDIF})
 	p := startProvost(t)

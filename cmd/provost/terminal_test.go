@@ -76,6 +76,7 @@ func (p *provostServer) typing(t *testing.T, columns uint16, typed string, args 
 }
 
 func TestAPersonIsShownThePlanAndAsked(t *testing.T) {
+	t.Parallel()
 	company := testenv.NewCompany(testenv.CompanyOptions{Users: 20, Groups: 2})
 	server := testenv.Slapd(t, testenv.SlapdOptions{Write: company.WriteLDIF})
 	p := startProvost(t)
@@ -105,6 +106,7 @@ func TestAPersonIsShownThePlanAndAsked(t *testing.T) {
 }
 
 func TestAListFitsTheTerminal(t *testing.T) {
+	t.Parallel()
 	p := startProvost(t)
 	p.must(t, "user", "create", "somebody.with.a.very.long.name.indeed.that.goes.on.and.on@a.long.example.com", "--given-name", strings.Repeat("Ada", 20))
 	seen, code := p.typing(t, 90, "", "user", "list")

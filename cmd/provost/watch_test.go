@@ -28,6 +28,7 @@ func (s *witness) Write(p []byte) (int, error) {
 }
 
 func TestWaitingForARunOutlastsARestartOfTheServer(t *testing.T) {
+	t.Parallel()
 	const id = "01890a5d-ac96-774b-bcce-b302099a8057"
 	seen := make(chan struct{}, 1)
 	serve := func(address string, state openapi.RunState) (*http.Server, string) {
