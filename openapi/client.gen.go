@@ -278,7 +278,7 @@ type ClientInterface interface {
 	// SearchDirectoryWithBody Search a live directory, and say what an import would make of each hit
 	//
 	// Asks the LDAP server now, with the directory's bind account, below its base DNs and within its filters, and judges every hit as a
-	// run would judge it now. Changes nothing. Needs the role admin or owner, because a filter can ask for any attribute that the bind account may read.
+	// run would judge it now. Changes nothing. It is not for auditors, because a filter can ask for any attribute that the bind account may read.
 	// A search that takes longer than 20 seconds is refused (503).
 	//
 	// Takes any type of body and a specified content type.
@@ -289,7 +289,7 @@ type ClientInterface interface {
 	// SearchDirectory Search a live directory, and say what an import would make of each hit
 	//
 	// Asks the LDAP server now, with the directory's bind account, below its base DNs and within its filters, and judges every hit as a
-	// run would judge it now. Changes nothing. Needs the role admin or owner, because a filter can ask for any attribute that the bind account may read.
+	// run would judge it now. Changes nothing. It is not for auditors, because a filter can ask for any attribute that the bind account may read.
 	// A search that takes longer than 20 seconds is refused (503).
 	//
 	// Takes a body of the `application/json` content type.
@@ -359,7 +359,7 @@ type ClientInterface interface {
 
 	// VouchDomain Vouch for a domain instead of proving it by DNS
 	//
-	// Needs an owner's token, and is written in the event log.
+	// It is written in the event log who did.
 	//
 	// Corresponds with POST /domains/{domain}/vouch (the `VouchDomain` operationId).
 	VouchDomain(ctx context.Context, domain DomainRef, params *VouchDomainParams, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -523,16 +523,12 @@ type ClientInterface interface {
 
 	// CreateOrganizationWithBody Create an organization
 	//
-	// Needs an owner's token of the whole instance.
-	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with POST /organizations (the `CreateOrganization` operationId).
 	CreateOrganizationWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// CreateOrganization Create an organization
-	//
-	// Needs an owner's token of the whole instance.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -608,14 +604,12 @@ type ClientInterface interface {
 
 	// ListTokens List the tokens of administrators
 	//
-	// Needs an owner's token.
-	//
 	// Corresponds with GET /tokens (the `ListTokens` operationId).
 	ListTokens(ctx context.Context, params *ListTokensParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// CreateTokenWithBody Create a token of an administrator
 	//
-	// Needs an owner's token; for one of the whole instance, an owner's token of the whole instance.
+	// One of the whole instance is made by an owner of the whole instance.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -624,7 +618,7 @@ type ClientInterface interface {
 
 	// CreateToken Create a token of an administrator
 	//
-	// Needs an owner's token; for one of the whole instance, an owner's token of the whole instance.
+	// One of the whole instance is made by an owner of the whole instance.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -632,8 +626,6 @@ type ClientInterface interface {
 	CreateToken(ctx context.Context, params *CreateTokenParams, body CreateTokenJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// RevokeToken Revoke a token
-	//
-	// Needs an owner's token.
 	//
 	// Corresponds with DELETE /tokens/{token} (the `RevokeToken` operationId).
 	RevokeToken(ctx context.Context, token TokenRef, params *RevokeTokenParams, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -1137,7 +1129,7 @@ func (c *Client) StartRun(ctx context.Context, directory DirectoryRef, params *S
 // SearchDirectoryWithBody Search a live directory, and say what an import would make of each hit
 //
 // Asks the LDAP server now, with the directory's bind account, below its base DNs and within its filters, and judges every hit as a
-// run would judge it now. Changes nothing. Needs the role admin or owner, because a filter can ask for any attribute that the bind account may read.
+// run would judge it now. Changes nothing. It is not for auditors, because a filter can ask for any attribute that the bind account may read.
 // A search that takes longer than 20 seconds is refused (503).
 //
 // Takes any type of body and a specified content type.
@@ -1158,7 +1150,7 @@ func (c *Client) SearchDirectoryWithBody(ctx context.Context, directory Director
 // SearchDirectory Search a live directory, and say what an import would make of each hit
 //
 // Asks the LDAP server now, with the directory's bind account, below its base DNs and within its filters, and judges every hit as a
-// run would judge it now. Changes nothing. Needs the role admin or owner, because a filter can ask for any attribute that the bind account may read.
+// run would judge it now. Changes nothing. It is not for auditors, because a filter can ask for any attribute that the bind account may read.
 // A search that takes longer than 20 seconds is refused (503).
 //
 // Takes a body of the `application/json` content type.
@@ -1338,7 +1330,7 @@ func (c *Client) VerifyDomain(ctx context.Context, domain DomainRef, params *Ver
 
 // VouchDomain Vouch for a domain instead of proving it by DNS
 //
-// Needs an owner's token, and is written in the event log.
+// It is written in the event log who did.
 //
 // Corresponds with POST /domains/{domain}/vouch (the `VouchDomain` operationId).
 func (c *Client) VouchDomain(ctx context.Context, domain DomainRef, params *VouchDomainParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -1752,8 +1744,6 @@ func (c *Client) ListOrganizations(ctx context.Context, reqEditors ...RequestEdi
 
 // CreateOrganizationWithBody Create an organization
 //
-// Needs an owner's token of the whole instance.
-//
 // Takes any type of body and a specified content type.
 //
 // Corresponds with POST /organizations (the `CreateOrganization` operationId).
@@ -1770,8 +1760,6 @@ func (c *Client) CreateOrganizationWithBody(ctx context.Context, contentType str
 }
 
 // CreateOrganization Create an organization
-//
-// Needs an owner's token of the whole instance.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -1947,8 +1935,6 @@ func (c *Client) ListRunItems(ctx context.Context, run RunRef, params *ListRunIt
 
 // ListTokens List the tokens of administrators
 //
-// Needs an owner's token.
-//
 // Corresponds with GET /tokens (the `ListTokens` operationId).
 func (c *Client) ListTokens(ctx context.Context, params *ListTokensParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewListTokensRequest(c.Server, params)
@@ -1964,7 +1950,7 @@ func (c *Client) ListTokens(ctx context.Context, params *ListTokensParams, reqEd
 
 // CreateTokenWithBody Create a token of an administrator
 //
-// Needs an owner's token; for one of the whole instance, an owner's token of the whole instance.
+// One of the whole instance is made by an owner of the whole instance.
 //
 // Takes any type of body and a specified content type.
 //
@@ -1983,7 +1969,7 @@ func (c *Client) CreateTokenWithBody(ctx context.Context, params *CreateTokenPar
 
 // CreateToken Create a token of an administrator
 //
-// Needs an owner's token; for one of the whole instance, an owner's token of the whole instance.
+// One of the whole instance is made by an owner of the whole instance.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -2001,8 +1987,6 @@ func (c *Client) CreateToken(ctx context.Context, params *CreateTokenParams, bod
 }
 
 // RevokeToken Revoke a token
-//
-// Needs an owner's token.
 //
 // Corresponds with DELETE /tokens/{token} (the `RevokeToken` operationId).
 func (c *Client) RevokeToken(ctx context.Context, token TokenRef, params *RevokeTokenParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -8041,7 +8025,7 @@ type ClientWithResponsesInterface interface {
 	// SearchDirectoryWithBodyWithResponse Search a live directory, and say what an import would make of each hit
 	//
 	// Asks the LDAP server now, with the directory's bind account, below its base DNs and within its filters, and judges every hit as a
-	// run would judge it now. Changes nothing. Needs the role admin or owner, because a filter can ask for any attribute that the bind account may read.
+	// run would judge it now. Changes nothing. It is not for auditors, because a filter can ask for any attribute that the bind account may read.
 	// A search that takes longer than 20 seconds is refused (503).
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
@@ -8052,7 +8036,7 @@ type ClientWithResponsesInterface interface {
 	// SearchDirectoryWithResponse Search a live directory, and say what an import would make of each hit
 	//
 	// Asks the LDAP server now, with the directory's bind account, below its base DNs and within its filters, and judges every hit as a
-	// run would judge it now. Changes nothing. Needs the role admin or owner, because a filter can ask for any attribute that the bind account may read.
+	// run would judge it now. Changes nothing. It is not for auditors, because a filter can ask for any attribute that the bind account may read.
 	// A search that takes longer than 20 seconds is refused (503).
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
@@ -8134,7 +8118,7 @@ type ClientWithResponsesInterface interface {
 
 	// VouchDomainWithResponse Vouch for a domain instead of proving it by DNS
 	//
-	// Needs an owner's token, and is written in the event log.
+	// It is written in the event log who did.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -8328,16 +8312,12 @@ type ClientWithResponsesInterface interface {
 
 	// CreateOrganizationWithBodyWithResponse Create an organization
 	//
-	// Needs an owner's token of the whole instance.
-	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /organizations (the `CreateOrganization` operationId).
 	CreateOrganizationWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateOrganizationResponse, error)
 
 	// CreateOrganizationWithResponse Create an organization
-	//
-	// Needs an owner's token of the whole instance.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -8423,8 +8403,6 @@ type ClientWithResponsesInterface interface {
 
 	// ListTokensWithResponse List the tokens of administrators
 	//
-	// Needs an owner's token.
-	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /tokens (the `ListTokens` operationId).
@@ -8432,7 +8410,7 @@ type ClientWithResponsesInterface interface {
 
 	// CreateTokenWithBodyWithResponse Create a token of an administrator
 	//
-	// Needs an owner's token; for one of the whole instance, an owner's token of the whole instance.
+	// One of the whole instance is made by an owner of the whole instance.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -8441,7 +8419,7 @@ type ClientWithResponsesInterface interface {
 
 	// CreateTokenWithResponse Create a token of an administrator
 	//
-	// Needs an owner's token; for one of the whole instance, an owner's token of the whole instance.
+	// One of the whole instance is made by an owner of the whole instance.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -8449,8 +8427,6 @@ type ClientWithResponsesInterface interface {
 	CreateTokenWithResponse(ctx context.Context, params *CreateTokenParams, body CreateTokenJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateTokenResponse, error)
 
 	// RevokeTokenWithResponse Revoke a token
-	//
-	// Needs an owner's token.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -11977,7 +11953,7 @@ func (c *ClientWithResponses) StartRunWithResponse(ctx context.Context, director
 // SearchDirectoryWithBodyWithResponse Search a live directory, and say what an import would make of each hit
 //
 // Asks the LDAP server now, with the directory's bind account, below its base DNs and within its filters, and judges every hit as a
-// run would judge it now. Changes nothing. Needs the role admin or owner, because a filter can ask for any attribute that the bind account may read.
+// run would judge it now. Changes nothing. It is not for auditors, because a filter can ask for any attribute that the bind account may read.
 // A search that takes longer than 20 seconds is refused (503).
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
@@ -11994,7 +11970,7 @@ func (c *ClientWithResponses) SearchDirectoryWithBodyWithResponse(ctx context.Co
 // SearchDirectoryWithResponse Search a live directory, and say what an import would make of each hit
 //
 // Asks the LDAP server now, with the directory's bind account, below its base DNs and within its filters, and judges every hit as a
-// run would judge it now. Changes nothing. Needs the role admin or owner, because a filter can ask for any attribute that the bind account may read.
+// run would judge it now. Changes nothing. It is not for auditors, because a filter can ask for any attribute that the bind account may read.
 // A search that takes longer than 20 seconds is refused (503).
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
@@ -12142,7 +12118,7 @@ func (c *ClientWithResponses) VerifyDomainWithResponse(ctx context.Context, doma
 
 // VouchDomainWithResponse Vouch for a domain instead of proving it by DNS
 //
-// Needs an owner's token, and is written in the event log.
+// It is written in the event log who did.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -12486,8 +12462,6 @@ func (c *ClientWithResponses) ListOrganizationsWithResponse(ctx context.Context,
 
 // CreateOrganizationWithBodyWithResponse Create an organization
 //
-// Needs an owner's token of the whole instance.
-//
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
 // Corresponds with POST /organizations (the `CreateOrganization` operationId).
@@ -12500,8 +12474,6 @@ func (c *ClientWithResponses) CreateOrganizationWithBodyWithResponse(ctx context
 }
 
 // CreateOrganizationWithResponse Create an organization
-//
-// Needs an owner's token of the whole instance.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -12647,8 +12619,6 @@ func (c *ClientWithResponses) ListRunItemsWithResponse(ctx context.Context, run 
 
 // ListTokensWithResponse List the tokens of administrators
 //
-// Needs an owner's token.
-//
 // Returns a wrapper object for the known response body format(s).
 //
 // Corresponds with GET /tokens (the `ListTokens` operationId).
@@ -12662,7 +12632,7 @@ func (c *ClientWithResponses) ListTokensWithResponse(ctx context.Context, params
 
 // CreateTokenWithBodyWithResponse Create a token of an administrator
 //
-// Needs an owner's token; for one of the whole instance, an owner's token of the whole instance.
+// One of the whole instance is made by an owner of the whole instance.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -12677,7 +12647,7 @@ func (c *ClientWithResponses) CreateTokenWithBodyWithResponse(ctx context.Contex
 
 // CreateTokenWithResponse Create a token of an administrator
 //
-// Needs an owner's token; for one of the whole instance, an owner's token of the whole instance.
+// One of the whole instance is made by an owner of the whole instance.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -12691,8 +12661,6 @@ func (c *ClientWithResponses) CreateTokenWithResponse(ctx context.Context, param
 }
 
 // RevokeTokenWithResponse Revoke a token
-//
-// Needs an owner's token.
 //
 // Returns a wrapper object for the known response body format(s).
 //

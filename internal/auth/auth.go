@@ -8,7 +8,7 @@
 // speak for a directory. How often a directory's clients may call is for [Limits].
 //
 // Only hashes of tokens are stored and cached. The package never decides what an
-// operation needs; it answers whether a principal has it.
+// operation needs ([Rule]); it answers whether a principal has it.
 package auth
 
 import (
@@ -45,12 +45,6 @@ func (p *Principal) Actor() store.Actor {
 	}
 	return store.Actor{Kind: "token", ID: string(p.Token), Name: p.Name}
 }
-
-// Writes reports whether the principal may change things in the REST interface.
-func (p *Principal) Writes() bool { return p.Role == store.RoleOwner || p.Role == store.RoleAdmin }
-
-// Owns reports whether the principal is an owner.
-func (p *Principal) Owns() bool { return p.Role == store.RoleOwner }
 
 // Options configure an [Authenticator]. Zero values are the defaults.
 type Options struct {

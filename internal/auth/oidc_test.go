@@ -37,7 +37,7 @@ func TestATokenOfAnIssuerIsWhoItsBindingSays(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if p.Directory != w.dir || p.Org != w.org || p.Binding != b.ID || p.DirectoryID == "" || p.Writes() ||
+	if p.Directory != w.dir || p.Org != w.org || p.Binding != b.ID || p.DirectoryID == "" || p.May(auth.RuleAuditor) == nil ||
 		p.Actor() != (store.Actor{Kind: "oidc", ID: string(b.ID), Name: "client"}) {
 		t.Errorf("the principal is %+v", p)
 	}

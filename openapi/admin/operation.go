@@ -3,7 +3,6 @@ package admin
 import (
 	"encoding/json"
 	"fmt"
-	"net/http"
 	"strings"
 
 	"github.com/getkin/kin-openapi/openapi3"
@@ -11,14 +10,10 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"github.com/provost-scim/provost/internal/auth"
-	"github.com/provost-scim/provost/store"
 )
 
-// ownersOnly are the operations that need an owner's token.
-var ownersOnly = map[string]bool{
-	"listTokens": true, "createToken": true, "revokeToken": true,
-	"createOrganization": true, "vouchDomain": true,
-}
+// ruleExtension is where the specification says which role an operation needs.
+const ruleExtension = "x-provost-role"
 
 // slow are the operations that change many records before they answer; they get
 // twenty times the time, and can be called again.
@@ -30,12 +25,14 @@ var followed = map[string]bool{"listEvents": true}
 // operation is one entry of the specification.
 type operation struct {
 	id    string
+	rule  auth.Rule       // who may call it
 	route *routers.Route  // to validate a request with
 	query map[string]bool // the names of its query parameters
 }
 
-// operationsOf lists the operations by method and path as echo writes it, and
-// fails if one of those named in this package is not among them.
+// operationsOf lists the operations by method and path as echo writes it. It fails if
+// one does not say who may call it, or one of those named in this package is not
+// among them.
 func operationsOf(doc *openapi3.T) (map[string]*operation, error) {
 	// The document keeps to what OpenAPI 3.0 and 3.1 have in common, and the older
 	// validator says which field is wrong and why.
@@ -49,8 +46,12 @@ func operationsOf(doc *openapi3.T) (map[string]*operation, error) {
 			ids[op.OperationID] = true
 			o := &operation{
 				id:    op.OperationID,
+				rule:  ruleOf(op),
 				route: &routers.Route{Spec: &older, Path: path, PathItem: item, Method: method, Operation: op},
 				query: map[string]bool{},
+			}
+			if !o.rule.Known() {
+				return nil, fmt.Errorf("the specification gives operation %s no %s that is known", o.id, ruleExtension)
 			}
 			for _, params := range []openapi3.Parameters{item.Parameters, op.Parameters} {
 				for _, p := range params {
@@ -62,7 +63,7 @@ func operationsOf(doc *openapi3.T) (map[string]*operation, error) {
 			all[method+" "+Base+echoPath(path)] = o
 		}
 	}
-	for _, named := range []map[string]bool{ownersOnly, slow, followed} {
+	for _, named := range []map[string]bool{slow, followed} {
 		for id := range named {
 			if !ids[id] {
 				return nil, fmt.Errorf("the specification has no operation %s", id)
@@ -72,9 +73,16 @@ func operationsOf(doc *openapi3.T) (map[string]*operation, error) {
 	return all, nil
 }
 
+// ruleOf reads which role an operation needs; "" if it says nothing.
+func ruleOf(op *openapi3.Operation) auth.Rule {
+	text, _ := op.Extensions[ruleExtension].(string)
+	return auth.Rule(text)
+}
+
 // publish writes the specification as JSON for clients, without what it tells the
 // generator of Go code.
 func publish(doc *openapi3.T) ([]byte, error) {
+	tellRules(doc)
 	text, err := doc.MarshalJSON()
 	if err != nil {
 		return nil, fmt.Errorf("write the specification as JSON: %w", err)
@@ -87,11 +95,20 @@ func publish(doc *openapi3.T) ([]byte, error) {
 	return json.Marshal(tree)
 }
 
+// tellRules adds to the description of each operation who may call it, for the page.
+func tellRules(doc *openapi3.T) {
+	for _, item := range doc.Paths.Map() {
+		for _, op := range item.Operations() {
+			op.Description = strings.TrimSpace(op.Description + "\n\nFor the role `" + string(ruleOf(op)) + "`.")
+		}
+	}
+}
+
 func dropExtensions(node any) {
 	switch v := node.(type) {
 	case map[string]any:
 		for name, child := range v {
-			if strings.HasPrefix(name, "x-") {
+			if strings.HasPrefix(name, "x-") && name != ruleExtension {
 				delete(v, name)
 				continue
 			}
@@ -114,19 +131,15 @@ func (s *Server) operation(c echo.Context) *operation {
 	return s.operations[c.Request().Method+" "+c.Path()]
 }
 
-// authorize holds the operation against the principal's role.
+// authorize lets through whom the operation's rule in the specification lets through.
 func (s *Server) authorize(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		op := s.operation(c)
 		if op == nil {
 			return next(c) // echo's own 404 or 405
 		}
-		p := auth.PrincipalOf(c.Request().Context())
-		switch {
-		case ownersOnly[op.id] && !p.Owns():
-			return &store.Error{Code: store.CodeForbidden, Message: "this needs an owner's token; " + p.Name + " has the role " + string(p.Role)}
-		case c.Request().Method != http.MethodGet && !p.Writes():
-			return &store.Error{Code: store.CodeForbidden, Message: "an auditor only reads", Hint: "use the token of an admin or owner"}
+		if err := auth.PrincipalOf(c.Request().Context()).May(op.rule); err != nil {
+			return err
 		}
 		return next(c)
 	}

@@ -5,53 +5,69 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/provost-scim/provost/internal/auth"
 	"github.com/provost-scim/provost/openapi"
 	"github.com/provost-scim/provost/store"
 )
 
-// ownersOnly are the operations of which the specification says so.
-var ownersOnly = map[string]bool{
-	"listTokens": true, "createToken": true, "revokeToken": true, "createOrganization": true, "vouchDomain": true,
-}
-
+// TestEveryOperationIsForThoseWhoMayCallIt walks the specification: each operation by
+// every kind of caller, and takes who may from its rule.
 func TestEveryOperationIsForThoseWhoMayCallIt(t *testing.T) {
 	w := newWorld(t)
 	doc, err := openapi.GetSpec()
 	if err != nil {
 		t.Fatal(err)
 	}
-	operations := 0
+	elsewhere := []string{"Provost-Organization", "default"}
+	const unauthorized, forbidden, not = http.StatusUnauthorized, http.StatusForbidden, http.StatusForbidden
+	callers := []struct {
+		name, token string
+		headers     []string
+		// by rule: auditor, admin, owner, instance; 0 lets the caller through
+		want [4]int
+	}{
+		{"nobody", "", nil, [4]int{unauthorized, unauthorized, unauthorized, unauthorized}},
+		{"an unknown token", "pvt_" + strings.Repeat("A", 43), nil, [4]int{unauthorized, unauthorized, unauthorized, unauthorized}},
+		{"an owner's token that has expired", w.expired(), nil, [4]int{unauthorized, unauthorized, unauthorized, unauthorized}},
+		{"an owner's token that is revoked", w.revoked(), nil, [4]int{unauthorized, unauthorized, unauthorized, unauthorized}},
+		{"a directory", w.directory, nil, [4]int{forbidden, forbidden, forbidden, forbidden}},
+		{"an auditor", w.auditor, nil, [4]int{0, not, not, not}},
+		{"an admin", w.admin, nil, [4]int{0, 0, not, not}},
+		{"an owner", w.owner, nil, [4]int{0, 0, 0, not}},
+		{"an auditor of the instance", w.token(store.RoleAuditor, 0), nil, [4]int{0, not, not, not}},
+		{"an admin of the instance", w.token(store.RoleAdmin, 0), nil, [4]int{0, 0, not, not}},
+		{"an owner of the instance", w.instance, nil, [4]int{0, 0, 0, 0}},
+		{"an auditor of another organization", w.token(store.RoleAuditor, w.other), elsewhere, [4]int{forbidden, forbidden, forbidden, forbidden}},
+		{"an admin of another organization", w.token(store.RoleAdmin, w.other), elsewhere, [4]int{forbidden, forbidden, forbidden, forbidden}},
+		{"an owner of another organization", w.stranger, elsewhere, [4]int{forbidden, forbidden, forbidden, forbidden}},
+	}
+	rules := map[string]int{"auditor": 0, "admin": 1, "owner": 2, "instance": 3}
+	tried := map[string]int{}
 	for path, item := range doc.Paths.Map() {
 		for method, op := range item.Operations() {
-			operations++
-			id := strings.ToLower(op.OperationID[:1]) + op.OperationID[1:]
+			rule, _ := op.Extensions["x-provost-role"].(string)
+			at, known := rules[rule]
+			if !known {
+				t.Errorf("%s has the rule %q, which is none", op.OperationID, rule)
+				continue
+			}
+			if method != http.MethodGet && rule == "auditor" {
+				t.Errorf("%s is a %s, and an auditor only reads", op.OperationID, method)
+			}
+			tried[rule]++
 			target := strings.NewReplacer("{organization}", "default", "{", "no-such-", "}", "").Replace(path)
 			var body any
 			if op.RequestBody != nil {
 				body = "{}"
 			}
-			reads, owners := method == http.MethodGet, ownersOnly[id]
-			tests := []struct {
-				name, token string
-				headers     []string
-				want        int // 0: whatever lets it through
-			}{
-				{"nobody", "", nil, http.StatusUnauthorized},
-				{"someone with a wrong token", "pvt_" + strings.Repeat("A", 43), nil, http.StatusUnauthorized},
-				{"a directory", w.directory, nil, http.StatusForbidden},
-				{"an auditor", w.auditor, nil, when(reads && !owners)},
-				{"an admin", w.admin, nil, when(!owners)},
-				{"an owner", w.owner, nil, 0},
-				{"an owner of the instance", w.instance, nil, 0},
-				{"an owner of another organization", w.stranger, []string{"Provost-Organization", "default"}, http.StatusForbidden},
-			}
-			for _, tt := range tests {
-				t.Run(id+" by "+tt.name, func(t *testing.T) {
-					a := w.call(tt.token, method, target, body, tt.headers...)
+			for _, c := range callers {
+				t.Run(op.OperationID+" by "+c.name, func(t *testing.T) {
+					a, want := w.call(c.token, method, target, body, c.headers...), c.want[at]
 					stopped := a.status == http.StatusUnauthorized || a.status == http.StatusForbidden
-					if (tt.want == 0 && stopped) || (tt.want != 0 && a.status != tt.want) {
-						t.Errorf("%s %s answers %d %s; want %d", method, target, a.status, a.body, tt.want)
+					if (want == 0 && stopped) || (want != 0 && a.status != want) {
+						t.Errorf("%s %s answers %d %s; want %d", method, target, a.status, a.body, want)
 					}
 					if challenge := a.header.Get("WWW-Authenticate"); (a.status == http.StatusUnauthorized) != (challenge != "") {
 						t.Errorf("status %d with WWW-Authenticate %q", a.status, challenge)
@@ -60,16 +76,43 @@ func TestEveryOperationIsForThoseWhoMayCallIt(t *testing.T) {
 			}
 		}
 	}
-	if operations < 40 {
-		t.Errorf("only %d operations were tried", operations)
+	for rule := range rules {
+		if tried[rule] == 0 {
+			t.Errorf("no operation with the rule %s was tried", rule)
+		}
 	}
 }
 
-func when(allowed bool) int {
-	if allowed {
-		return 0
-	}
-	return http.StatusForbidden
+// token is the secret of a new token of an administrator; org 0 is the instance.
+func (w *world) token(role store.TokenRole, org store.Key) (secret string) {
+	w.t.Helper()
+	secret, _ = w.issue(store.Token{Name: string(role), Role: role, Org: org}, time.Now())
+	return secret
+}
+
+func (w *world) issue(token store.Token, now time.Time) (secret string, t *store.Token) {
+	w.t.Helper()
+	w.update(func(tx store.Tx) (err error) {
+		fresh := token
+		t = &fresh
+		secret, err = auth.Issue(w.t.Context(), tx, t, store.Cause{Actor: store.Actor{Kind: "system"}}, now.UTC().Truncate(time.Microsecond))
+		return err
+	})
+	return secret, t
+}
+
+func (w *world) expired() string {
+	w.t.Helper()
+	long := time.Now().Add(-time.Hour)
+	secret, _ := w.issue(store.Token{Name: "expired", Role: store.RoleOwner, Org: w.org, ExpiresAt: long.Add(time.Minute).UTC()}, long)
+	return secret
+}
+
+func (w *world) revoked() string {
+	w.t.Helper()
+	secret, token := w.issue(store.Token{Name: "revoked", Role: store.RoleOwner, Org: w.org}, time.Now())
+	w.update(func(tx store.Tx) error { return auth.Revoke(w.t.Context(), tx, token, store.Cause{}, time.Now().UTC()) })
+	return secret
 }
 
 func TestNothingCrossesOrganizations(t *testing.T) {
