@@ -45,6 +45,10 @@ type Snapshot struct {
 	DepartedGroups   []*Group
 	GroupOwners      map[string]KeyOwner
 
+	// Held are the stable ids looked for that live records of the directory have, by
+	// kind. A push may give several records the same one.
+	Held map[Kind]map[string]bool
+
 	TakesFrom   map[Key]bool // directories whose records the directory takes over (rule 1)
 	GaveAway    bool         // the directory has handed records over
 	Taken       map[ID]*User // of [Scope.TakeUsers], those that such a directory still owns

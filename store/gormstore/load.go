@@ -77,6 +77,7 @@ func newLoader(t *tx, s store.Scope) *loader {
 			Members: map[store.MemberRef]store.Edge{}, Former: map[store.MemberRef]store.Edge{}, Edges: map[store.Key]map[store.Edge]bool{}, Pending: map[store.Key]map[string]bool{},
 			TakesFrom: map[store.Key]bool{}, Taken: map[store.ID]*store.User{}, TakenGroups: map[store.ID]*store.Group{},
 			Given: map[store.Kind]map[string]store.KeyOwner{}, Foreign: map[store.Edge]bool{},
+			Held: map[store.Kind]map[string]bool{store.KindUser: {}, store.KindGroup: {}},
 		},
 		groupKeys: map[store.Key][]int{}, records: map[store.RecordKey]bool{},
 		takes: map[store.ID]bool{}, userNames: setOf(s.UserNames), groupNames: setOf(s.GroupKeys), external: setOf(s.External),
@@ -343,6 +344,9 @@ func (l *loader) placeGroup(g *store.Group) {
 			l.snap.DepartedGroups = append(l.snap.DepartedGroups, g)
 		}
 		return
+	}
+	if l.external[g.ExternalID] {
+		l.snap.Held[store.KindGroup][g.ExternalID] = true
 	}
 	for _, i := range l.groupKeys[g.Key] {
 		if r := l.s.Groups[i].Record; l.snap.Groups[r] == nil {

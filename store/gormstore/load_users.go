@@ -52,6 +52,9 @@ func (l *loader) placeUser(u *store.User) {
 		}
 		return
 	}
+	if l.external[u.ExternalID] {
+		l.snap.Held[store.KindUser][u.ExternalID] = true
+	}
 	for _, r := range []store.RecordKey{{ID: u.ID}, {ExternalID: u.ExternalID}} {
 		if l.records[r] && l.snap.Users[r] == nil {
 			l.snap.Users[r] = u

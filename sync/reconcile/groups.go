@@ -180,20 +180,18 @@ func itself() *store.Error { return invalid("members", "a group cannot be a memb
 // returningGroup finds the soft-deleted group that a stated new group is (rule 7).
 func (p *planner) returningGroup(s *store.GroupStatement) *store.Group {
 	ext, name := deref(s.ExternalID), store.Fold(deref(s.DisplayName))
-	for _, byName := range []bool{false, true} {
-		for _, g := range p.have.DepartedGroups {
-			if p.returned[g.Key] {
-				continue
-			}
-			same := !byName && ext != "" && g.ExternalID == ext ||
-				byName && (ext == "" || g.ExternalID == "") && store.Fold(g.DisplayName) == name
-			if same {
-				p.returned[g.Key] = true
-				return g
-			}
-		}
+	named := func(g *store.Group) bool { return store.Fold(g.DisplayName) == name }
+	stable := func(g *store.Group) bool { return ext != "" && g.ExternalID == ext && !p.returned[g.Key] }
+	g := theOne(p.have.DepartedGroups, p.have.Held[store.KindGroup][ext], stable, named)
+	if g == nil {
+		g = firstOf(p.have.DepartedGroups, func(g *store.Group) bool {
+			return (ext == "" || g.ExternalID == "") && named(g) && !p.returned[g.Key]
+		})
 	}
-	return nil
+	if g != nil {
+		p.returned[g.Key] = true
+	}
+	return g
 }
 
 // groupAway is rule 7 for a group that is gone, or no longer in the scope.

@@ -165,3 +165,57 @@ func TestReleaseGivesNobodyAnything(t *testing.T) {
 		t.Errorf("a group that had left the scope states %v and publishes %v", stated, published)
 	}
 }
+
+// Two records of one stable id are legal in a push: whether externalId is unique is the
+// client's affair.
+func TestWhoReturnsOfSeveralWithOneStableID(t *testing.T) {
+	w := newWorld(t)
+	ext := "shared"
+	type made struct{ user, group store.ID }
+	tests := []struct {
+		name    string
+		deleted []string // names of records that were made with the stable id, in the order of their deletion
+		live    []string // and of those that stay
+		states  string
+		returns string // whose record returns; "" for a new one
+	}{
+		{"the only one returns under another name", []string{"a"}, nil, "x", "a"},
+		{"of two the one that had the name, though it was deleted first", []string{"a", "b"}, nil, "a", "a"},
+		{"of two the one that had the name, though it was deleted last", []string{"a", "b"}, nil, "b", "b"},
+		{"neither, if it has the name of none", []string{"a", "b"}, nil, "x", ""},
+		{"not the leaver, while another has the stable id", []string{"a"}, []string{"b"}, "x", ""},
+		{"but who has the stable id and the name", []string{"a"}, []string{"b"}, "a", "a"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			if err := w.organize(); err != nil {
+				t.Fatal(err)
+			}
+			state := func(name string) made {
+				u := w.pushUser(t, store.UserStatement{ExternalID: ext, Attributes: store.Attributes{UserName: name + "@" + w.domain()}})
+				g := w.pushGroup(t, store.GroupStatement{ExternalID: &ext, DisplayName: &name})
+				return made{u.ID, g.ID}
+			}
+			records := map[string]made{"": {}}
+			for _, name := range append(tt.deleted, tt.live...) {
+				records[name] = state(name)
+			}
+			for _, name := range tt.deleted {
+				w.pushUser(t, store.UserStatement{Record: store.RecordKey{ID: records[name].user}, Presence: store.Gone})
+				w.pushGroup(t, store.GroupStatement{Record: store.RecordKey{ID: records[name].group}, Presence: store.Gone})
+			}
+			got, want := state(tt.states), records[tt.returns]
+			for name, made := range records {
+				if is := got.user == made.user; is != (name != "" && name == tt.returns) {
+					t.Errorf("the user is that of %q: %v; want that of %q", name, is, tt.returns)
+				}
+				if is := got.group == made.group; is != (name != "" && name == tt.returns) {
+					t.Errorf("the group is that of %q: %v; want that of %q", name, is, tt.returns)
+				}
+			}
+			if tt.returns != "" && got != want {
+				t.Errorf("%v returned, want %v", got, want)
+			}
+		})
+	}
+}

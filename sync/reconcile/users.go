@@ -199,19 +199,20 @@ func (p *planner) refuseDomain(d *draft) bool {
 // returning finds the soft-deleted record that a stated new user is (rule 7).
 func (p *planner) returning(s *store.UserStatement) (u *store.User, revived bool) {
 	name := store.Fold(s.Attributes.UserName)
-	for _, u := range p.have.Departed {
-		if s.ExternalID != "" && u.ExternalID == s.ExternalID && !p.returned[u.Key] {
-			p.returned[u.Key] = true
-			return u, false
-		}
+	named := func(u *store.User) bool { return store.Fold(u.Attributes.UserName) == name }
+	stable := func(u *store.User) bool {
+		return s.ExternalID != "" && u.ExternalID == s.ExternalID && !p.returned[u.Key]
 	}
-	for _, u := range p.have.Departed {
-		if (s.ExternalID == "" || u.ExternalID == "") && store.Fold(u.Attributes.UserName) == name && !p.returned[u.Key] {
-			p.returned[u.Key] = true
-			return u, true
-		}
+	if u = theOne(p.have.Departed, p.have.Held[store.KindUser][s.ExternalID], stable, named); u == nil {
+		u, revived = firstOf(p.have.Departed, func(u *store.User) bool {
+			return (s.ExternalID == "" || u.ExternalID == "") && named(u) && !p.returned[u.Key]
+		}), true
 	}
-	return nil, false
+	if u == nil {
+		return nil, false
+	}
+	p.returned[u.Key] = true
+	return u, revived
 }
 
 // departing are the records whose names become free because they are deleted here.
