@@ -5,10 +5,12 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"maps"
 	"mime"
 	"net/http"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -154,12 +156,23 @@ func (s *Server) serve(c *call, methods map[string]handler, allow string) error 
 	return h(c)
 }
 
+// parameterNames are those of RFC 7644 section 3.4.2 and RFC 9865.
+var parameterNames = []string{"attributes", "excludedAttributes", "filter", "sortBy", "sortOrder", "startIndex", "count", "cursor"}
+
 // parameters reads a query string. A semicolon is a character like any other: Go
-// would drop the whole parameter, and a list without its filter shows everybody.
+// would drop the whole parameter, and a list without its filter shows everybody. For
+// the same reason names are understood in any case; the exact one goes first.
 func parameters(raw string) (url.Values, error) {
 	values, err := url.ParseQuery(strings.ReplaceAll(raw, ";", "%3B"))
 	if err != nil {
 		return nil, store.Errorf(store.CodeInvalid, "the query string is malformed: a %% in it must begin an escape such as %%20")
+	}
+	for _, given := range slices.Sorted(maps.Keys(values)) {
+		for _, name := range parameterNames {
+			if given != name && strings.EqualFold(given, name) {
+				values[name] = append(values[name], values[given]...)
+			}
+		}
 	}
 	return values, nil
 }

@@ -38,6 +38,11 @@ func TestBadInputIsRefusedAndChangesNothing(t *testing.T) {
 		{"JSON nested without end", post, "/Users", strings.Repeat(`{"a":`, 100_000), 400, "invalidSyntax", "deep", nil},
 		{"invalid UTF-8", post, "/Users", "{\"userName\":\"a\xff@example.com\"}", 400, "invalidValue", "UTF-8", nil},
 		{"a NUL character", post, "/Users", `{"userName":"a\u0000@example.com"}`, 400, "invalidValue", "NUL", nil},
+		{"half of a surrogate pair", post, "/Users", `{"userName":"a\ud800@example.com"}`, 400, "invalidValue", "surrogate pair", nil},
+		{"a name with white space before it", post, "/Users", `{"userName":" kim@example.com"}`, 400, "invalidValue", "white space", nil},
+		{"a name with a space of another width after it", put, "/Users/<kim>", `{"userName":"kim@example.com\u3000"}`, 400, "invalidValue", "white space", nil},
+		{"a name with white space by PATCH", patch, "/Users/<kim>", op + `{"op":"replace","path":"userName","value":"kim@example.com\n"}]}`, 400, "invalidValue", "white space", nil},
+		{"a name with a control character", post, "/Users", `{"userName":"k\u0007im@example.com"}`, 400, "invalidValue", "control character", nil},
 		{"a user without a name", post, "/Users", `{"displayName":"x"}`, 400, "invalidValue", "userName", nil},
 		{"a user with a blank name", post, "/Users", `{"userName":"  "}`, 400, "invalidValue", "userName", nil},
 		{"a userName of a wrong type", post, "/Users", `{"userName":7}`, 400, "invalidValue", "userName must be a string", nil},
@@ -69,6 +74,7 @@ func TestBadInputIsRefusedAndChangesNothing(t *testing.T) {
 		{"a stale version", patch, "/Users/<kim>", op + `{"op":"replace","path":"title","value":"T"}]}`, 412, "", "version", map[string]string{"If-Match": `W/"99"`}},
 
 		{"a group without a name", post, "/Groups", `{"members":[]}`, 400, "invalidValue", "displayName", nil},
+		{"a group's name with a control character", post, "/Groups", `{"displayName":"\u0001 5"}`, 400, "invalidValue", "control character", nil},
 		{"a group with too long a name", post, "/Groups", `{"displayName":"` + long + `"}`, 400, "invalidValue", "displayName", nil},
 		{"a group of another directory", post, "/Groups", `{"displayName":"Theirs"}`, 409, "uniqueness", "other", nil},
 		{"a group with an unknown member", post, "/Groups", `{"displayName":"G","members":[{"value":"01900000-0000-7000-8000-000000000000"}]}`, 400, "invalidValue", "01900000-0000-7000-8000-000000000000", nil},
@@ -110,6 +116,8 @@ func TestBadInputIsRefusedAndChangesNothing(t *testing.T) {
 		{"a filter on a time that is none", get, `/Users?filter=meta.created gt "yesterday"`, "", 400, "invalidFilter", "time", nil},
 		{"a filter with a NUL character", get, `/Users?filter=userName eq "a\u0000"`, "", 400, "invalidFilter", "NUL", nil},
 		{"a filter of invalid UTF-8", get, "/Users?filter=userName eq \"\xff\"", "", 400, "invalidFilter", "UTF-8", nil},
+
+		{"a filter with half of a pair", get, `/Users?filter=userName eq "a\ud800"`, "", 400, "invalidFilter", "surrogate", nil},
 
 		{"an id that is none", get, "/Users/kim", "", 404, "", "kim", nil},
 		{"an id with odd characters", get, "/Users/%00%2F..%2F<kim>", "", 404, "", "", nil},

@@ -128,6 +128,8 @@ func TestSCIMProtocol(t *testing.T) {
 		{name: "a startIndex below 1 is 1", method: get, path: "/Users?startIndex=-3&count=1", status: 200, want: `{"totalResults":2,"startIndex":1,"itemsPerPage":1,"Resources":[{"id":"<amy>"}]}`},
 		{name: "a count beyond the most is the most", method: get, path: "/Users?count=99999999", status: 200, want: `{"itemsPerPage":2}`},
 		{name: "a startIndex beyond all numbers is past the end", method: get, path: "/Users?startIndex=99999999999999999999", status: 200, want: `{"totalResults":2,"Resources":[]}`},
+		{name: "names of parameters in any case", method: get, path: `/Users?STARTINDEX=2&Count=1&Filter=userName pr&excludedattributes=meta`, status: 200, want: `{"totalResults":2,"startIndex":2,"itemsPerPage":1}`},
+		{name: "of two spellings the exact one", method: get, path: "/Users?COUNT=2&count=1", status: 200, want: `{"totalResults":2,"itemsPerPage":1}`},
 		{name: "a startIndex that is no number is refused", method: get, path: "/Users?startIndex=one", status: 400, want: `{"scimType":"invalidValue"}`},
 		{name: "a trailing slash is forgiven", method: get, path: "/Users/?count=1", status: 200, want: `{"totalResults":2}`},
 

@@ -89,6 +89,8 @@ func TestUserRefuses(t *testing.T) {
 		{"invalid UTF-8", "{\"userName\":\"\xff\"}", "invalidValue", "UTF-8"},
 		{"NUL", `{"userName":"\u0000"}`, "invalidValue", "NUL"},
 		{"NUL in what is ignored", `{"userName":"u","shoe":"\u0000"}`, "invalidValue", "NUL"},
+		{"half of a surrogate pair", `{"userName":"a\ud800"}`, "invalidValue", "surrogate pair in a string at position 12"},
+		{"half of a pair in a name", `{"userName":"u","\udc00":1}`, "invalidValue", "surrogate pair"},
 		{"schemas of something else", `{"userName":"u","schemas":["` + schema.GroupURN + `"]}`, "invalidSyntax", "schemas"},
 		{"schemas that are no list", `{"userName":"u","schemas":"x"}`, "invalidValue", "schemas must be a list"},
 		{"too deep", `{"x":` + strings.Repeat(`[`, dialect.MaxDepth) + strings.Repeat(`]`, dialect.MaxDepth) + `}`, "invalidSyntax", "more than 16 deep"},

@@ -7,6 +7,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/elimity-com/scim/errors"
+
+	"github.com/provost-scim/provost/scim/filter"
 )
 
 // Bounds of a body. Its length in bytes is bounded by whoever reads it from the network.
@@ -17,7 +19,8 @@ const (
 
 // decode reads one JSON value into map[string]any, []any, string, bool, nil and json.Number. Of two equal names in an
 // object the last wins. It accepts exactly what RFC 8259 allows, within the bounds, except for the NUL character, which no
-// database column holds. encoding/json has no such bounds, and replaces invalid UTF-8 silently.
+// database column holds, and half of a surrogate pair, which is no character. encoding/json has no such bounds, and
+// replaces invalid UTF-8 and half pairs silently, so that two names could become one.
 func decode(body []byte) (any, error) {
 	if !utf8.Valid(body) {
 		return nil, fail(errors.ScimTypeInvalidValue, "the body is not valid UTF-8")
@@ -159,6 +162,9 @@ func (d *decoder) text() (string, error) {
 			}
 			if strings.IndexByte(s, 0) >= 0 {
 				return "", fail(errors.ScimTypeInvalidValue, "the body has a NUL character in a string at position %d", start)
+			}
+			if filter.HalfPair(d.in[start+1 : i]) {
+				return "", fail(errors.ScimTypeInvalidValue, "the body has half of a surrogate pair in a string at position %d; write the character itself or both halves", start)
 			}
 			return s, nil
 		}

@@ -126,6 +126,7 @@ func TestErrorsSayWhereAndWhat(t *testing.T) {
 		{"nested value paths", parse, `a[b[c pr]]`, "invalidFilter", 3, `no "["`},
 		{"a broken escape", parse, `a eq "\x"`, "invalidFilter", 5, "escapes"},
 		{"an escaped NUL", parse, `a eq "\u0000"`, "invalidFilter", 5, "NUL"},
+		{"half of a pair", parse, `a eq "\ud83d"`, "invalidFilter", 5, "surrogate"},
 		{"invalid UTF-8", parse, "a eq \"\xff\"", "invalidFilter", 0, "UTF-8"},
 		{"not without parentheses", parse, `not a pr`, "invalidFilter", 4, "an operator"},
 		{"too long", parse, strings.Repeat(" ", filter.MaxLength+1), "invalidFilter", filter.MaxLength, "at most 16384 bytes"},
@@ -341,6 +342,18 @@ func BenchmarkParsePathOfAMember(b *testing.B) {
 	for b.Loop() {
 		if _, err := filter.ParsePath(`members[value eq "0190b3a2-7c4e-7d11-8f00-000000000000"]`); err != nil {
 			b.Fatal(err)
+		}
+	}
+}
+
+func TestHalfPair(t *testing.T) {
+	for text, want := range map[string]bool{
+		``: false, `plain`: false, `\n\u00e9`: false, `\ud83d\ude00`: false, `a\uD83D\uDE00b\ud83d\ude00`: false,
+		`\\ud83d`: false, `\\\ud83d`: true, `\ud83d`: true, `\ude00`: true, `\ud83d\ud83d\ude00`: true, `\ud83dx\ude00`: true,
+		`\ud83d\n\ude00`: true, `\ud83d\ude00\ude00`: true, `\ude00\ud83d`: true, "\U0001F600\\ud83d": true,
+	} {
+		if got := filter.HalfPair(text); got != want {
+			t.Errorf("%s: %v, want %v", text, got, want)
 		}
 	}
 }

@@ -114,12 +114,41 @@ func (l *lexer) quoted() error {
 				if strings.IndexByte(value, 0) >= 0 {
 					return l.fail(start, "a string without a NUL character")
 				}
+				if HalfPair(l.input[start+1 : i]) {
+					return l.fail(start, "a string without half of a surrogate pair")
+				}
 			}
 			l.token = token{quoted, value, start}
 			return nil
 		}
 	}
 	return l.fail(len(l.input), "a closing quotation mark")
+}
+
+// HalfPair reports whether a JSON string, which is well-formed and without its quotation marks, has the escape of a
+// surrogate that is not one of a pair: no character, which encoding/json takes for U+FFFD.
+func HalfPair(s string) bool {
+	high := false // the last escape was the first half of a pair
+	for len(s) > 0 {
+		i := strings.IndexByte(s, '\\')
+		if i != 0 && high {
+			return true
+		}
+		if i < 0 {
+			return false
+		}
+		unit := uint64(0)
+		if s = s[i+1:]; s[0] == 'u' {
+			unit, _ = strconv.ParseUint(s[1:5], 16, 16)
+			s = s[4:]
+		}
+		s = s[1:]
+		if low := 0xDC00 <= unit && unit <= 0xDFFF; low != high {
+			return true
+		}
+		high = 0xD800 <= unit && unit <= 0xDBFF
+	}
+	return high
 }
 
 // value reads the right side of a comparison.

@@ -2,6 +2,7 @@ package reconcile
 
 import (
 	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/provost-scim/provost/store"
@@ -24,6 +25,9 @@ func checkUser(s *store.UserStatement) *store.Error {
 		return invalid("userName", "userName is required and must not be blank")
 	}
 	if err := checkName("userName", a.UserName); err != nil {
+		return err
+	}
+	if err := checkPrecis(a.UserName); err != nil {
 		return err
 	}
 	if err := checkName("externalId", s.ExternalID); err != nil {
@@ -76,6 +80,9 @@ func checkGroup(s *store.GroupStatement) *store.Error {
 		if err := checkName("displayName", *s.DisplayName); err != nil {
 			return err
 		}
+		if strings.ContainsFunc(*s.DisplayName, func(r rune) bool { return unicode.IsControl(r) && !unicode.IsSpace(r) }) {
+			return invalid("displayName", "displayName contains a control character")
+		}
 	}
 	total := 0
 	if s.ExternalID != nil {
@@ -85,6 +92,19 @@ func checkGroup(s *store.GroupStatement) *store.Error {
 	}
 	if s.Description != nil {
 		return checkValue("description", *s.Description, &total)
+	}
+	return nil
+}
+
+// checkPrecis refuses of user names what RFC 7613 section 3 does, as RFC 7644 section 5
+// asks, where it would make names that nobody can tell apart: white space at the ends,
+// and control characters.
+func checkPrecis(name string) *store.Error {
+	if strings.TrimSpace(name) != name {
+		return invalid("userName", "userName %q begins or ends with white space; send it without", name)
+	}
+	if strings.ContainsFunc(name, unicode.IsControl) {
+		return invalid("userName", "userName %q contains a control character", name)
 	}
 	return nil
 }
