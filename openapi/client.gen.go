@@ -150,6 +150,16 @@ type ClientInterface interface {
 	// Corresponds with PATCH /directories/{directory} (the `UpdateDirectory` operationId).
 	UpdateDirectory(ctx context.Context, directory DirectoryRef, params *UpdateDirectoryParams, body UpdateDirectoryJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// CheckDirectory Check a live directory step by step, and say what to mend
+	//
+	// For a directory of kind ldap. Tries each of its servers (resolve, connect, TLS with the certificate, bind), and on the first that lets us
+	// in what a run reads: each base DN, pages, users and groups with their counts, a sample of their mapped attributes, the look-up by stable
+	// id, and whether the server can tell what has changed. Changes nothing, neither here nor there. Takes at most about 25 seconds; what was not
+	// reached by then is `skipped`. Needs the role admin or owner: each check is a bind with the directory's account.
+	//
+	// Corresponds with POST /directories/{directory}/check (the `CheckDirectory` operationId).
+	CheckDirectory(ctx context.Context, directory DirectoryRef, params *CheckDirectoryParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// ListDirectoryFindings List the open findings of a directory
 	//
 	// Corresponds with GET /directories/{directory}/findings (the `ListDirectoryFindings` operationId).
@@ -841,6 +851,26 @@ func (c *Client) UpdateDirectoryWithBody(ctx context.Context, directory Director
 // Corresponds with PATCH /directories/{directory} (the `UpdateDirectory` operationId).
 func (c *Client) UpdateDirectory(ctx context.Context, directory DirectoryRef, params *UpdateDirectoryParams, body UpdateDirectoryJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewUpdateDirectoryRequest(c.Server, directory, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CheckDirectory Check a live directory step by step, and say what to mend
+//
+// For a directory of kind ldap. Tries each of its servers (resolve, connect, TLS with the certificate, bind), and on the first that lets us
+// in what a run reads: each base DN, pages, users and groups with their counts, a sample of their mapped attributes, the look-up by stable
+// id, and whether the server can tell what has changed. Changes nothing, neither here nor there. Takes at most about 25 seconds; what was not
+// reached by then is `skipped`. Needs the role admin or owner: each check is a bind with the directory's account.
+//
+// Corresponds with POST /directories/{directory}/check (the `CheckDirectory` operationId).
+func (c *Client) CheckDirectory(ctx context.Context, directory DirectoryRef, params *CheckDirectoryParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCheckDirectoryRequest(c.Server, directory, params)
 	if err != nil {
 		return nil, err
 	}
@@ -2641,6 +2671,82 @@ func NewUpdateDirectoryRequestWithBody(server string, directory DirectoryRef, pa
 	}
 
 	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.ProvostOrganization != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Provost-Organization", *params.ProvostOrganization, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Provost-Organization", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewCheckDirectoryRequest constructs an http.Request for the CheckDirectory method
+func NewCheckDirectoryRequest(server string, directory DirectoryRef, params *CheckDirectoryParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "directory", directory, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/directories/%s/check", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Organization != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "organization", *params.Organization, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
 
 	if params != nil {
 
@@ -7883,6 +7989,18 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with PATCH /directories/{directory} (the `UpdateDirectory` operationId).
 	UpdateDirectoryWithResponse(ctx context.Context, directory DirectoryRef, params *UpdateDirectoryParams, body UpdateDirectoryJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateDirectoryResponse, error)
 
+	// CheckDirectoryWithResponse Check a live directory step by step, and say what to mend
+	//
+	// For a directory of kind ldap. Tries each of its servers (resolve, connect, TLS with the certificate, bind), and on the first that lets us
+	// in what a run reads: each base DN, pages, users and groups with their counts, a sample of their mapped attributes, the look-up by stable
+	// id, and whether the server can tell what has changed. Changes nothing, neither here nor there. Takes at most about 25 seconds; what was not
+	// reached by then is `skipped`. Needs the role admin or owner: each check is a bind with the directory's account.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /directories/{directory}/check (the `CheckDirectory` operationId).
+	CheckDirectoryWithResponse(ctx context.Context, directory DirectoryRef, params *CheckDirectoryParams, reqEditors ...RequestEditorFn) (*CheckDirectoryResponse, error)
+
 	// ListDirectoryFindingsWithResponse List the open findings of a directory
 	//
 	// Returns a wrapper object for the known response body format(s).
@@ -8803,6 +8921,54 @@ func (r UpdateDirectoryResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r UpdateDirectoryResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type CheckDirectoryResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *DirectoryCheck
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Failed
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r CheckDirectoryResponse) GetJSON200() *DirectoryCheck {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r CheckDirectoryResponse) GetApplicationProblemJSONDefault() *Failed {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r CheckDirectoryResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r CheckDirectoryResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r CheckDirectoryResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r CheckDirectoryResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -11721,6 +11887,24 @@ func (c *ClientWithResponses) UpdateDirectoryWithResponse(ctx context.Context, d
 	return ParseUpdateDirectoryResponse(rsp)
 }
 
+// CheckDirectoryWithResponse Check a live directory step by step, and say what to mend
+//
+// For a directory of kind ldap. Tries each of its servers (resolve, connect, TLS with the certificate, bind), and on the first that lets us
+// in what a run reads: each base DN, pages, users and groups with their counts, a sample of their mapped attributes, the look-up by stable
+// id, and whether the server can tell what has changed. Changes nothing, neither here nor there. Takes at most about 25 seconds; what was not
+// reached by then is `skipped`. Needs the role admin or owner: each check is a bind with the directory's account.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /directories/{directory}/check (the `CheckDirectory` operationId).
+func (c *ClientWithResponses) CheckDirectoryWithResponse(ctx context.Context, directory DirectoryRef, params *CheckDirectoryParams, reqEditors ...RequestEditorFn) (*CheckDirectoryResponse, error) {
+	rsp, err := c.CheckDirectory(ctx, directory, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCheckDirectoryResponse(rsp)
+}
+
 // ListDirectoryFindingsWithResponse List the open findings of a directory
 //
 // Returns a wrapper object for the known response body format(s).
@@ -13010,6 +13194,39 @@ func ParseUpdateDirectoryResponse(rsp *http.Response) (*UpdateDirectoryResponse,
 	switch {
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
 		var dest Directory
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Failed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseCheckDirectoryResponse parses an HTTP response from a CheckDirectoryWithResponse call
+func ParseCheckDirectoryResponse(rsp *http.Response) (*CheckDirectoryResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &CheckDirectoryResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest DirectoryCheck
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
 			return nil, err
 		}

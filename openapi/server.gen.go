@@ -44,6 +44,30 @@ func (e AdminRole) Valid() bool {
 	}
 }
 
+// Defines values for CheckStatus.
+const (
+	CheckStatusFailed  CheckStatus = "failed"
+	CheckStatusOk      CheckStatus = "ok"
+	CheckStatusSkipped CheckStatus = "skipped"
+	CheckStatusWarning CheckStatus = "warning"
+)
+
+// Valid indicates whether the value is a known member of the CheckStatus enum.
+func (e CheckStatus) Valid() bool {
+	switch e {
+	case CheckStatusFailed:
+		return true
+	case CheckStatusOk:
+		return true
+	case CheckStatusSkipped:
+		return true
+	case CheckStatusWarning:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for DirectoryKind.
 const (
 	DirectoryKindLdap DirectoryKind = "ldap"
@@ -425,6 +449,32 @@ type Cause struct {
 	Run string `json:"run,omitempty"`
 }
 
+// CheckStatus `warning`: it works, and a person should know. `skipped`: it was not tried, because of a step before or because it is turned off.
+type CheckStatus string
+
+// CheckStep defines model for CheckStep.
+type CheckStep struct {
+	// Name What was tried: `resolve`, `connect`, `tls`, `bind` (of each server), `base_dn` (each), `paging`, `users`, `groups`, `attributes` (of users
+	// and of groups), `lookup`, `incremental`. More may come.
+	Name string `json:"name"`
+
+	// Target At what it was tried: a host, a server, a base DN, users or groups.
+	Target string `json:"target,omitempty"`
+
+	// Status `warning`: it works, and a person should know. `skipped`: it was not tried, because of a step before or because it is turned off.
+	Status CheckStatus `json:"status"`
+
+	// Detail What was found, or why it was not tried.
+	Detail string `json:"detail"`
+
+	// Field The setting at fault, such as `bind_password`.
+	Field string `json:"field,omitempty"`
+
+	// Hint How to mend it.
+	Hint    string  `json:"hint,omitempty"`
+	Seconds float64 `json:"seconds"`
+}
+
 // Counts defines model for Counts.
 type Counts struct {
 	Created     int `json:"created"`
@@ -465,6 +515,13 @@ type Directory struct {
 
 	// Warnings What will not work as the settings say, and what to do about it.
 	Warnings *Warnings `json:"warnings,omitempty"`
+}
+
+// DirectoryCheck defines model for DirectoryCheck.
+type DirectoryCheck struct {
+	// Ok No step has failed. One of several servers that cannot be reached is a failed step, although a run could do with the others.
+	Ok    bool        `json:"ok"`
+	Steps []CheckStep `json:"steps"`
 }
 
 // DirectoryCounts How many records the directory owns; only in the answer for one directory.
@@ -1604,6 +1661,15 @@ type UpdateDirectoryParams struct {
 	ProvostOrganization *OrganizationHeader `json:"Provost-Organization,omitempty"`
 }
 
+// CheckDirectoryParams defines parameters for CheckDirectory.
+type CheckDirectoryParams struct {
+	// Organization The id or name of the organization, where a header cannot be set.
+	Organization *OrganizationQuery `form:"organization,omitempty" json:"organization,omitempty"`
+
+	// ProvostOrganization The id or name of the organization.
+	ProvostOrganization *OrganizationHeader `json:"Provost-Organization,omitempty"`
+}
+
 // ListDirectoryFindingsParams defines parameters for ListDirectoryFindings.
 type ListDirectoryFindingsParams struct {
 	// Cursor The `next_cursor` of the page before.
@@ -2317,6 +2383,9 @@ type ServerInterface interface {
 	// UpdateDirectory Change a directory's name, settings or secret
 	// (PATCH /directories/{directory})
 	UpdateDirectory(ctx echo.Context, directory DirectoryRef, params UpdateDirectoryParams) error
+	// CheckDirectory Check a live directory step by step, and say what to mend
+	// (POST /directories/{directory}/check)
+	CheckDirectory(ctx echo.Context, directory DirectoryRef, params CheckDirectoryParams) error
 	// ListDirectoryFindings List the open findings of a directory
 	// (GET /directories/{directory}/findings)
 	ListDirectoryFindings(ctx echo.Context, directory DirectoryRef, params ListDirectoryFindingsParams) error
@@ -2739,6 +2808,48 @@ func (w *ServerInterfaceWrapper) UpdateDirectory(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.UpdateDirectory(ctx, directory, params)
+	return err
+}
+
+// CheckDirectory converts echo context to params.
+func (w *ServerInterfaceWrapper) CheckDirectory(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "directory" -------------
+	var directory DirectoryRef
+
+	err = runtime.BindStyledParameterWithOptions("simple", "directory", ctx.Param("directory"), &directory, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter directory: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params CheckDirectoryParams
+	// ------------- Optional query parameter "organization" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "organization", ctx.QueryParams(), &params.Organization, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter organization: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Provost-Organization" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Provost-Organization")]; found {
+		var ProvostOrganization OrganizationHeader
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Provost-Organization, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Provost-Organization", valueList[0], &ProvostOrganization, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Provost-Organization: %s", err))
+		}
+
+		params.ProvostOrganization = &ProvostOrganization
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.CheckDirectory(ctx, directory, params)
 	return err
 }
 
@@ -5508,6 +5619,7 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.GET(options.BaseURL+"/directories/:directory/runs", wrapper.ListRuns, options.OperationMiddlewares["listRuns"]...)
 	router.POST(options.BaseURL+"/directories/:directory/runs", wrapper.StartRun, options.OperationMiddlewares["startRun"]...)
 	router.POST(options.BaseURL+"/directories/:directory/search", wrapper.SearchDirectory, options.OperationMiddlewares["searchDirectory"]...)
+	router.POST(options.BaseURL+"/directories/:directory/check", wrapper.CheckDirectory, options.OperationMiddlewares["checkDirectory"]...)
 	router.POST(options.BaseURL+"/directories/:directory/import", wrapper.ImportEntries, options.OperationMiddlewares["importEntries"]...)
 	router.GET(options.BaseURL+"/directories/:directory/findings", wrapper.ListDirectoryFindings, options.OperationMiddlewares["listDirectoryFindings"]...)
 	router.GET(options.BaseURL+"/runs/:run", wrapper.GetRun, options.OperationMiddlewares["getRun"]...)
@@ -5779,6 +5891,46 @@ type UpdateDirectorydefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response UpdateDirectorydefaultApplicationProblemPlusJSONResponse) VisitUpdateDirectoryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CheckDirectoryRequestObject struct {
+	Directory DirectoryRef `json:"directory"`
+	Params    CheckDirectoryParams
+}
+
+type CheckDirectoryResponseObject interface {
+	VisitCheckDirectoryResponse(w http.ResponseWriter) error
+}
+
+type CheckDirectory200JSONResponse DirectoryCheck
+
+func (response CheckDirectory200JSONResponse) VisitCheckDirectoryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CheckDirectorydefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response CheckDirectorydefaultApplicationProblemPlusJSONResponse) VisitCheckDirectoryResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -8189,6 +8341,9 @@ type StrictServerInterface interface {
 	// UpdateDirectory Change a directory's name, settings or secret
 	// (PATCH /directories/{directory})
 	UpdateDirectory(ctx context.Context, request UpdateDirectoryRequestObject) (UpdateDirectoryResponseObject, error)
+	// CheckDirectory Check a live directory step by step, and say what to mend
+	// (POST /directories/{directory}/check)
+	CheckDirectory(ctx context.Context, request CheckDirectoryRequestObject) (CheckDirectoryResponseObject, error)
 	// ListDirectoryFindings List the open findings of a directory
 	// (GET /directories/{directory}/findings)
 	ListDirectoryFindings(ctx context.Context, request ListDirectoryFindingsRequestObject) (ListDirectoryFindingsResponseObject, error)
@@ -8576,6 +8731,32 @@ func (sh *strictHandler) UpdateDirectory(ctx echo.Context, directory DirectoryRe
 		return err
 	} else if validResponse, ok := response.(UpdateDirectoryResponseObject); ok {
 		return validResponse.VisitUpdateDirectoryResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// CheckDirectory operation middleware
+func (sh *strictHandler) CheckDirectory(ctx echo.Context, directory DirectoryRef, params CheckDirectoryParams) error {
+	var request CheckDirectoryRequestObject
+
+	request.Directory = directory
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.CheckDirectory(ctx.Request().Context(), request.(CheckDirectoryRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CheckDirectory")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(CheckDirectoryResponseObject); ok {
+		return validResponse.VisitCheckDirectoryResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
@@ -10555,244 +10736,255 @@ func (sh *strictHandler) RestoreUser(ctx echo.Context, user UserRef, params Rest
 // const string: with thousands of chunks the chained `+` fold is several
 // times slower for the Go compiler than parsing a slice literal.
 var swaggerSpec = []string{
-	"7L3rchu3lj/6KijOVGWnpi3J170jfdK2nUQzie2RlXiqYh8SYoMkoibQAdCiGR9Vnac5D/Z/kn9hLaAb",
-	"TaKbTbJp2dnzyRbZROOysO7rtz4NxnKeS8GE0YPTT4OcKjpnhin463mhtFT2fynTY8Vzw6UYnA6uZoyM",
-	"BPtohmN4YkTkhJgZIzmdMnLNJlKxo0Ey4PbhPwqmloNkIOicDU4H+ItBMtDjGZtTO/icfvyJiamZDU4f",
-	"PX2WDMwyt09qo7iYDu7uksELljHD0u95ZljDfFJ8hEjBNDEzasiYCqINzzJyzYhi2kjF0oRwoQ2jaTll",
-	"xTQTBn7XNGc3dm3SKZvQIjOD0wnNNCsnfS1lxqjAWXPFxkaq5SWbxCfNUyIVsW/x00n9b8q55NTMgqn4",
-	"7wfJQLE/Cq5YOjg1qmCNO/o0Gcy58H8/jO6vnFMutpkm/KBpjvBlrxN8KQw3GZszYVpnibNj1dOJnTk3",
-	"mtxwkRIqUlhGQnQxnhGqiZIZO/2Zza+ZalhNMFjXJT0+Odm8pB+ULPINW55ynWd0OQy3fmp/d0TO618C",
-	"xWt2yxTNSiLiTJNCMyIYSzX8mKcNq4RRu67v4cmjJ5sXeCG0oWLM4gs08oYJ7Re1mMmMwdW0v1i5pFKX",
-	"i5dqSgX/k9qBmm6rH2Xb6/oTn3MTn+xcakO4YXOYMAU+1/T6DIaJvvsh0AX9yOfFHP5CMnF/lpPiwrAp",
-	"UzCp1xcvnv+Ti5SLaQfCv8YnG87YfdvrxXwdHMiPjKZN7HmdhUSPcoZDlFN+o+St1OZB+JpBX/P9bzi4",
-	"HaabkMWMKUYowflaUSOksXJGM9NEGLK3NSwEU22yMDL7heBiWkmXMzKyVKYEzUZkIpW7ZcBFhBTwg2Zx",
-	"GMig3VdxWYgOFK2KJimjis4i5vGzzdO5svyow4SAbzVMCb7r9Xr9opnaICMKzVRNQNgPrHyovthXONiR",
-	"+pQNd3YsnUuhGeiZ31Oe2WGtNiqMFbSnnwY0zzM+httynCt5nbH5f/yu7eI/BW/+d2V3Z/Bvx5Uee4zf",
-	"6uM3+Ct8YX373tkdWVi9b6GkmCagGSzsh0aSVBJ6LQvL8Y/gFNyA9n3ndutAU1YyZ8pwXAGH2dfXmQw+",
-	"PpjKB/bDB/qG5w8kvJ1mD3IJl8/v48cHUgHjfHSXDKyesn7cQFkJkTwdJyRnSlsmVN7DhNgZpkVm2RTR",
-	"S23Y3B7l+nzcix7e+bPdf9KP8Tg9afyGK/hQvl1e/87GZnCXDM7TVDEN+0XTlOO4b4J9dLK5vrVjWQiD",
-	"fHr19uw79Wd3yWAi1Zwag+QXvODJyXfP9n+D3ehMjmnGzTJ6Ufbf/WSQS21oNhzLlB1il57aVyg+p3gI",
-	"K5rT9uP9A+hlyvEq974jT+yFNYoxM6QVwfX+GntXcYz+d/zvd3fN18cxHKuMbmKA/sLdgdZ5gT8BJdQN",
-	"TpWiSxx7zsWlzCLK+rmwygBTZE6XljVaMbI0My6mZ4QKQu0vgw/JdWHInAo6DXV8eIpro6iRSic1bUoj",
-	"972V1iSzugjajxqHL1JupCJSZEuiGE1BK2HCasy/DWBig2QAw9t/8emA+3iZkwzO81zJW5pdiLwwW/Ig",
-	"beiUDWdUz+KSuPo+0FtQ7C6oJpmUNywlFFTDgFie7UqHUfr4J88yeo1HWJ9+rmRajE13wnmDP7DaB1DP",
-	"KrkU2nmI6lvxko5nBPg1OGLGLBBCoVETSgscKqnmGJMcz2mhI+uiXhi3XgJ46M4SSckN1k/w4g1x3+Ox",
-	"wRmyPwqmDRlbHWqiZINM7XJeds3UKS/1l18IspAKyXr3sWGim1TXH6+u3vhF7fW6QnRU23cm7pBC8JSj",
-	"ZGFJTa/TxTijfM5ClcxTX43JJoOxYtRsevAhaI90bPjt5ocfw8PoLmx90IqptEAVd9OzVgLPZconfNOT",
-	"VirJwgzlZKjHMmftT38HOz0p9KZhn6HGDh7U9ietcC/EeEbFdOO+nqyetD+OYLX1rU8CV2ywedUqkvLs",
-	"gwmvbEk4wRhVlW7bCGGVBNfGccoBHH1WhDakcElR57SWNDXsgeFzNogIrBkVqbyNMtortNYlCE7LmQg3",
-	"yLeoYmQqrRyW4gylJhdwJanQC6ZAwFoDv+5o7iIUfnTziQmEGdVDzcaKRZjQObilSE61tpyOcE3wYI7I",
-	"hbF/Cas9ED2Ti5BplK65JGpdBaZSp7P4L/two9ljdUZmDBfT7qf71v/A/ngpxuXxrpqaTBAKCkFGtSG6",
-	"GI8ZSxkY75TkhZ6hkmC/pOMxyw1Lzwi9hrAEBlPgACdcId/uRj5Fnm5NcguqRJc9eOefW73BPPVeA3c8",
-	"wb7WqKR2JWqTbb2SFcevb/KPcmGVTqsijq00rcdSwJvV/TasKRn8lg1LlWdVn0nQd97wXePPGtSg2tvK",
-	"oVv3ZBeF1t7Iob+R69v5eoLxkiylub+lTIzV0tImoQbCaSvKbMxg3veSbuUu2+sKrxxHSMKtm/9fUXeN",
-	"HvM53GymLZcudAJbabcxl1nGUnK9JEXNlLE/GSQD+1jUfCnf+BNHTW/FAeU5eCdWXom4NV6+eqFhuNYt",
-	"eEPNeLYv/W0mpHuhieZVvw3GbV34mrpPvQ6eoMfRSkBpyJTfMkFuGMs1BCzLwLQiLoBEbmlWsHUO5b4e",
-	"KpmxCG98RecMjHD43vn42QL8w5pMmTkiL9wLhBSspg9sudkbvAxo2A9zmfHxMiYprVaD07J6TMYM4VaL",
-	"mRCaZeSWKdAJvX8g8caGZhkb+9g/BHxpllWL8r8Lb5v/DOQT/tqqiZNJ9O65F0b5ZG1N5VSStdk2hr2a",
-	"trp9cyO7y+aUZ0PBFsMG8/zdjJkZs0qHP34kBq4Jih1QzSzNrU70G00WLBvLOSP2JdXeAo3HlTYm6HXG",
-	"2ubjB7FGX8MYHzFGtenyvvTPWWlcULVR4vwAD905frvh4Z9enL8JlT0phnPP8yJhhWtmN8pFirWxek2w",
-	"2eyPgmaaUEF8AM6SbbWjpVkTkmv5oTdwomSqqGHDzEex21Z0SQ3DcDewezf4ECbbrg1A6BOoyPOulGt7",
-	"0KDOTq0uZSA26ndBS2L/rhbYfNqFoFrzqRhmfMzEmLWQMDIJU2034cLRsL3+qsoHyjCuybgiftgO5NvK",
-	"+iFUuIvWxT7mXDG9lUruxV786rzHyND7wYoyFuMg0TVhqs66oTtj45stjYddbNwJ5VmhYif93M7AHfEE",
-	"4oNWdadEyUXEq9jdedVgS1rra8iUiqW7vZstgSOChQY742a0jxOt0Q5FC2YYP/erGavF9a/+58qZPFbP",
-	"zIvrjOvZUWyn3bCgQsTHha+2H7hkGp5Z5cynmQRSFjcsyrb8U1sRDkQLWET1/tXL3eulZbIQIbDiS6o0",
-	"ctF3dEmGZi6uv35uK9tduxsfGq/hLiwlqhU/3pxYsGbsNE+rF4MD+czu1sZLexi54hgG2ELhfvv84udv",
-	"rPXqf0+sUiE0l4L87fL75+Tvz548JpqN7fPkydHjb9cV7LHUZjhmwiXc9B3uewQ+45wqM3e5D4cI4ab8",
-	"luv1oGsv4z8B9TPP5JKxoSjm14fZqIegBQs6ZRujPj+7x6y6FuZdHWBWj6OSNchYjYjXHURljaw/7Sx3",
-	"9vClBkva6E1VrKK2+oW8pFwje2YQLgRPfM2tyYV59iQSObS2GjVxM4x67S5Bk5D/CaIMDGkps9Kfyu1n",
-	"Vm1dcDOThSGgLx9F32boDROd3manhaoKKqYzmaXxMbf3ysZEj3OtlrLG7fV2TtXgOHeRPCv02I8nsIXE",
-	"6ofwi+B/FFbrr5K7/YkqNqWotoypZuC+xAgDkpqOqcobnUg70t0ReRfSWUV+pcfHzaZKCT7pkha8lm+V",
-	"NEvx1T0NVDUlM0tAbglVFD6qpwXj9KEShAwyElEKykt2Z3fbqBd+Mru4M7e+C3swspMo92ojoZMoCa3v",
-	"wW1cVvnci7bDxAQNawQ2lAxd2PlndMx8AGbFvQSytKMUSKmhzQeE0jmW7km1D6dRkRI6MUyBt9BOpxJD",
-	"9X0JKG1wOvhdS3F0SRc/M63pFBachtHidmOtFmTqWX4rpmWhxmy4RyZqOIxPbVvhutpuGVSuJKT0h8B2",
-	"akmkiBqIINY6qznxF7915TqQ2+yEXPRlt0zF1Y7XeAZ2EvY8LA11yE4qq9VA7MLD1TtWtytxd8VRqFv5",
-	"h6ar1gsTve3GPtcJE7+DHAJ9g5eB2B+doR7j83hcChSfOLeevURCYqafYItONzbKhetTjG5S4PzdwuB7",
-	"N5MQrnS/Tjx1YjQB3JagDdTL2OqHUKbOx7IZrKEW5trDg5VP8d9e/s/Vv3Vwx2FsGCgnIgl+pVmBPuTy",
-	"qeoVP8CZ2HX5PdojkhAxydeO4ntXObRGrZ+b+6XNto+rVXjxan9m2ux7Q7fONxpWts9CZM7ElgYgvnvD",
-	"vLSh1xkjPC0LH6tioP1SDLXMbhtSXM7RtlrMuH016Ld2fd1zVVQRyzwuox4JKUTpJcQ7az+6EXIhhnMo",
-	"3kyIvGVqOKZ5QiAClBBqjOLXhWHDWyq4nrE0wXDM8IblJiFc3NKMp0MmjFomPpCXSY1FoxjKoMZqZNRy",
-	"R8f2CU1j2Zqd8yJdNQ5d2J3K6H6pmJoxsRUR2YNi0aLMdy6eo2VLNUxngW01BbuLoCuU1vdixoQjEBxT",
-	"SEe6vWWLgqAGegoWG963atM+NHO6PmSzZ5r3btz8oGhMsZ/aj7fkQTxt1KyCOukonfTtYdKFzplIG1iS",
-	"taTGY0jnloQSZ9e6lHwgRW5mwB+xnrozq7rlG+vOYL9/5bSL7yY4hMaj64MYkQa+DFL8FbdwVZOoqtmj",
-	"5x2V1bENro0Un4Qs8r6cshBlbk785Gh3uudijFDILZI6e3ICb6G2rVcOuyVMpKplMZT3aO9J7WnDbqQk",
-	"NpkwTLOEfO4GfAJVMKxlsTtR/oSguqETHxPFxAd3iOu+Cm+GDHmD5lau+htt97pS4CoTbD/52Kjl+pOL",
-	"ZIzJldzZuuwPUjZ8nv5Wl2a1QGHVU0QyNsEcJHjEu7/Smr/Bb7+9QNcyXe4R3E0GXneMzmZGNZlLxdaJ",
-	"wIoTAXVx16yih/hOeTXJu16RCX1oOdUmv8bW9nbguqjdjYAE1i9FsCmhx6MWYAhPv5HRHj62sDtr2K5u",
-	"fe0291NUaq8R0lOE/FLwAZRM1iVHihTZrW6y+x8/25hAuGr47yjru0nbflQYe2O+ABVGFvlnCRJ8XmqN",
-	"On5+8MmUWzjgzisr19Ab5pgnZEOOM6o1oQu6RNbJIWyqmJ7JDAqDZixLSSEMz6zSDjgHhELhLtMOEGlM",
-	"VQoCiaDFKsYKDAaavReqEFbhlzc+ygApW4+ekJksVBU1oa4UGOU7fl6WLb4Xa+5AvGvDoK6vjU6v/IJW",
-	"6wLdLR8qNpe3O47zxNeUDFdKErce6WEw0u7rehQlm7JUbO3KT5Scb+ErJAvICfdVPVQxoCkB3p6NEBfu",
-	"3Mrdbi9w1IaqrfT/leP1v79e9gGrYQ/ayG22KrhxZsbmm7foUUkBHXbo6SqHhJOEOda2rj7kyhl8aKGV",
-	"XfSEZmpqQdbbSFPbgvSs7UrbMvuQhM2VmJ2l2I8yS2P3s9146q7R7O5c2ujo2S6O6PXtXxDDaEu1uxYI",
-	"6s8/6bTxDc4fPKNeCAZP+951p4t5LtVO2UZYTZJ2qgiwN9rZKfB/99saqiB4t1dLVIimSx0336oaz/rr",
-	"gZ50UqoQXIXGIc5lzrX2qHwRXb2TLtcWstsiihOvELu0HyfkeunAMV3UcX0719BTQ++Fr1KDlxyRc0HY",
-	"PDdLknHtHF3uq8ZY5bMttuHRSWdYEoAxSYiRU1e54tU9PFTykBhJ7LZiRuI1ZvvXHDGUzLhJQqw1RV68",
-	"uvcTjeletWql7S4ZzTK5GOYZte/4aCJoT3fJoAyrtYz+aYPncvD6linFU6ZrMLwmIVSTt88vfq6Cd/Zs",
-	"7JKqT9aTdO6SwTXVbJiKOkvcZPGEhxBg8dTOwIWV/0k1e/EKyr+gdjXdArzKD8FF+uIVJEnRSL2L3bsJ",
-	"hDu1tV7evPz5rDRYQJ8DogRst2+c1qIK7fJgwmv07NHDJxum8vwcim+KLBsCctMQ7KN4WX0mxTS0sggY",
-	"WXO6JBNp6QUvjYSb5dOriB26Xtf26EktTe0ff3+2IcvR8dzhpAS63GwxB9NcX8w/mVkwJnBudhEJAEoh",
-	"LADIgxnVLhEs9RCfmN6rbhHkkxgWVpY2l7LldMqGmv/ZUrr18OTkJJK5t2lT8KKEmo3MmYAyxhI9oHLv",
-	"x/I4PVbgJqXhrX8OfiNzNmwSgmWFccBUoWooy5DZUgDhtsRiKfkMIUbnjAodIIe1c9MtvVneHhuaTMf5",
-	"mFUcZWGGmo2lSOPJmHaaPgXKyIAYKhp4Vj/Ex882H2Ghssjr7BGeHh9byWL/q0+PjxNiFMfCtzI/crcd",
-	"etbK3H65/EmX2m73+xaTPj9X5RnbuMY2ebr6KLFpKX2roi2uvOQbTDU8s/Kobjy6gl6rDZRJcajcAKQ4",
-	"JCjWGXI/K3gY327ma21ieVnRcAbX3jkGN5Vwo1k2SSAj3SOkUPcd3Nm9Iit92ZMNtuEBrLxIRrY/1J4N",
-	"wA+NB/ochNC2ftc05WJKFpj/SJ0dAsEC8DgGXwL/dUBEOgJ5k6ZfRSjCbuxc3rLGyX4Z4ZKGQ+7DsHf3",
-	"/94Ne5yHnvH8s/OiLhH/3XJHfEpCdMWv3Lu28VbSOc8OLOSa4Iz7EkLJAKqWDreIx3fJYCaFVNYYGuaK",
-	"TfjHg7zoae1Fupgc6kXPLC/haZqxw+3akyifecUWgFWxfiebsPreuaRPzUTqdZ9rRhVTFfD9uhD272iN",
-	"HsFDq5fOI+a7+cQuWtABI4IAm+fRzJpzsaxq7TBhaZ8MGlqk3GfN9oJ70ZSSo3XBVDNARaEbcs2uJBha",
-	"wC7nXDgvyT4II0AJ7NaeIRlb+w2qpDLelN6pCzyxwx5FCw6D27vgsDbCLgSk1c0nvaIbCgguuZVjURnQ",
-	"o12pn2ZEu2qg2dcTMqJ5ztNRQkb0z3xkTcERbvmQp6MVs+Lpw0eRYwgpNTrbES3iQ21wV1akuQYPPjMm",
-	"1+SXy58SkjFjmCLXS/8/imBmDgkcXKcc6nBGXOsRYHu9FEZRMoJRTo+PtdFHCy5SudBHgpnjq5evzl9d",
-	"He8y503YOZKn407QOS3kbU9NF9ddTmeVeNcIdgON9qEwhtx09+jh6xVIhf0TaTdU4uwM6xfOtAbYquVQ",
-	"MZouYxVelbU/o5ogtiteb1clYi94CCu3rpL2iqQaQKhW897M3YKl9wYt87QnaJlwcr3QdUiR/RD2Ljle",
-	"+5Hl3YYZfTbMyQagSSENnyyHADQYBWcD54KRGcB72Kcwdlbmg7kMr+YI4JOtY34AGMfFsFBZNDisWAB2",
-	"aR8mXCSEotSyEraUXmtuu8Dmj0ZR3vKpuBC/XP4EFx7xEYeNggL6RDhVwXe9CzAVE0KJYfM8o4aRjN+U",
-	"3w4N+2iOyEuIpXLnjkQRtiq51iccTMxH9CKp7uxjw5QgUM7HM/Lp05E1eO/uEvvfXzRTwZ8hid7dAaP8",
-	"9Omo3B37kWJEMaj/T8/ei0+f+ISED/yf/+////SJZZr5/4rU/krf6BJuUArws0JIuWE3IHNv5QRPOnmt",
-	"XxfGrroLoCOmDZ3BfHxLMCZ8paCldEwqDOEb7xPXviKENzOq2ZUrxl9pEGK/2ggaWQgYAsVvQ9DkpKoC",
-	"nUq7ZytVoLK4zgIFwGFF+WjNjpg4OH0/RjW7GIf3TcHW3VTMUJ41kEDVKoyYmSU7HiunvUsGE86yhkoP",
-	"bmUwgQcIgBq6G7yrUTrjosWCby3b3Lq1SGP5Slin4gQMLZ16GCv7RpNMTvctPi7UuLUmu5ct1YaaoqFD",
-	"DHRPwQca4KK4yRqmCPhEckJcHzvAIYg3fWksqD33CSlW+JySUaHEaY7dMU/dsKcj4L2OM/nyZpDlVbUz",
-	"hvcSMi8MveYZN8uEFIIWZiYV/5OlCZlIdc3TlAnwww4nshBpQubMzGQ6tJ9Amoh9cizFJONjY0fgfxRM",
-	"MK0TgFzEUuuMJValsJeRY9/MqRQsIUbKYUbVFAq7dZHnErJH5yzlFKAO8JE5FcuEXBd6mRAXrU3K+MPR",
-	"Rq7gkuzwWMqzTfxFb2AOVd+jTk3+2myUrtj/oaqPv4nNrcLs3dJL4dB79ZjPEzKrGiXAddVraVzocMAM",
-	"D81EeoYJHg4l2KfMW21RLsQR+RkSPhQjTx59t64xXhcq1pforcRJUANtohz8CCU5LTQ7IydJKNcTgM1n",
-	"ykXqibIEyVKC1YarwEftuEfJoBooJrwwkguoSrU5nBGrndj5ZoxqQ06OTh7GBVun+XixF9NFLgsR9XNm",
-	"y2gIZUEB9EFBsqNGFQQDKPBXnlGxVwDXVV/sldZ+l2yLItWpz85lIfbrsNMPegkGoMZUpeUurdtF5ROQ",
-	"OSBVeWY1VAivI+8ptFtwjLnpAbt4gg4kHYf5gj41kN5E/IM+V2JJFtA3Wd+w1MqZzr2HWrAUJhzBPbbD",
-	"nS6ybHjNSqqMbhRkh9Xzk3bW1WSWDptawLnXBcZx75W+LWlxF6YlDY5oDvxZEEZVxpla6ey2PT/Z2tSA",
-	"H2zRurC0ciK0YrnhdshxaLXP51Qty7RxaGBFIUkQpJd3bdjZWCtuWxS5LTZPyanvYbhp//yjd0GLi80/",
-	"ewuPOidaW9vLt4aKVAMKQND8s+qdWFgVt8hSksoz3DYqqsI7rsm1FePEyCMCOTb2aLAjFtQA7tVAcIda",
-	"rhDIfNMWwXMN6QNBZ3SHC+6NUyfTgkMsaXujK7eSdBEUF5+T2SpZSzlZKqVdHm9oUtXSleqy2MnXbPlx",
-	"pC6hzoATiEc6UbKalbvGuo7IORKV/WyFlROagRN9L07WlA37dinGMyUFIHdapmpmTDM7HfjFN7qxQiQs",
-	"tfgCqkU8t2yz+mGHjSSgoK74Ix/vUanfUMoR39sgz2uEpzIKyj2oIXOJGomr8LCKnWvB5es5/hZm/nyb",
-	"kBevkhUsNVOu29o+DpXjvXglHZaQ07XBCfnFFYXYa2miXq8eAfVWkmu2gj5pgD0p0WbkBJQQYXyh64zq",
-	"sl1VHzlHXRxcdkaJS2ZgH7k2uo+3P2pFHAxKjnwqqrNMA4LF71oQeIKiYln5ulsjVO6xtS6wrTosivxr",
-	"u1nguEaJHgD5NSDLOfsavvH4muFwgAgjC9PHfv+9n7zh1dzsiOvJ+XT8jn9ovph9hED9Hb/3ZNDLQvS0",
-	"ni9iLW+8xeKJ5Y+CFS4SQ/0/lj2jkyYZOCQgqw9KwaKxmFBBjzp7eJf+0fbFw8buoyssBh5uckmu5Hii",
-	"ebOp0/XKJgYvqE+tHC8pl9aw1ZX1EY9rYIBNV0oAehaERKNjMZNZay/Xaq9KCmxwv2+tLJU72/PIDdL8",
-	"7VrXpYwKgVRZCIF3wVpSdvd9x+GqD1PgsorS59ugRmybAtJ4glRKebY8xVgpR2mVUjweaqySMDgd/D9/",
-	"++3k4YffTh589+H/ffTbyYPHH749/e3kwVP86N9jBhuWLqZ0qZvfWhVqPVyp03q2qUwLTuGWZkNMqGxp",
-	"YPjoSb0I7Omjpx3KwG6irWP9mP7tYRxZTiaDal6AM86zeJHfn5bztJwFFeTi/NU5nseftUrNX66eryjy",
-	"z7qBBb1lVI1nz11QqDVYV6pwpvSzApogTVPLE8uS60iz03af7QocigOvW1EjyxqWPbH1oipkKyJNXM+7",
-	"MLpeWh7qdhsgXBpjSR8aT+hHbjYDf/RdBrXajaqr3REobfsZFA7m+XrpUlrQ48rnGHz8PIbGs06GRriM",
-	"utFh59LTVP7Rq9WRRAol61gafRsjjzcbI1AF52PU9lo5owTM+c9ianxXyyloLbaGm/nWx6hrmlvfxkoy",
-	"WHAz6zajkpuHI5w02DtliF2W5+ULqUQLP9ol974qVLEjkIlUZUpWSbsJ0ibSqjU8MfdhXaZUJc9rue0A",
-	"PYHfY7vAJ08fPv0W3N6rxYWQLhc4m4hhaq4T8uiEpIyVffR/l1yg9+n81YsKiyS89Pi+1UZV/3j43aNk",
-	"D0AmvxXtwc7yQi8UN4YJzEWs+lysJsvv4eMrWxW7ILtzeq2cgdtQ7VIGZtzo1bj/xoL75vpez+wc8g1Y",
-	"EGegiWjDFNc3VpD4QId9v2EfTeKSwa/p+EZnVM+qvkLV78DzUT2BwGzcaMA9AGfvgi77285mheySadjc",
-	"/azxSnWI2ORzqeJ763JDAAFyhmiPVKDT9gwaz8A3giolF9myoRNzrHkMvLGZpbxtSOR65wJRKPYd05/T",
-	"G1bTEo7ISLDF6LRM93TNNNwhyltWh74GxYiMArs0HZ2u3Wq5EF799cLmvXA9+o7IyAsq+1qBcCru6Zkr",
-	"oin1ZFSSj8jICTScaWFtX8kwsxu63RjIdXa+a1RpxlTYr69ZuTb0WHvZItjCMvJgJRC6KoWAT0iN2RwV",
-	"QOR2vBxSiIAwEG/b8sV5+VnO1NgpZgsXXQTIBYgbrkBqJnUVqgy0SITyKB2kq+1doyjgpXWHxl1zVtGK",
-	"cHUTbkN+2Zw61JY2tBF+s6Hoc5cUmV1aljdmIVhWOmZNleBTKdMqnlxrELdXnO7wlZNrX1Rly+t4Shi7",
-	"HCtmb+GUi4ZeMuxWbtuAHbo5dinDvbQPtmUhur6Qbhkbw9OftSF+Mxn90ExANeC6ugW1PUHtVBjV7XjO",
-	"0zmPH094Mo1n0Ifb3RVq71xCVVFYYLKEiRHQkn2QDKhdqyt/NLUecNWegamz7iAHmKsm6Z5jsIlLoYlm",
-	"7JTg4z4pvZxKUgFDWnWOC2w3EK/nczKX6c0n6B/cNSnxc7cUOUAvkP0Acz5XK5AtEirn0dKQKwAu5JAc",
-	"5pWyfdI2y7q6NgLDzoAgm5swUe284HZxbRQ1UvneIgtuxrM4gbNag/0NTZr8k/g737Jpm6l/AW1RmvJ3",
-	"rioQu7L+zXuTqqYvqFqelTA1dk5U6AVTcBusuulvwRZIPoCgEzGwmlSq+RZ73ke/l0yOabbXVdqpY4y/",
-	"v20LBUAe+ywf3+x94fdtUbNniqwUbIjK/hbnm8+kkds8r9iEKcXSYUbFtKDTvXYsV3LCM+brcHcu9fII",
-	"xd3WYAnGh7p2fWVZt7XzADH/bB8Q42GP2H0muE3zoGTw8enJd8NxAEfb9ThakM6rRXqQ0kElv2p9iHZs",
-	"NWT3fBc/8jl6/6jG6GMgM8EByrDTyJV0aZnA1wVjqXZRkdIpuoagt4O6uCUM5r+0yrB5b7YSjpVg2wgF",
-	"s7Mw2jzle+X8Gxe+wuI3wzHvwcw3Tqbk2pt3tcZht83IrTHgjbPah3dGeVofFj3Io3vPpPvVw+9ujwt8",
-	"MLREZ7xFAKJ3bNjTiU52yy4p4YvDxJynT3dOst+ILexIsyuV4flu6i6fDN4FyEgxpAWeZRDBWEh147MK",
-	"PKwO0XTZ2p26Y/LdHUJYFIqb5Vs7f9e0wPvNV3UE+MKlhtSkZBL0DpMZeEiYSvAZCNWgb4v8TTGaajAW",
-	"vz1zuU4XL+A/vkuxe4Md6nXOxMWL9+K5FIKNrempC6aq4ipX+hKW/tppJL6zkZ0J4IVA6IginE9Zpjan",
-	"ec5Su3kVhon7lcZgEBwp3AaAfqyE/8yYfHB3B8bkJNKc6mVVYeOBscE+gnA3vC3wyZ66FC0HomI3ICF2",
-	"S8GbVN8RzOz0rl9IRXkPIMZlKYd9asZoyhQZvUFchAchMM3Ix8H+KJhakpwqOmfGPh3OaZRgIvrIhaRH",
-	"R+/FewEwQreuQt1g/YgOgoNVm/0yTAdknMojgtj4UNgj5zlV7qwsySo2pQoOYkw1gzdZdo9P53TK9KlD",
-	"UxkFrHoE5fAI1JSQnGqrotqLMvLfG+krOo/Ic/gMh5Q5/aPA97xUyn86Chymxw5J4j9+13bHIOHhuydP",
-	"//7tEbmC3jYjSwgjVwF5nbEz1/MGIIQ4RslzJvOMuY2TgCMAAJJUEMvb4UWQemU0GX184EAsHlj6G50C",
-	"PqG9MvASdOSv3LgR/A3fw/8wBwNunk7ICP4D37qP3gsoDPLEE3wV3pcwALVOcbCac3Dv4C2GqZEp5QIR",
-	"XdzNyfiYCdSHeWr13Am3DHZwntPxjD14dHTigyy1zwBgcI6iCFTxsRVC2DkHuU5IpA6cvp57Yv8/kwtL",
-	"C2NLgEaSa/Rlo6I0cJciMLFOBw+hHW/OBM354HTw+OghTNASOTDE42ueZfacIXk6Bhh7jr51nI+clN0f",
-	"MHPulsW6sLsqLAi7shRqaI+wRT8Sx0U6OB38wMw//csBASaXwtlTj05OMGwrjIuzhiT8u0sJQ7m0SWqV",
-	"7wCutm4TwSRxdz23gsm7pRyhx96lr8RfVc79+HtMvr6rHTfUWiLQrpsL8Un0hlox+Rv2CQOtqn5drDxz",
-	"wRPoOeJYmv1NfCrVIzUEuh+Bbw7ukq1+9d+WkQ7uPtwlg2Pv+PJ59kgq9RO1vO1F8NwBT9W/Zgnqc+Ro",
-	"z7PMiZZ52feqh7O0r6sFmXCd/hzDT7/Qw0wGuYwitlDoHwDqBgSYABGBQHm8qxXA7LHAkeyAZ7KU5i7U",
-	"XWlLCBJRAl+UzV7xBevs4Dm4X14EYUQHYPNPiRie/dINupLu6tZNhUYVUu3D/t/exIwEW4Qu5v1ZD/q0",
-	"gkPbhlghfHu3cvuPP5Vj3SEVZcw0pLw7UGAEB4R0hyPiU+FD4eYA+MrwIqQ02V+5EChSFRoAdap5AQ+E",
-	"VLNyr9rR/nhkMmBl2IdBj6ykeVX4FJJLEhy9dw/fMJaXiH+RqLe9hCs09qQpZ8btQA+0gFu1Hy0kccb/",
-	"AzP1i3tort90f/q8Oz8wU+N2jgY1KXEeDs71y/Vessm2/H5vKeHBcVfEhDfUS2iDCmZWG7p0Bv3SfnVG",
-	"qNNwrWE1p3lpoeLzDgwJPQAyS7Gf3HkNTXYqrVRyEECBeCkdBhyyrKiAr9YZxC+QfvnZxApCCncSK/dx",
-	"LRCtHTNIFn3IF0DiCK/JN9olWpcHJJXLhutV9ByHEFUbtdHl9/7pba8gmtddrhFC90V4e38H/X0AEx/T",
-	"ecGnYOWa35w+NV5rRZYDr6iCwdGqQvxluGAb/c1ci+52AvyxfOqAZFHrPN5uC/VJEOUOgO0vUjJRcl4T",
-	"maWMQC4OQd+/ttCMmlbf230RckGkcEFllIjY9qp0+q60INSBU6KsXQugNnzOOzwwsns/gtSeBFGzAXmT",
-	"nb4X3JC5vPWyEz2ZiU+cn/FcJ+gZdiowFUYHHng3sDY8y6Diz1XTQbKU4wZHBPBUydwKvxrqDnrmMIad",
-	"uEyreaEN9AsFNyrIcshAFL6cS9shagWyYIUGqf61rbtm0MDWyGquFBK2uHkvCmF4hgqJ3QT04dWv6Vtr",
-	"kJYN9w+jH/jh78XqLNfWoB34e+wPaEatQTYtRB/Mgq3StoFanFumgiQ/PFSsielXSyh51PEnSxytFus7",
-	"XwwMlSZARto1CQaCX1cuX4q0RjgdTDo7PhNpLxbdS6hRm1Uz2Nqa25OzxmucVRxX1fvi3YlDf2sKEaBb",
-	"l0VpB8mpmVU2tz2zVpN7y9YlX4jugMVpEPX/ykXbW3QXImyLO/GxPWex7uSRIlsekctS1oxcrtIIaKEq",
-	"uEXTz7iELH3mZSZKQlqV9PuiTK7LMjuX6W90INPsX5jlBHf6CPpRcaaJLIzmqRWqbsqY6gnVgh7ickJ5",
-	"FpMaFzAHN9KBpAa+YwuZ8ai3VwM0U1xcAPx0/5ICF9tEPC4MD4dalnUAq5Gmk/GxWVRIno4fXHexKoMW",
-	"WwfV61c7g20Kcwi2YNqg571PRR+zFYhPVrjeaAP+C+n25+Tt84ufHaY+hMLNzHISaK9J/vPdleeKLsXD",
-	"VfrWWm6SC3toVjFHj7R7FNR4rlEz5ka/F76PnMbIa/VtyebqnQqtOAY5C5K3ssbA+2YVmyPySro8DDv1",
-	"Ca+d7nthFjKMdJ2WbrknJ9/FuCLGG8IWdIfhjGt9HT+zSl1rstccynF72ZcejdEUTBdYuZOOZHTO6E2Z",
-	"4XCYoE+dUR5/cv9bUa1jYZpVutgqAnLm1w8kOOEGm/S74BLUrPcYJBENTO8elOxNzKra1C/KP5ZnVOi/",
-	"goqLPu4gJA6g1V4/RAcDtNabUQ1ZRiOAixydoSQAhm7Y3Fk8DlG5Kf79JoPU1PvQ6+y0DqHYldsVRCFE",
-	"irjSiwrzEV1cCO3dk0YHv21T5C7tA191RMAjsbZGA+w+9KkP2vFWlL+68vkXDQc0cYh3FTp4guIJiJtr",
-	"4tBQ/bVyrZWcDuh7JZz55gglGt1UCobttbDRNCIt/+3JyXf46bdH78U7l2OKLuDwdnGHhl/6cFM+mVhz",
-	"KpxQITLI2psxMi2oSgmdUi60IXQ8hsRGmqHk5VKQmcxS7Y++0Ydqecth1L2y58Cd0/P+MlYvbBxywJ6Y",
-	"HuKl/RUE77m+QaIDiDaXEi/kIoljqlkNzVIv5nNeswxyZTW5tmL5xSv0JjgkGG5KDDY0nn4vUivjMR15",
-	"hunW9L2oBBM8YPVNIRdHZE0nuCg77k6qogBtpwEdiCBWAhBzY0AQuynRxqgxil8XhlVxoHAhYJbZ23z0",
-	"Xpx7LDx8EpCqMimm6BoT5NEJcX0xa1zj6cnjb6N3FgY7dGZECAD4mdMiauBokWv9zvsTXQNE9Dk5n6LP",
-	"Bdv/huOZUZLx2xo2iSU7TZdl65woYhmkIs94Xz4uNKG6pUxc4bMHPKAK0WYbz5Z3BWJCoZV/vSo3gZX9",
-	"r+fbak3JRdygAydQBUhTn9mn84otHDJSXANAN1kZRMecJq8TWOYPBSN6JhcClak+83eDl+MLac3vCH4f",
-	"fWjHD16N40/wb6u/5xIuZ4Ryurl8fLJwH8anHSksNtsz//Wwdxqhte7FjSPnVv9vFw3umUOmMsIr7quo",
-	"w7VgJ2m50JI+3CdffFFH/dTO0xR39FBsGwa/n1oKXFeTM4uBR9SdZGUwXP3PVdmhQHqwpz4YNRTjUve+",
-	"roQTsFx87PgT/qc1T+UXX4oHrB4XqA1dnhEhIexgVSLwNgJGrLA3paV2oqKPbswZo0dF3keKvVWJ/aaR",
-	"It9u31qKERrWdPKZqA8n318NwlZEtbP+CYPep/Apqf/4lik+We7gxLifNTSx319hGV8GNQaaKuwuxwaa",
-	"4xkb37iYGuWZdih4WCWOn2vMg0M4BscyXchZkxuWY206gPBCX+pRHyJZyptVhl3kRMjF/rz1+FYWO3nI",
-	"7pu4YtzYg/g7gEJ2a82BTE7JAnqSp+ts/1e7+vumSU+C/bFKWJZDlnACJUAEttRh9QFurDR88eptRzJC",
-	"KFsgo1VQq0Y1+WX44IaCxNfY4lTqMp37hou0qQQRGkolHQ8gmMZ/2d91SX/8omJbwQLaY1yJp35Au7Eb",
-	"CamDACvej3Hg8s4A/GHs0godQMDXU8bf7uYJdvtAxkLwhnuxGMIVtiTtBPe8Tw+OpYME3MBAQ1gB4mio",
-	"IwlVIi3kRcefgr9aDYdzBEJx9fhVwNBq9FDEY5ePXvCVsOO3Zy4yT9xuDDG91qUaxi2LVYq6p4Jnjulw",
-	"UHfADRYpQZzHclsrJTG6ybc7hWbjo3XZJ5+TmvulZLRFeiDjXTlhsOL7rIeO1Rd/VuZ5LzXG25HbgeqM",
-	"weFRvdcDfmlGO4vhLjz02HKEemVnzAMTlDZg5obMICPRzNhcs+yWaV8Yt1qy5jlOmRIG332jfY3bOkeF",
-	"WlI3q686YQkXsTlnyR3BoaKyoNXtwPy/Rt4FxH67YrashsIlRK9uGMsx56IOSFeCYtnTgeRy7cJN4BdA",
-	"PBU6MQyaaM251lVyBAa6WfCBWXAAXIO8qdH5eMxycwoIczjPB9ooRuejEHK/7HvFRHrq8jTQ2OWa6Irl",
-	"wFSSAKwDVuBQKd6LEU9H3nWKGSUP4McwFOL8mWXOPCzlCD4f+UpcV6r6n29fvwKfR0oNHcVyK8AMvO1i",
-	"AAIEGc7RTSuj2s2nqnjSjIkzcmLX6m5CCbHUZCvCadSMxfLGnCTrKOEt3a/u1kv93trZXS8J9QFIOVnf",
-	"TscWx5hBrTEoegbdTbhwTdZGMM1RuQgEeKxW8RPV5gHs5IOLF7XV7LmC1w7iz05TTohiWhZqzJxfnSMZ",
-	"JEQX45k96l+gPyo05LRS50XYBiC2+368oW+cGatYjHZd3jBRLJrFwX1Yg2vC040z4WnTPNYRZu++EA/A",
-	"bWX7J4M1BlEfaHUFDQbeR0+dCDJFcKge8RHKfGd3aMgWqbvlgZxxPPkLBv2rGqhEpcb3mEG3Wlhk5JRB",
-	"d8Oy0t8K2bhO8wO+YW2ZMUqugec3kHIHxG+7H7HhQ/j5/UbftNsLwRTuXZfDQTM27f6DL0rfgwPerO71",
-	"q9hNPVVVKh188FU65rAL9GGsShj7XpxxuKoWN5xr5dmbAy5oXjZ1O9qFOip7EZ86/gT/boQ+9GglUHHe",
-	"4CCrTva+sAD32pRmF1jDwk4+D/X0RTno8NpmX3ZlJbCcL82ndXC+cy9+rM2Uc0Dfle/vXPNhTXrnTcfO",
-	"g9EWpIR9+AGf+6odSrCGLgqGXWp/niNa8gZ0IR3Yf3Q/HKKRtNpiTrFM4O+VnHeXdtVVLL0+zrfaw/ld",
-	"0Rsfjqt156jCGB7Hbv0qbg4KHe5U7zn6UUTsP7h6XEzxOnBNZqws4Q1qo85D1zcH2B3wFwHYzozaJ8ut",
-	"d8cBMcdIywD7wiu5CyV5P28feoGdxQYSgj+2J6DIhXOKZCszd61Fu/gaq/6mbDJhQW+HWgNtK6yKaJAD",
-	"ULnB+5U5kL0mx1M5ftwJ6dpBrTad+9rsW9z6zfLHHeNB4xkmipL4r6W7orZVXYhDaK84Or7pr6+/nqdY",
-	"Sq7YXJYVjDU661t9VUwbqdj2GZr3RovRBE3IvXUNDGBlSdXMysOwchcWcSIUoj1J2T/KbfIpApguoAm8",
-	"64RAfKVUgA1QCP5HwQTT+tv3AvtKOVBNLwQd8gCCqp6vIvVyTfIiyxieN0K+VhoYIk6VmhksDIPYUOwW",
-	"iYJd4jl+Ad6Avu+EWxmh9QPemvDDpk8bMOdqTx4SdC540X3VYdW2pSqMr4DKNAsxYuq7uEm6tbhaw7Uf",
-	"CrkseMX9QJeFa2zxv4ab2qsbVtY3ufsh+lZtkatz/Cn8867xJv3AzMoZtyrMF2XbP98EOoJRK9eJpg+s",
-	"2g+f6Y430UDP5w/O1D0Ov6afRjuTvHMirN6PRJesv+xGsrkJyZmdKpvnZol9D8cZowoBz1kskokO06+K",
-	"sg7L2e7FtbstVR+qGcpaL0ffCmU7gq+0BFVYDqeKdsaG8EutVHeeaemwb5Q25OHJyUnQKiRuxk8qoNst",
-	"rPgDY561oDT1l+lcBGgPuZJTxbR2lhBAyhwS5OyyuJ9KzIrUjhGebAcr7D7m3maD2YOcWjNGugNlHym4",
-	"r7zNNcM2y1OWHhGH5QZ/DmdUzyChsdCGXLNaO2MABINWwtwj4iI42ymCPEK3w/fCjp1JQKqhhmg5Z5gD",
-	"aX+JfS0w1c9Srtvx1LUfXswk8R+Bmo0FnI53Vx1XHCBImloCjdlh5zjI4fDZzh2S3RcE0uYOvA//B+4e",
-	"oeje3h6pLbhTKddjqtKv7U6tJC/gIjw53QuXd7K7r04abkkeiBESA/c/7U4tyi4L8b/NyXpuTlZ6DCyl",
-	"aLr4q4tqwBduTNN8SbHzxZSlvpTeAUkFnaWg/6pr7VQKOLJginnMUIRerFXagt8SQAXCFlX4+NF7cela",
-	"vTR2uAqbRRLwqKVlS0kvkB3dzOkSXZATtoAqAzbXCHs4yixtjxIQpERIwRLv/awXMQCOgZ8LtA0hc6nY",
-	"EYEU6xCD1SGoIlBxxQlwAvDq01XRP5ZikvGxaaoGuCzEBZxSl4Jw12xdYSP69ra0awnmvgvtLxoS6dE5",
-	"+qFrpnnQkAmPFtLLQyppmogsjP26c336a/f8Vxfyc0fZAXcZ97LnpJN1CRXDjMR3/yUZXwcQyxK7crsV",
-	"XZQexg//wrCXVpfh2ihqpAp9Fm7fW2Ayvryu9q9F2YhsMZMZI96JDNyfpgyqmASBBcSfbILqPyQc5v+i",
-	"YLagYGLIuUamW1FpxUO6Q1n6w+6Pn3x28MuD3uT7A67Etvz9lCiRK/YRzsBOgVpt1EfiFZtSxAwcU80S",
-	"wj6OWW5IUDMUr2+C+u9u5U1l09Q9q49W5IlYhgld32jsxurdRaxRr4TH/kplVo16dkkbFNLVklLxXmmb",
-	"JWRzse16otsOiW1fd6WXJfXNOjFseV+KS+Ful+dr+PdXWeXlrLVDKBN26HvRJWBNLSkG9rgOU+FV6Fo/",
-	"3Ba6qBx38NDxJ/tPh15m5Xl9AaVb2662uXArvqqTz0IRPVEDBu+gYWyppa7Vgx6AUdil3Wca7Krew7JU",
-	"12RXkBQR+t3KtAhoSEIkNpDcO0fivXg9qTXuDQHH5EJgO+CgB/CYCnLNXPVACt0p7SuWVbhsLd/R6qpp",
-	"tLcJJmR8OTz1892gQyU17M1S14vSVlUEzNREMLoyNIudp2RQkbCYybn9ylcygBe5TK9HTcx1Bm7Wyf+3",
-	"8m0/JySQGhwOgOawbAK+cpfZHKm/778k7l4YbgNVd8dgvKI3YcUUZFZHq6be+aBJtdWIuIPXBHLbjiIp",
-	"177crrOCUnKO1WI7d7AHqLkr0QNdpd0Kb+m/0G4LWvma6+z8tnqvBSUTxRAfzzdtbqqp255cDllRV64E",
-	"6ui2Jo+1W7pzRcl9aXUbC0oKAKTqWE/igrZhHR9+RbjYVElCIJT6XvhKEjx7V0gCf/iqdilcBFkH3qVd",
-	"q0yQI3UvMrlvy+XwFSZbK2B2PDYuFDdLIHX0Ap/+9sFSGKK14R0oVDY4HRzTnB/fPgT6cy9ZI0AmQJcg",
-	"rwXzxOeWmRD2kWujkaUDVJ6hCjSwSDazjnjkXA9ia2agogcpCXa4En6PqzKXFj8CP/ZRCBFVtXGKvKEh",
-	"xhUM4Dzj67998eqtS8srsxlqucTQOqg2FYcqvz7USw8+vJYXwZnGzIjU9VcILfxwcDz89aERTqtsd8OV",
-	"L9erNrAq+w3ARt2wTm9bH/dyBf88eEEuZeaaaFaF0B4bPXFNaGXVQnZeex9w8vX3vcmocLm2rtdwuEWl",
-	"VYt8JCSPMJvZA+AVjeSWySkEzAFNEuVpEMqimbbSZ8JYGgznUNvuPtz93wAAAP//",
+	"7L3rchu3lj/6KijOVCWpaUvyde9In7RtJ/FMYntkZXuqIh8SYoMkoibQAdCiGR9Vnac5D/Z/kn9hLaAb",
+	"3UQ3b03Lzp5PlskmGpeFdV+/9WkwlvNcCiaMHpx+GuRU0TkzTMH/nhdKS2X/SpkeK54bLsXgdHA5Y2Qk",
+	"2EczHMMTIyInxMwYyemUkWs2kYodDZIBtw//UTC1HCQDQedscDrAXwySgR7P2Jzawef0489MTM1scPro",
+	"6bNkYJa5fVIbxcV0cHeXDF6wjBmW/sAzw1rmk+IjRAqmiZlRQ8ZUEG14lpFrRhTTRiqWJoQLbRhNyykr",
+	"ppkw8Lu2Obuxa5NO2YQWmRmcTmimWTnpaykzRgXOmis2NlItL9gkPmmeEqmIfYufTup/U84lp2YWTMV/",
+	"P0gGiv1RcMXSwalRBWvd0afJYM6F///D6P7KOeVim2nCD9rmCF/2OsGXwnCTsTkTpnOWODtWPZ3YmXOj",
+	"yQ0XKaEihWUkRBfjGaGaKJmx01/Y/JqpltUEg226pMcnJ+uX9KOSRb5my1Ou84wuh+HWT+3vjsh5/Uug",
+	"eM1umaJZSUScaVJoRgRjqYYf87RllTDqput7ePLoyfoFvhLaUDFm8QUaecOE9otazGTG4GraXzQuqdTl",
+	"4qWaUsH/pHagttvqR9n2uv7M59zEJzuX2hBu2BwmTIHPtb0+g2Gi734IdEE/8nkxh/8hmbj/lpPiwrAp",
+	"UzCpN69ePP8HFykX0w0I/xqfbDlj922vF/NNcCA/MZq2sedVFhI9yhkOUU75rZK3UpsH4WsGfc33v+Hg",
+	"dphuQhYzphihBOdrRY2QxsoZzUwbYcje1rAQTHXJwsjsF4KLaSVdzsjIUpkSNBuRiVTulgEXEVLAD9rF",
+	"YSCDdl/FRSE2oGhVtEkZVWwsYh4/Wz+dS8uPNpgQ8K2WKcF3vV6vXzVTa2REoZmqCQj7gZUP1Rf7Cgc7",
+	"Up+y4c6OpXMpNAM98wfKMzus1UaFsYL29NOA5nnGx3BbjnMlrzM2/4/ftV38p+DN/67s7gz+7bjSY4/x",
+	"W338Fn+FL6xv33u7Iwur9y2UFNMENIOF/dBIkkpCr2VhOf4RnIIb0L7v3G4daMpK5kwZjivgMPv6OpPB",
+	"xwdT+cB++EDf8PyBhLfT7EEu4fL5ffz4QCpgnI/ukoHVU1aPGygrIZKn44TkTGnLhMp7mBA7w7TILJsi",
+	"eqkNm9ujXJ2Pe9HDO3+2+0/6MR6nJ43fcAUfyrfL69/Z2AzuksF5miqmYb9omnIc922wj04217d2LAth",
+	"kE83b8++U392lwwmUs2pMUh+wQuenHz/bP832I3O5Jhm3CyjF2X/3U8GudSGZsOxTNkhdumpfYXic4qH",
+	"0NCcth/v70AvU45XufcdeWIvrFGMmSGtCK7319i7imP0v+N/u7trvz6O4VhldB0D9BfuDrTOV/gTUELd",
+	"4FQpusSx51xcyCyirJ8LqwwwReZ0aVmjFSNLM+NiekaoINT+MviQXBeGzKmg01DHh6e4NooaqXRS06Y0",
+	"ct9baU0yq4ug/ahx+CLlRioiRbYkitEUtBImrMb82wAmNkgGMLz9F58OuI+XOcngPM+VvKXZK5EXZkse",
+	"pA2dsuGM6llcElffB3oLit0F1SST8oalhIJqGBDLs13pMEof/+BZRq/xCOvTz5VMi7HZnHDe4g+s9gHU",
+	"0ySXQjsPUX0rXtLxjAC/BkfMmAVCKDRqQmmBQyXVHGOS4zktdGRd1AvjzksAD91ZIim5weoJvnpL3Pd4",
+	"bHCG7I+CaUPGVoeaKNkiUzc5L7tm6pSX+stfCbKQCsl697FhoutU158uL9/6Re31ukJsqLbvTNwhheAp",
+	"R8lixsY37ww1ReRURwuqrNEzOiXc2D2+cYyGOgWK6JksspTcCLk4IiM7o5yl7nGqibXojOIsTcg1G1sK",
+	"RONfG5Y7J6dVt/x33BCuiSmUsMQ/mdT41M0gGbj5DJLBBPXdZODeGeVXbnEsX6X7lBnKs9Ulv/cMZyIL",
+	"kYLrazFbrqynUzW04nPCWZa2cDpmjOXy1BBwalSetNE1F+kwp1pbeh7tfPwNzWPGRYSwf5ILq6nPmUhB",
+	"S+9HF/QqccuuwuadkpFiWma3bJSQ0VgKwcbG/mkybf+xuzAi38oJYZYbaqZumfrOfkE1G6ZiRL61X9hP",
+	"cjq19JmQETBB+we44eAvaozi14VhGkeDR66EJWA5QSegtoNY2VLk9hdcjBW4KWk2OiK/WPK0Inss5+zo",
+	"SqwzBzQbS5ECeaFKDI7cwsqT8peimF+DvA00Fats+QvYxYbDu9rQXw1VUxY55HODJhmvbT8lM6lNYi8i",
+	"7K39y+4tefE6wV2ydI8b1AdhPGryI6CSctmJv43VFkZZlZWKevUqjzPK5yy0Hr2gbOzyWDFq1j34EAxd",
+	"Ojb8dv3Dj+FhjGx0PmhZQlqgNb7uWXtl5zLlE77uSatAy8IM5WSoxzJn3U9/D4cwKfS6YZ+hcwGCPd1P",
+	"WjukEOMZFdO1+3rSJAJ/HMFq61ufBFGjYPOqVSTl2QcTbmxJOMEYVZURpghhlQTXdSvLARx9VoQ2pKbO",
+	"C6hhDwyfs0FEVs2oSOVtVCe8RMeiBNFrlSh7nUHFooqRqbTCRIozVPC5AO2BCr1gCmwBKZoxsU3015/c",
+	"fGK664zqoWZjFeU44EEnXohZgY4Hc0RegXgX1tCxisMi1G/KKEISdQQFXp2NzuK/7MOtHhrg1SCENz/d",
+	"d/4H9sdLMS6PtynpmCAUbJeMamNF+5ixlIGfkZK80DO0Z+yXdDxmuWHpGaHXEEF1KpE9wAlXqGJuRj5F",
+	"nm5Nck6bWrsH7/1zzRvMU+/gdMcT7GuNSmpXojbZzisJAm/1Xsqb1X1/LVGpnFnVDXTDI/JGgLrpvbYo",
+	"66rItgs3KKtLMCBU6n4KQyWEZmYmi+nMnecYVN1UkgU3MwwJmBlTOkLFTcXAsHxzy7HSWptXr0ukgn6M",
+	"L+re05KpraqDcyqWRLGxNabqoXQIZmzOYVZsTH7LhqXF2zRnEwydtnzX+rMWK7j2tnLozj3ZxZ9RU9VX",
+	"t/PNBMPlWUpzz/mYGKulve9W9VfOglzjL92X8W0VLdmLLcZVvFZPdn3GK/unx3wO3JJpK/kKncBW2m3M",
+	"ZWbv6PWSFDVPlv3JIBnYx6LWYPnGnzka+o34g7+bG13SSm1YkY9NJgnDdW7BW2rGs33pbz0h3QtNtK/6",
+	"XTBu58JXvD3Uu2ASZ92gZT7lt0yQG8ZyDfkqZV6SIi5/gNzSrGCrHMp9PVQyYxHe+JrOGfhg4XsX4mUL",
+	"ZypNmTkiL9wLhBSspmNtudlrnMzo1x3mMuPjZUz7sJoiTsvqhhkzhFvNcEJolpFbpkDP9u7hxPuaNMvY",
+	"2Kd+gdODZlm1KP+78Lb5z0Dm46+t6j2ZRO+ee2GUT9bWVE4lWZlta9ZD21Z3b25kd9mc8mwo2GLY4p19",
+	"P2NW5BNaHj8Sg9UdQOyAumtprjnRbzRZsGws54zYl1R7CzQeV4SZoNcZ65qPH8Ta2y1jfMQUhXWX96V/",
+	"zkrjgqq1EudHeOjO8ds1D//84vxtqEBLMZx7nhfxFF0zu1Ha+wqtrhhsNvujoJkmVBCff2HJttrR0lQM",
+	"ybX80BuNUTJV1LBh5pOYulZ0QQ3DbCdg927wIUy2WxuAzBegIs+7Uq7tQYOJMLW6lIHUGL8LWhL7/2qB",
+	"7addCKo1n4phxsdMjFkHCSOTMNV2Ey4cDdvrr6p00AzTWhhXxA+7Afl2sn7IFNlF62Ifc66Y3srMibsk",
+	"/QKuMDHgatBQxmIcJLomzNRcdR5YLX5Lg2wXv4G1WAoVO2mwI9wRO7uGg+yUi0hQafPYRYt9bi3aIVMq",
+	"lu38frYEjghWL+yMN9L2iKG02vZowQzj5345Y7W0rsv/uXQmj9Uz8+I643p2FNtpNyyoEPFx4avtBy6Z",
+	"hmdWOfNZhoGUdRGPGNvyT21FOBAsZhHV+59e7l4vLZOFALEVX1KlLabuDhGp0HWA66+fW2O7a3fjQ+s1",
+	"3IWlRLXix+vzylaMnfZp9WJwIJ/Z3dp4aQ8jVxyjwFso3O+ev/rlG2u9+t8Tq1QIzaUg31788Jz87dmT",
+	"x0SzsX2ePDl6/N2qgj2W2gzHTLh8y76zPR6BHz6nysxd6tshMnhSfsv1as5NL+M/AfUzz+SSsaELEh3g",
+	"NQ9BCxZ0ytYG/X9xj1l1LUy7PcCsHkcla1CwEBGvO4jKGll/2lnu7OGfDpa01kOtWEVt9Qt5QblG9gzx",
+	"UYxu1FzFXJhnTyKJI9ZWoyZuhlGv3SVoEvI/QZSBIS1lVvqo+cTF6RfczGRhCOjLR9G3GXrDxEZvs9NC",
+	"VQUV05nM0viY23u6Y6LHuatLWeP2ejtHdXCcu0ieBj324wnsILH6Ifwq+B+F1fqr2h5/oopNKaotY6oZ",
+	"uC8xaoOkpmOq8lon0o50d0Teh3RWkV/p8XGzqSpCTjapCllJt03apXhzTwNVTUmI7rslVElYUT0tGKcP",
+	"lSBkkJEoXVBduDu720a98JPZxZ259V3Yg5GdRLlXFwmdRElodQ9u47LKp951Rn3gIWsEtlSMvrLzz+iY",
+	"+QBMw70EsnRDKZBSQ9sPCKVzSwaPC1FCFtjEMAXeQjudSgzV9yWgtMHp4HctxdEFXfzCtKZTWHAaRuC7",
+	"jbVakKln+a2YloUas+EehQjhMD6zucF1td0yKFxMSOkPge3UkkgRNRBBrG2s5sRf/M7lmEFpixNy0Zfd",
+	"MhVXO97gGdhJ2POwNLRBcmpZrAxiFx6u3tHcrsTdFUehbuUf2q5aL0z0djP2uUqY+B3kZegbvAzE/ugM",
+	"9RifxukyYPnEufVcHiEkegu22OjGRrlwfYrRTQqcv1sYfO9nEsKV7teJp06MJoDbErSBehVz/RDKyqlY",
+	"hog11MJSK3iw8in+28v/ufy3DdxxGBsGyolIgn/SrEAfcvlU9Yof4Uzsuvwe7RFJiJjkK0fxgyscXU1E",
+	"/czcL223fVyp2ovX+zPTdt8bunW+0bCyfRYicya2NADx3WvmpQ29zhjhaVn3XtWC7pdhDimv8bShc7St",
+	"FjOe+TRou77N839UESs8KaMeCSlE6SXEO2s/uhFyIYZzqN1PiLxlajimeUIgApSQMoF2eEsF1zOWJhiO",
+	"Gd6w3CSEi1ua8XTIhFHLxAfyMsgtdWkhmKZGMmq5o2P7hKaxZP2N0+JdMSZd2J3K6H6Z+JoxsRUR2YNi",
+	"0Zr89y6eo2VHMeTGAttqCnYXQVcore/FjAlHIDimkI50eysWAEEN9BQsNrxv1aZ9aOd0fchmzzTv3bj5",
+	"UdGYYj+1H2/Jg3jaqlkFMBlROunbw6QLnTORtrAka0mNx1DNIwklzq51FVlAitzMgD8inMbGrOqWry07",
+	"hv3+J6eb+G6CQ2g9uj6IEWngyyDFf+IWNjWJCswket5RWR3b4NpI8UnIIu/LKQtR5vZkWle64J6LMUIh",
+	"t0iU7ckJvIXatgoc4ZYwkaqWxVDeo70ntacNu5aS2GTCMM0ScuRb4GlUwbCU0e5E+ROC6oZOfEwUEx/c",
+	"Ia76KrwZMuQtmlu56m+03etKgatMsP3kY6uW608umo5cz52ty/4gZcPXPmx1aZpFH01PEcnYBHOQ4BHv",
+	"/kpr/ga//fYCXct0uUdwNxl43TE6mxnVZC4VWyUCK04E1Fhds4oe4jvl1STvekUm9KHjVNv8Glvb24Hr",
+	"onY3AhJYvRTBpoQej1qAITz9VkZ7+NjC7qxhO9iSldvcD6aAvUZITxHyS8EHUDJZlxwp0qC+LWb3P362",
+	"NoHwJJKev4Os30za9qPC2BvzBagwssg/S5Dg81Jr1PHzo0+m3MIBd15ZuYbeMMc8IRtynFGtCV3QJbJO",
+	"DmFTxfRMZlDDMmNZSgpheFZVaVPAbWDa4eGNqUpBIBG0WKui1yuhCmEVfnnjowyQsvXoCZnJQlVRE+qQ",
+	"IFC+66okRhUCK2WblpK9a8OgVrKLTi/9gpq1lu6WDxWby9sdx3nia0qGjTLPrUd6GIy0+7oeRcmmLL9b",
+	"ufITJedb+ArJAnLCfVUPVQxoSoC3Zy3CkTu3cre7i0a1oWor/b9xvP7318s+UJXsQRu5zVYFN87M2Hz9",
+	"Fj0qKWCDHXra5JBwkjDH2tbVh2ycwYcOWtlFT2inpg5g1bU0tS1G28qudC2zD0nYXt26sRT7SWZp7H52",
+	"G0+bazS7O5fWOnq2iyN6fftXhLDbUu2uBYL68086bXyN8wfPqBeCwdO+d93p1TyXaqdsI6wmSTeqCLA3",
+	"2tkp8Lf7bQ1UFrzbzRIVoulSx823qsaz/nqgJ52UKgRXoXGIc5lzrT0oa0RX30iX6wrZbRHFiVeIXdiP",
+	"E3K9dNjIHm1kZTtXwLND74WvUoOXHJFzQdg8N0uSce0cXe6r1ljlsy224dHJxqhUgGKVECOnrnLFq3t4",
+	"qOQhMZLYbcWMxGvM9q85YiiZcZOEUJuKvHh97yca071q1UrbXTKaZXIxzDNq3/HRRMD+7pJBhUvTPvqn",
+	"NZ7LwZtbphRPma6hsJuEUE3ePX/1SxW8s2djl1R9spqkc5cMHLhOnSWus3jCQwig2Gpn4MLK/6CavXgN",
+	"5V9Qu5pugV3oh+AiffEakqRopN7F7t0Ewp3aWi9vX/5yVhosoM8BUQK05zdOa1GFdnkw4TV69ujhkzVT",
+	"eX4OxTdFlg0BuG8I9lG8rD6TYhpaWQSMrDldkom09IKXBsAEyvQqYoeu17U9elJLU/v7356tyXJ0PHc4",
+	"KXGO11vMwTRXF/MPZhaMCZybXUQCeIIICwDyYEa1SwRLPcIzpveqW8R4JoaFlaXtpWw5nbKh5n92lG49",
+	"PDk5iWTurdsUvCihZiNzJqCMsUQPqNz7sTxODxW7Tml455+D38icDduEYFlhHDBVqBrKMmS2FHowWGKx",
+	"lHyGCNNzRoUOgCO7uemW3ixvjw1NpuN8zCqOsjDDAPdqJYRop+lToIwMiKGigWf1Q3z8bP0RFiqLvM4e",
+	"4enxsZUs9k99enycIOSVZQdlfuRuO/Ssk7n9evGzLrXdze9bTPr8UpVnbOMaW+fp6qPEpqP0rYq2uPKS",
+	"bzDV8MzKo7rx6Ap6rTZQJsWhcgM4eJCgWGfI/azgYXy7ma+1ieVlRcMZXHvnGNxUwo1m2SSBjHSPkELd",
+	"d3Bn94qs9GVPttiGB7DyIhnZ/lB7NgA/tB7ocxBC2/pd05SLKVlg/iN1dggEC8DjGHwJ/NeBO+kI5E2a",
+	"fhWhCLuxc3nLWif7ZYRLWg65D8Pe3f97N+xxHnrG88/OizaJ+O+WO+JTEqIrfu3etY23ks55dmAh14Zm",
+	"35cQSgZQtXS4RTy+SwYzKaSyxtAwV2zCPx7kRU9rL9LF5FAvemZ5CU/TjB1u155E+cxrtgCsitU72YZ/",
+	"+N4lfWomUq/7XDOqmKr6nqwKYf+OzugRPNS8dL5hiptP7KIFDZAiAOB5Hs2sORfLqtYOE5b2yaChRcp9",
+	"1mwvuBdtKTlaF0y1A1QUuiXX7BJx/YBdzrlwXpJ9EEaAEtitPUMytvYbVEllvC29Uxd4Yoc9ig4cBrd3",
+	"wWGthV0ISGszn3RDN3QIjbhyLCoDerQr9dOMaFctNPtmQkY0z3kK6M9/5iNrCo5wy4ccAbUDxvH04aPI",
+	"MYSUGp3tiBbxoda4KyvSXOkOMTMm1+TXi58TkjFjmCLXS/8XRTAz1wgCXKcc6nBGXOsRYHu9FEZRMoJR",
+	"To+PtdFHCy5SudBHgpnjy5evz19fHu8y53XYOZKn442gczrI256aLq43OZ0m8a4Q7Boa7UNhDLnp7tHD",
+	"Nw1Ihf0TaddU4uwM6xfOtAaCq+VQMZouYxVelbU/o5ogXq7rHIBVIvaCh7Byqyppr+i0ASxtNe/13C1Y",
+	"em/QMk97gpYJJ9cLXYcU2Q9h75LjtR9Z3q2Z0WfDnGwBmhTS8MlyCECDUXA2cC4YmQG8h30KY2dlPpjL",
+	"8GqPAD7ZOuYHgHFcDAsV7YfBFAvALu3DhIuEUJRaVsKW0mvFbRfY/NEoyjs+Fa/Erxc/w4VHfMRhq6CA",
+	"5hlOVfBNTwNMxYRQYtg8z6hhJOM35bdDwz6aI/ISYqncuSNRhDUl1+qEg4n5iF4k1Z19bJkSBMr5eEY+",
+	"fTqyBu/dXWL//FUzFfw3JNG7O2CUnz4dlbtjP1KMKAb1/+nZlfj0iU9I+MD/+f/+/0+fWKaZ/1Ok9lf6",
+	"Rpdwg1KAnxVCyi27AZl7jRM82chr/aYwdtWbADpi2tAZzMd3hGTCVwo6pG1hati+99kroCKEtzOq2aUr",
+	"xm/0h7JfrQWNLAQMMag3C6lv2ElVBTqVds8aVaDxhiI+WrMjJg5O34/R3YfD94TcsqdO2SmSmJklOx4r",
+	"p+3unMOtDCbwQNk9Zx+jNN4Y5/0mZZtbd5ZqLV8J61ScgKGlUw9jZd9oksnpvsXHhRp31mT3sqW6pZXU",
+	"pW+ehQ+0wEVxk7VMEfCJ5IS4NqaAQxDv+dVaUHvuE1Ks8Dklo0KJ0xybI5+6YU9HwHsdZ/LlzSDLq2pn",
+	"DO8lZF4Yes0zbpYJKQQtzEwq/idLEzKR6pqnKRPghx26VlJzZmYyHdpPIE3EPjmWYpLxsbEj8D8KJpjW",
+	"CUAuYql1xhKrUtjLyLFt8lQKlhAj5TCjagqF3brIcwnZo3OWcgpQB/jInIplQq4LvUyIi9YmZfzhaC1X",
+	"cEl2eCyr7XpamEPV9m6jHq9dNsqm2P+hqo+/ic2twuzd0kvh0Hv1mM8TMqsaJcB11StpXOhwwAwPzUR6",
+	"hgkeDiXYp8xbbVEuhGszZeX7k0ffr2qM14WKtaV7J3ES1ECXQAc/QklOC83OyEkSyvUEYPOZcpF6oixB",
+	"spRgtWET+Kgb9ygZVAPFhBdGcgFVqTaHM2K1EzvfjFFtyMnRycO4YNtoPl7sxXSRi0JE/ZzZMhpCWVAA",
+	"fVCQ7KhRBcEACvwvz6jYK4Drqi/2Smu/S7ZFkdqod9FFIfbrWtQPegkGoMZUpeUurdpF5ROQOSBVeWY1",
+	"VAivI+8ptDtwjLnpAbt4gg4kHYf5gt4/kN5E/IM+V2JJFtA2X9+w1MqZjfs5dWApTDiCe2yHO11k2dA1",
+	"bmzdKMgOq+cn7ayrySwdtnUAda8LjOPeK3070uJemY40OKI58GdBGFUZZ6rR2HN7frK1qQE/2KJzbWnl",
+	"RGjFcsPtkOPQap/PqVqWaePQFIxCkiBIL+/asLOxVty2KHJbbJ6SU9/Cdt3++UfvghYX63/2Dh51TrSu",
+	"rsfvDBWpBhSAoPdz1Tq3sCoutpw6w22joiq845pcWzFOjDwikGNjjwa7jEEN4F79Y3eo5QqBzNdtETzX",
+	"kj7gBUqFC+6NUyfTgkMsaXutK7eSdBEUF5+T2SlZSzlZKqWbPN7SpKqjK9VFsZOv2fLjSF1CnQEnEI90",
+	"oqSZlbvCuo7IORKV/azBygnNwIm+Fydry4Z9txTjmZICkDstUzUzppmdDvziG91aIRKWWnwB1SKeW3ZZ",
+	"/bDDRhJQUBv+yMd7VOq3lHLE9zbI86oa6JblHtSQuUSNxFV4WMXOteDy9Rzfhpk/3yXQS7aOpWbKdVvb",
+	"x6FyXInX0mEJOV0bnJBfXFGIvZYm6vXqEVCvkVyzFfRJC+xJiTYjJ6CECOMLXWdUl+2q+sg52sTBZWeU",
+	"uGQG9pFr01N/4S7EwaDkyKeiOss0IFj8rgOBJygqlpWvuzNC5R5b6azbqcOiyIe+lOC4RokeAPm1IMs5",
+	"+xq+8fia4XCACCOLXhp9/62fvOFmbnbE9eR8On7HP7RfzD5CoP6O33sy6EUhelrPF7GWt95i8cTyR8EK",
+	"F4mh/h/LntFJkwwcEpDVB6Vg0VhMqKBHnT18k57c9sXD1u6jDRYDD7e5JFdavtLp+u7hjU0MXlCfWjle",
+	"Ui6tZasr6yMe18AAm66UAPQsCIlGx2Ims85ertVelRTY4n7fWlkqd7bnkVuk+buVrksZFQKpshAC74K1",
+	"pOzu+y7OVR+mwGUVpc93QY3YNgWk8QSplPJseYqxUo7SKqV4PNRYJWFwOvh/vv3t5OGH304efP/h/330",
+	"28mDxx++O/3t5MFT/OjfYwYbli6mdKnb31oVaj1s1Gk9W1emBadwS7MhJlR2NDB89KReBPb00dMNysBu",
+	"oq1j/Zj+7WEcWU4mg2pegDPOs3iR35+W83ScBRXk1fnrczyPP2uVmr9ePm8o8s82Awt6x6gaz567oFBn",
+	"sK5U4UzpZwU0QZqmlieWJdeRZqfdPtsGHIoDr2uokWUNy57YelEVshORJq7nvTK6Xloe6nZrIFxaY0kf",
+	"Wk/oJ27WA3/0XQbV7Ea1qd0RKG37GRQO5vl66VJa0OPK5xh8/DyGxrONDI1wGXWjw86lp6n8vVerI4kU",
+	"StaxNPo2Rh6vN0agCs7HqO21ckYJmPOfxdT4vpZT0FlsDTfznY9R1zS3vo2VZLDgZrbZjEpuHo5w0mLv",
+	"lCF2WZ6XL6QSHfxol9z7qlDFjkAmUpUpWSXtJkibSKvW8MTch1WZUpU8r+S2A/QEfo/tAp88ffj0O3B7",
+	"N4sLIV0ucDYRw9RcJ+TRCUkZK/vo/y65QO/T+esXFRZJeOnxfc1GVX9/+P2jZA9AJr8V3cHO8kIvFDeG",
+	"CcxFrPpcNJPl9/Dxla2KXZDdOb0aZ+A2VLuUgRk3uhn3X1tw317f65mdQ74BC+IMNBFtmOL6xgoSH+iw",
+	"7zfso0lcMvg1Hd/ojOpZ1Veo+h14PqonEJiNGw24B+DsXdBlf9vZrpBdMA2bu581XqkOEZt8LlV8b11u",
+	"CCBAzhDtkQp02p5B4xn4RlCl5CJbtnRijjWPgTe2s5R3LYlc710gCsW+Y/pzesNqWsIRGQm2GJ2W6Z6u",
+	"mYY7RHnL6tDXoBiRUWCXpqPTlVstF8Krv17YXAnXo++IjLygsq8VCKfinp65IppST0Yl+YiMnEDDmRbW",
+	"9pUMM7uh242BXGfnu0aVZkyF/fqalWtDj7WXLYItLCMPVgKhq1II+ITUmM1RAURux8shhQgIA/G2LV+c",
+	"l5/lTI2dYrZw0UWAXIC4YQNSM6mrUGWgRSKUR+kgbbZ3jaKAl9YdGnftWUUN4eom3IX8sj51qCttaC38",
+	"ZkvR5y4pMru0LG/NQrCsdMzaKsGnUqZVPLnWIG6vON3hKydXvqjKllfxlDB2OVbM3sIpFy29ZNit3LYB",
+	"O3Rz3KQM98I+2JWF6PpCumWsDU9/1ob47WT0YzsB1YDr6hbU9gS1U2HUZsdzns55/HjCk2k9gz7c7q5Q",
+	"e+cSqorCApMlTIyAluyDZEDtWl35o6n1gKv2DEydVQc5wFy1Sfccg01cCk00Y6cEH/dJ6eVUkgoY0qpz",
+	"XGC7gXg9n5O5TK8/Qf/grkmJn7ulyAF6gewHmPO5WoFskVA5j5aGXAJwIYfkMK+U7ZO2WdbVdREYdgYE",
+	"2dyGiWrnBbeLa6Ookcr3FllwM57FCZzVGuyvadLkn8Tf+ZZN20z9C2iL0pa/c1mB2JX1b96bVDV9QdXy",
+	"rISpsXOiQi+Ygttg1U1/C7ZA8gEEnYiB1aZSzbfY8z76vWRyTLO9rtJOHWP8/e1aKADy2Gf5+GbvC79v",
+	"i5o9U2SlYENU9rc433wmjdzmecUmTCmWDjMqpgWd7rVjuZITnjFfh7tzqZdHKN5sDZZgfKhr11eWdVs7",
+	"DxDzz/YBMR72iN1ngts0D0oGH5+efD8cB3C0mx5HB9J5tUgPUjqo5FetD9GOrYbsnu/iRz5H7x/VGH0M",
+	"ZCY4QBl2GrmULi0T+LpgLNUuKlI6RVcQ9HZQF7eEwfyXVhnW781WwrESbGuhYHYWRuunfK+cf+3CGyx+",
+	"PRzzHsx87WRKrr1+V2scdtuM3BoDXjurfXhnlKf1YdGDPLr3TLp/evjd7XGBD4aW6Iy3CED0jg17NqKT",
+	"3bJLSvjiMDHn6dOdk+zXYgs70tyUyvB813WXTwbvA2SkGNICzzKIYCykuvFZBR5Wh2i67OxOvWHy3R1C",
+	"WBSKm+U7O3/XtMD7zZs6AnzhUkNqUjIJeofJDDwkTCX4DIRq0LdFvlWMphqMxe/OXK7Tqxfwh+9S7N5g",
+	"h3qTM/HqxZV4LoVgY2t66oKpqrjKlb6Epb92GonvbGRnAnghEDqiCOdTlqnNaZ6z1G5ehWHifqUxGARH",
+	"CrcBoB8r4T8zJh/c3YExOYk0p3pZVdh4YGywjyDcDW8LfLKnLkXLgajYDUiI3VLwJtV3BDM7vesXUlGu",
+	"AMS4LOWwT80YTZkio7eIi/AgBKYZ+TjYHwVTS5JTRefM2KfDOY0STEQfuZD06OhKXAmAEbp1FeoG60d0",
+	"EBys2uyXYTog41QeEcTGh8IeOc+pcmdlSVaxKVVwEGOqGbzJsnt8OqdTpk8dmsooYNUjKIdHoKaE5FRb",
+	"FdVelJH/3khf0XlEnsNnOKTM6R8FvuelUv7TUeAwPXZIEv/xu7Y7BgkP3z95+rfvjsgl9LYZWUIYuQrI",
+	"64yduZ43ACHEMUqeM5lnzG2cBBwBAJCkgljeDi+C1CujyejjAwdi8cDS3+gU8AntlYGXoCO/ceNG8H/4",
+	"Hv7CHAy4eTohI/gDvnUfXQkoDPLEE3wV3pcwALVKcbCac3Dv4C2GqZEp5QIRXdzNyfiYCdSHeWr13Am3",
+	"DHZwntPxjD14dHTigyy1zwBgcI6iCFTxsRVC2DkHuU5IpA6cvp57Yv+eyYWlhbElQCPJNfqyUVEauEsR",
+	"mFing4fQjjdnguZ8cDp4fPQQJmiJHBji8TXPMnvOkDwdA4w9R986zkdOyu4PmDl3y2Jd2F0VFoRdWQo1",
+	"tEfYoh+J41U6OB38yMw//MsBASaXwtlTj05OMGwrjIuzhiT8u0sJQ7m0TmqV7wCutmoTwSRxdz23gsm7",
+	"pRyhx96lr8RfVc79+AdMvr6rHTfUWiLQrpsL8Un0hlox+Rv2CQOtqn5drDxzwRPoOeJYmv1NfCrVIzUE",
+	"up+Abw7ukq1+9d+WkQ7uPtwlg2Pv+PJ59kgq9RO1vO1F8NwBT9W/Zgnqc+Roz7PMiZZ52feqh7O0r6sF",
+	"mXCd/hzDT7/Qw0wGuYwitlDoHwDqBgSYABGBQHm8qxXA7LHAkeyAZ7KU5i7UXWlLCBJRAl+UzV7xBavs",
+	"4Dm4X14EYUQHYPMPiRie/dINupLu6tZNhUYVUu3D/t/exowEW4Qu5v1ZD/q0gkPbhlghfHvXuP3Hn8qx",
+	"7pCKMmZaUt4dKDCCA0K6wxHxqfChcHMAfGV4EVKa7K9cCBSpCg2AOtW8gAdCqmncq260Px6ZDFgZ9mHQ",
+	"IytpXhU+heSSBEfv3cM3jOUl4l8k6m0vYYPGnrTlzLgd6IEWcKv2o4Ukzvh/ZKZ+cQ/N9dvuT59350dm",
+	"atzO0aAmJc7Dwbl+ud4LNtmW3+8tJTw4bkNMeEO9hDaoYGa1oUtn0C/tV2eEOg3XGlZzmpcWKj7vwJDQ",
+	"AyCzFPvJndfQZKfSSiUHARSIl9JhwCHLigr4apVB/Arpl59NrCCk8EZi5T6uBaK1YwbJog/5Akgc4TX5",
+	"RrtE6/KApHLZcL2KnuPxjI1vwHH69VypqOL1A1bQR7WqI3JpF+46MKK8Qt+QJt8qpmV2ywClUTBrdV3+",
+	"/K66IYGTOiHXXKTfJQ49MtDP4JplDMTgleDCAfnAFQSP1qlrmUo1A8gM8FokqxI8aI+L/DEhlGg6zzPv",
+	"geLKO6aqBqNYcpRJefOgyK2ajk6HK8FT7wVEiI/N8GCQHEvtNSGCcfg5okSj4a/YEbmENG9fyoH+xUdP",
+	"iYOVdXBGC6gLM1dC2S0onVDg2hjpG27XMjoiryFYWDoIS88geCDc9gGxYoKJPYl4UQgdw86hn6GhHNvf",
+	"f14RC69sYyjasFwnPisGnMwAeQqpNBUMHDQ37IXN2O2zwuS23qmPOaJhOZKLpsvScTxnIg1YjiqEHnzo",
+	"ZCkh6t1aA3f5g396W6mOHrtN2AiigUbUxf7O+4eg80TMjIYLb2+w35w+jWiZM1EO3LAuV47ur6FYddHf",
+	"zHX97ybAn8qnDkgW/iUbuFf6JIhyB8CdKFIyUXJek46l2omKIeSR/LX18LjSYPdFyIWV5pingko2dtIr",
+	"40iNrqY68HOW5bABeo8vo4EHRnbvR5AtmCAQP4D5stMrwa3gvPXqOAZHEl+LM+NWNECwySkIFNUBH9Rz",
+	"A2vDswyKiF2BLohHxw2OCEA0k7nVp2tAXujsx7SYxEmceWGleJZhZAZ0BUhqFr5CVNshajX34NgKqodq",
+	"W3fNoCe2kdVcKeSAcnMlCmF4hkLObkJMXL8zVJX39EAmhx/+XhxZ5dpa9AN/j/0BWS3tmk0L0QezYE3a",
+	"NlDed+vURIzZ4aFimV2/hkfJo44/WeLodIK99yoqFK8BGWnXdxwIftVefSnSGuFs4CWy4zOR9qJpvYSy",
+	"11k1g60dRHty1jhsgopDNfvwnjtxaJlPIah86xKz7SA5NbPKjWfPrNOLt2U3pC9Ed8B617+CPfwOIxBo",
+	"g7oTH9tzFqtWpxTZ8ohclLJm5NIfR0ALVQ0/epOMy/HUZ15mGm/neZQQX+fNdVm564qHjA5kGtjhkDgJ",
+	"d/oIWtxZQ10WRvPUClU3ZcwehwJkj5o7oTyLSY1XMAc30oGkBr5jC5nxqLdXA9pbXFwAon3/kgIX20Y8",
+	"LrMHDrWsFANWI81Gxsd6USF5On5wvYlVGXTtO6he32w2uC5yKtiCaYPOoj4VfUyAIj7/6XqtDfgvpNuf",
+	"k3fPX/3i2nRAdg14nbBjL/nP95eeK7qsMQceUOviS17ZQ7OKOToN3aOgxnONmjE3+kr41pQakzmqb0s2",
+	"V29+asUxyFmQvJU1Bg59dK69li61y059wmuneyXMQobB89PS0//k5Puo6wtYdtjV8jCccaVV7GdWqWt9",
+	"O9ujw24v+9KjMUCLGUiNO+lIRueM3pRJU4eJI9cZ5fEn91dDtY5Ffpt0sVVQ9cyvH0hwwo2BxhwuXg0w",
+	"GD3GXUUL07sHJXsds6o29Yvyj+UZFfqvoOI24hRHBHDwvX6IDgbo1jmjGhIXR4BAOzpz8Qdoz8TmzuJx",
+	"IO1tKTVvM8h2vw+9zk7rEIpduV1BYFOkCFUfBLDQxYXRoZ40OvhtlyJ3YR/4qiMCHty5Mxpg96FPfdCO",
+	"11D+6srnXzQc0MYh3lcNBxIUT0DcXBMHsOyvlevW5nRA337lzPdbKQEup1Iw7NiHvesRvP3bJyff46ff",
+	"HV2J9y5tHV3A4e3irsFG6cNN+WRizalwQoXIIBF4xsi0oColdEq50IbQ8RhypWmGkpdLQWYy81HTQrT6",
+	"UC1vOYy6V7YxuXN63l/G6oWNQw7YE9NDCMa/guA91zdIdID66BIKhFwk8Yg8xOpdWD6BqMACTS3MhkBv",
+	"ggOX4qaEdUTj6fcitTIeKxxmWMFBr0QlmOABq28KuVjJXfBgkkI68BXkbdpOA5qaQawEUCvHAEp4UwIY",
+	"lukVVRwoXAiYZfY2H12Jcw+viU9CVkQmxRRdY4I8OvE5ETWu8fTk8XfROwuDHTrZKsQU/cyZVjW8xci1",
+	"fu/9ia6nKvqcnE/Rp5fuf8PxzJr5EI0UiDYQREhImfG+fFxoQm2WMnGJzx7wgCqQrG08W94ViDnKVv71",
+	"qtwEVva/nm+rM8sfocgOnJMZgNd9Zp/Oa7ZwYGtxDQDdZGUQHdMkvU5gmT/UoOmZXAhUpvosCQheji+k",
+	"Nb8j+H30oR0/eDWOP8G/nf6eC7icEcrZzOXj6w/6MD7tSGH96p4p9Ye904jWdy9uHDm3+n+3aHDPHDKj",
+	"EV5xX3ViUKXNUpKWCy3pw33yxdeJ1U/tPE1xRw/FtmHw+ynPwnW1ObMYeETdSVYGw+X/XJZNT6THj+uD",
+	"UUN9P3Xv25RwApaLjx1/wj8681R+9dW9wOpxgdrQ5RkREsIOViUCbyPATgt7UzrKsSr62Iw5Y/SoyPuo",
+	"2rEqsd80UuTb7VtHfVPLmk4+E/Xh5Psra9qKqHbWP2HQ+xQ+JfUf3zLFJ8sdnBj3s4Y29vtPWMaXQY2B",
+	"pgq7y7EnLxY7YEyN8kw7YE0EnsDPNebBYaK+Y5ku5KzJDcsR7gJwvaHV/agPkSzlTZNhFzkRcrE/bz2+",
+	"lcVOHrL7Jq4YN/Z9QVx1B7u15kAmp2QxkyTl6Srb/6dd/X3TpCfB/lglLMuB1TiBEoCMW+qw+gA3Vhq+",
+	"eP1uQzJCdGwgoyZOXqua/DJ8cE2N8xvsmix1mc59w0XaVtUMPeqSDQ8gmMZ/2d9tkv74RcW2ggV0x7ga",
+	"tU1ygqmD0KmgH+PA5Z0BnszYpRU6zJGvBxmk280T7PaBjIXgDfdiMYQr7EjaCe55nx4cSwcJuIGBhrAC",
+	"xNHQhiRUibSQFx1/Cv7XaTicY9Gjg/ioAoZWo4ciHrt89II3wo7fnbnIPHG7McT0WpdqGLcsmhR1TxgK",
+	"HNPhoO6AGyxSgjiP5bZWSmJ0k293Cu3GR+eyTz4nNfdLyWiL9EDGu3LCYMX3CbEQgyz4rMzzXmALtiO3",
+	"A0EXgMOjeq/HENSMbiyGN+Ghx5Yj1Cs7Yx6YoLQBMzdkBhmJZsbmmmW3TPvCuGbJmuc4ZUoYfPeN9jVu",
+	"qxwVakndrL7qhCVcxPqcJXcEh4rKgla3A/P/GnkXEPttw2xphsIlRK9uGMsx56KOcVni7NnTgeRy7cJN",
+	"4BdAiCY6MQz68s251lVyBAa6WfCBWXDAcIS8qdH5eMxycwqglTjPB9ooRuejsItH2UqPifTU5Wmgscs1",
+	"0RXLgakkAf4PrMAB3VyJEU9H3nWKGSUP4McwFEKHmmXOPNLtCD4f+UpcV6r6n+/evAafR0oNHcVyK8AM",
+	"vN3EAARUQ5yjm1ZGtZtPVfGkGRNn5MSu1d2EEhWkzVaE06gZi+WNOUlWGw90NNS7Wy31e2dnd70k1Acg",
+	"5WR1Ox1bdIAnGoOiZ9AwiQvXt3EE0xyVi0DM2GoVP1NtHsBOPnj1oraaPVfwxqGG2mnKCVFMy0KNmfOr",
+	"cySDhOhiPLNH/Su0XIYev1bqvAg7i8R234839L14YxWL0UbuayaKRbM4uA9rcE14unYmPG2bxypo9d0X",
+	"4gG4rWz/ZLDCIOoDNVfQYuB99NSJuHUEh+oRH6HMd3aHhmyRulseyBnHk79gHNGqJ1NUavyAGXTNwiIj",
+	"p4gDVFb6WyEb12l+xDesLDNGybV+HC2kvEETAbsfseHDjhb7jb5utxeCKdy7TQ4Hzdh08x98UfoeHPB6",
+	"da9fxW7qqapS6eCDr9Ixh43lD2NVwtj34ozDVXW44Vx34N4ccEE/xKnb0U2oo7IX8anjT/DvWjRVj1YC",
+	"FectDrLqZO8LXnSvTWl3gbUs7OTzUE9flIMOr232ZVdWAsv50nxaB+c79+LHWk85B/Rd+ZbxNR/WpHfe",
+	"dOw8GF1BStiHH/G5r9qhBGvYRMGwS+3Pc0RL3oAupAP7j+6HQ7SSVlfMKZYJ/IOS882lXXUVS6+P8632",
+	"cH6X9MaH42oNf6owhsexW72K64NChzvVe45+FBH7D64eF1O8DlyTGStLeIPaqPPQ9c0Bdgf8RQC2MwPc",
+	"1nLr3XFAzDHShcS+8FLuQknez9uHXmBnsYaE4D/bE1DkwjlFspOZu27Fm/gaq5bJbDJhQbuYWk9+K6yK",
+	"aJADgP7B+5U5kL02x1M5ftwJ6TrMNftYfm32LW79evnjjvGg8QwTRUn819JdUduqLsQhtFccHd/019df",
+	"z1MsJVdsLssKxhqd9a2+KqaNVGz7DM17o8Vogibk3rqeKLCypOqP52FYuQuLOBEK0Z6kbEnnNvnUo3QL",
+	"UzZXIb5SKsAGKAT/o2CCaf3dlcBWdQ5U0wtBhzyAoKrnTaRerkleZBnD80bI10oDQ8SpUjODhWEQG4rd",
+	"IlGwCzzHL8Ab0PedcCsjtH7AWxN+2EduDeZc7clDgs4FL7qvOqzatlSF8RVQmWYhRkx9F9dJtw5Xa7j2",
+	"QyGXBa+4H+iycI0d/tdwU3t1w8r6Jm9+iL77Y+TqHH8K/3vXepN+ZKZxxp0K86uyk6jvKx/BqJWrRNMH",
+	"Vu2Hz3TH22ig5/MHZ+oeh1/TT6PNjt47EVZvcaRL1l82OFrf1+jMTpXNc7PEVqrjjFGFgOcsFslEh+lX",
+	"RVmH5Wz34trdlqoP1V9ppT2s7660HcFXWoIqLIdTRTdjQ/ilTqo7z7R02DdKG/Lw5OQkaBUSN+MnFdDt",
+	"Flb8gTHPOlCa+st0LgK0h1zJqWJaO0sIIGUOCXJ2UdxPJWZFascIT7aDFXYfc++ywexBTq0ZI92Bso8U",
+	"3Ffe5pph53boSuWw3OC/wxnVM0hoLLQh16zWIR0AwaA7OfeIuAjOdoogj9BA9UrYsTMJSDXUEC3nDHMg",
+	"7S+xrwWm+lnKdTueuo7mi5kk/iNQs7GA0/HuquOKAwRJU0ugMTvsHAc5HD7buUOy+4JA2tyB9+H/wN0j",
+	"FN3b2yO1BXcq5XpMVfq13alG8gIuwpPTvXB5J7v76qThluSBGCExcP/T3qhF2UUh/rc5Wc/NyUqPgaUU",
+	"TRd/dVEN+MKtaZovKXa+mLLUl9I7IKmgsxS0dHatnUoBh40BHWYoQi/GuwjysEUVPn50JS5cq5fWDldh",
+	"/1kCHrW07FLrBbKjmzldogtywhZQZcDmGmEPR5ml7VECgpQIKVjivZ/1IgbAMfBzgbYhZC4VOyKQYh1i",
+	"sDoEVQQqrjgBTgBefdoU/WMpJhkfm7ZqgItCvIJT2qQgHGNEUkHLlDWdrlcSzH1j6181JNKjc/TDppnm",
+	"QUMm3yCS6xqVtE1EFsZ+vXF9+hv3/FcX8nNHuQHuMu5lz0knqxIqhhmJ7/5LMr4NQCxL7MrtVvSq9DB+",
+	"+BeGvbS6DNdGUSNV6LNw+94Bk/ElpFA3eVrZiGwxkxkj3okM3J+mDKqYBPb/jT/ZBtV/SDjM/0XB7EDB",
+	"xJBzjUy3otKKh2wOZekPuz9+8tnBLw96k+8PuBJ0pZ5KlMgl+whnYKdArTbqI/GKTSliBo6pZglhH8cs",
+	"NySoGYrXN0H992blTWXT1D2rjxryRCzDhK5vNHZj9e4i1qpXwmN/pTKrVj27pA0K6WpJqXg32mYJ2V5s",
+	"u5rotkNi29dd6WVJfb1ODFvel+JSuNvl+Rr+/6us8nLW2iGUCTv0vegSsKaOFAN7XIep8Cp0rR9uB11U",
+	"jjt46PiT/WeDXmbleX0BpVvbrra9cCu+qpPPQhE9UQMG76BhbKmlrtSDHoBR2KXdZxpsU+9hWaprsitI",
+	"igj9bmVaBDQkIRIbSO6dI3El3kxqjXtDwDG5ENgOOOgBPKaCXDNXPZBCd0r7imUVLlvJd7S6ahrtbYIJ",
+	"GV8OT/18N+hQSQ17s9TVorSmioCZmghGV4ZmsfOUDCoSFjM5t1/5SgbwIpfp9aiJuc7A7Tr5/1a+7eeE",
+	"BFKDwwHQHJZNwFfuMpsj9ff9l8TdC8NtoerNMRgv6U1YMQWZ1dGqqfc+aFJtNSLu4DWB3LajSMq1L7fb",
+	"WEEpOUez2M4d7AFq7kr0QFdp1+At/RfabUErX3Odnd9W77WgZKIY4uP5ps1tNXXbk8shK+rKlUAd3dbk",
+	"sXJLd64ouS+tbm1BSQGAVBvWk7igbVjHh18RLtZVkhAIpV4JX0mCZ+8KSeA/vqpdChdB1oF3adcqE+RI",
+	"mxeZ3LflcvgKk60VMDseGxeKmyWQOnqBT3/7YCkM0drwDhQqG5wOjmnOj28fAv25l6wQIBOgS5A3gnni",
+	"c8tMCPvItdHI0gEqz1AFGlgkm1lHPHKuB7E1M1DRg5QEO1wJv8dVmUuLH4Ef+yiEiKraOEXe0BLjCgZw",
+	"nvHV3754/c6l5ZXZDLVcYmgdVJuKQ5VfHeqlBx9eyYvgTGNmROr6K4QWfjg4Hv7q0AinVba74cqX61Ub",
+	"WJX9BmCjblint62Oe9HAPw9ekEuZuSaaVSG0x0ZPXBNaWbWQndfeB5x89X1vMypcrq3rNRxuUWnVIh8J",
+	"ySPMZvYAeEUruWVyCgFzQJNEeRqEsmimrfSZMJYGwznUtrsPd/83AAD//w==",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,

@@ -50,6 +50,7 @@ type commands struct {
 	Sync      syncCommand      `cmd:"" help:"Plans and runs of directories that are pulled."`
 	Search    searchCommand    `cmd:"" help:"Search a live directory, and show what an import would make of each hit."`
 	Import    importCommand    `cmd:"" help:"Import chosen users and groups of a directory, with roles, enabled or not."`
+	Doctor    doctorCommand    `cmd:"" help:"Find out why something does not work."`
 	Event     eventCommand     `cmd:"" help:"The log of every change."`
 	Finding   findingCommand   `cmd:"" help:"What was refused, and what a person should know."`
 }

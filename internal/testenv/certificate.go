@@ -22,21 +22,25 @@ const (
 	serverKeyFile         = "server.key"
 )
 
+// certificateTime is how long certificates are valid when a test does not say.
+const certificateTime = 90 * 24 * time.Hour
+
 // writeCertificates makes a certificate authority and a server certificate for
-// 127.0.0.1, localhost and more addresses, valid for a day.
-func writeCertificates(dir string, more ...net.IP) error {
+// 127.0.0.1, localhost and more addresses. The latter is valid for so long from now,
+// or, if that is negative, no longer.
+func writeCertificates(dir string, valid time.Duration, more ...net.IP) error {
 	now := time.Now()
 	ca := &x509.Certificate{
 		SerialNumber: big.NewInt(1),
 		Subject:      pkix.Name{CommonName: "Provost test CA"},
-		NotBefore:    now.Add(-time.Hour), NotAfter: now.Add(24 * time.Hour),
+		NotBefore:    now.Add(-48 * time.Hour), NotAfter: now.Add(certificateTime),
 		IsCA: true, BasicConstraintsValid: true,
 		KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageCRLSign,
 	}
 	server := &x509.Certificate{
 		SerialNumber: big.NewInt(2),
 		Subject:      pkix.Name{CommonName: "localhost"},
-		NotBefore:    ca.NotBefore, NotAfter: ca.NotAfter,
+		NotBefore:    ca.NotBefore, NotAfter: now.Add(valid),
 		KeyUsage:    x509.KeyUsageDigitalSignature,
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 		DNSNames:    []string{"localhost"},

@@ -146,7 +146,7 @@ func (d *DomainController) prepare(programs sambaTools, template string, options
 	d.CAFile = filepath.Join(d.dir, caCertificateFile)
 	err = errors.Join(
 		os.CopyFS(d.dir, os.DirFS(template)),
-		writeCertificates(d.dir, address),
+		writeCertificates(d.dir, certificateTime, address),
 		writeSambaConfig(d.dir, d.Address),
 	)
 	if err != nil || options.Write == nil {

@@ -2,6 +2,7 @@ package testenv
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -40,6 +41,9 @@ type SlapdOptions struct {
 	SizeLimit int
 	// RequireTLS refuses passwords on a plain connection, until StartTLS.
 	RequireTLS bool
+	// CertificateTime is how long the server's certificate is valid from now; negative
+	// for one that has expired, and 0 for 90 days.
+	CertificateTime time.Duration
 	// Config is added to the database section of slapd.conf, a directive a line.
 	Config []string
 }
@@ -153,7 +157,7 @@ func (s *LDAPServer) prepare(binary string, options SlapdOptions) (err error) {
 	err = errors.Join(
 		os.Mkdir(filepath.Join(s.dir, "db"), 0o755),
 		os.WriteFile(s.configFile(), config, 0o600),
-		writeCertificates(s.dir),
+		writeCertificates(s.dir, cmp.Or(options.CertificateTime, certificateTime)),
 		copyProgram(s.binary(), binary),
 		s.account.own(s.dir),
 	)

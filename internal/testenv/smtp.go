@@ -65,7 +65,7 @@ const (
 func SMTP(t testing.TB, o SMTPOptions) *SMTPServer {
 	t.Helper()
 	dir := t.TempDir()
-	if err := writeCertificates(dir); err != nil {
+	if err := writeCertificates(dir, certificateTime); err != nil {
 		t.Fatalf("start a mail server: %v", err)
 	}
 	certificate, err := tls.LoadX509KeyPair(filepath.Join(dir, serverCertificateFile), filepath.Join(dir, serverKeyFile))

@@ -166,6 +166,10 @@ func (d decider) Search(ctx context.Context, org store.Key, directory string, q 
 	return d.engine.Search(ctx, org, directory, q, limit)
 }
 
+func (d decider) Check(ctx context.Context, org store.Key, directory string) ([]store.CheckStep, error) {
+	return d.engine.Check(ctx, org, directory)
+}
+
 func (d decider) Discard(ctx context.Context, org store.Key, id store.ID, _ store.Cause) (*store.Run, error) {
 	return d.change(ctx, org, id, store.RunHeld, store.RunDiscarded)
 }

@@ -46,6 +46,9 @@ type Runs interface {
 	// Search asks a live directory, given by name or id, for at most limit entries, and
 	// says what an import would make of each. It changes nothing.
 	Search(ctx context.Context, org store.Key, directory string, q store.DirectorySearch, limit int) (*store.SearchResult, error)
+	// Check tries a live directory, given by name or id, step by step, in less time than
+	// a request may take. It changes nothing.
+	Check(ctx context.Context, org store.Key, directory string) ([]store.CheckStep, error)
 }
 
 // Options are what the handlers work with. Those without a default are required.

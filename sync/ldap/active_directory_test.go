@@ -296,7 +296,7 @@ func TestBindFailuresOfActiveDirectoryAreExplained(t *testing.T) {
 		server := fake(t, func(request) []answer { return nil })
 		server.bind = answer{result: ldap.LDAPResultInvalidCredentials,
 			diagnostic: "80090308: LdapErr: DSID-0C09042F, comment: AcceptSecurityContext error, data " + code + ", v2580"}
-		err := open(t, server.settings("active_directory"), "secret").Check(t.Context())
-		wantError(t, err, store.CodeInvalid, "bind_password", text)
+		steps := open(t, server.settings("active_directory"), "secret").Check(t.Context())
+		wantStep(t, steps, wanted{name: "bind", status: store.CheckFailed, field: "bind_password", text: text})
 	}
 }

@@ -149,13 +149,18 @@ func (c *conn) startTLS(ctx context.Context, config *tls.Config) (result, error)
 	if c.in.Buffered() > 0 { // sent by someone in between, before encryption
 		return r, errMalformed
 	}
+	return r, c.encrypt(ctx, config)
+}
+
+// encrypt makes the connection a TLS connection.
+func (c *conn) encrypt(ctx context.Context, config *tls.Config) error {
 	encrypted := tls.Client(c.net, config)
 	if err := c.request(ctx, func() error { return encrypted.HandshakeContext(ctx) }); err != nil {
-		return r, err
+		return err
 	}
 	c.net = encrypted
 	c.in.Reset(encrypted)
-	return r, nil
+	return nil
 }
 
 // query is a search request (RFC 4511 section 4.5.1).

@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 
@@ -19,6 +20,7 @@ type fakeServer struct {
 	url    string
 	bind   answer
 	search func(request) []answer
+	binds  atomic.Int64 // so many attempts
 
 	mu       sync.Mutex
 	requests []request
@@ -109,6 +111,7 @@ func (s *fakeServer) serve(conn net.Conn) error {
 		id, op := packet.Children[0].Value.(int64), packet.Children[1]
 		switch op.Tag {
 		case ldap.ApplicationBindRequest:
+			s.binds.Add(1)
 			err = write(conn, id, result(ldap.ApplicationBindResponse, s.bind), nil)
 		case ldap.ApplicationSearchRequest:
 			err = s.answer(conn, id, packet)

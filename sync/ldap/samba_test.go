@@ -132,16 +132,3 @@ func TestLookupTellsWhatMovedFromWhatIsGone(t *testing.T) {
 		}
 	})
 }
-
-func TestCheckOfADomainControllerSaysWhatIsWrong(t *testing.T) {
-	dc := testenv.Samba(t, testenv.SambaOptions{})
-	if err := open(t, domainSettings(t, dc), dc.Password).Check(t.Context()); err != nil {
-		t.Errorf("the right settings: %v", err)
-	}
-	plain := domainSettings(t, dc, func(s *store.LDAP) { s.URLs, s.AllowPlaintext = []string{dc.URL}, true })
-	wantError(t, open(t, plain, dc.Password).Check(t.Context()), store.CodeInvalid, "urls", "Strong Auth Required (8)")
-	nowhere := domainSettings(t, dc, func(s *store.LDAP) { s.BaseDNs = []string{"OU=Nowhere," + dc.Suffix} })
-	wantError(t, open(t, nowhere, dc.Password).Check(t.Context()), store.CodeInvalid, "base_dns", "No Such Object (32)")
-	elsewhere := domainSettings(t, dc, func(s *store.LDAP) { s.BaseDNs = []string{"DC=other,DC=test"} })
-	wantError(t, open(t, elsewhere, dc.Password).Check(t.Context()), store.CodeInvalid, "base_dns", "No Such Object (32)")
-}

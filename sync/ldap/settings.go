@@ -31,6 +31,9 @@ const (
 type Options struct {
 	// Dial opens connections; nil is a [net.Dialer]'s DialContext.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
+	// Resolve finds the addresses of a host, which [Source.Check] shows; nil is
+	// [net.DefaultResolver]'s LookupHost.
+	Resolve func(ctx context.Context, host string) ([]string, error)
 }
 
 // Source is one LDAP directory. It keeps no connection between calls and may be
@@ -50,6 +53,7 @@ type Source struct {
 	binaryID    bool
 	marks       bool // full reads note a cookie
 	dial        func(ctx context.Context, network, address string) (net.Conn, error)
+	resolve     func(ctx context.Context, host string) ([]string, error)
 
 	mu   sync.Mutex
 	mark mark // of the last full read
@@ -74,9 +78,13 @@ func New(settings store.LDAP, secret string, options Options) (*Source, error) {
 		timeout:  time.Duration(settings.TimeoutSeconds) * time.Second,
 		marks:    settings.Incremental,
 		dial:     options.Dial,
+		resolve:  options.Resolve,
 	}
 	if s.dial == nil {
 		s.dial = (&net.Dialer{}).DialContext
+	}
+	if s.resolve == nil {
+		s.resolve = net.DefaultResolver.LookupHost
 	}
 	for _, step := range []func(store.LDAP) error{
 		s.setServers, s.setTLS, s.checkBind, s.checkBases, s.checkLimits, s.setPlans,

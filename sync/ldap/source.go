@@ -2,10 +2,10 @@ package ldap
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"iter"
+	"time"
 
 	"github.com/go-ldap/ldap/v3"
 
@@ -175,49 +175,69 @@ func (s *Source) connect(ctx context.Context) (*conn, error) {
 }
 
 // open connects to one server, encrypts and binds.
-func (s *Source) open(ctx context.Context, server server) (_ *conn, err error) {
-	dialing, cancel := context.WithTimeout(ctx, s.timeout)
+func (s *Source) open(ctx context.Context, server server) (*conn, error) {
+	c, err := s.reach(ctx, server, s.timeout)
+	if err != nil {
+		return nil, err
+	}
+	if err = s.encrypt(ctx, c, server); err == nil {
+		err = s.authenticate(ctx, c)
+	}
+	if err != nil {
+		_ = c.net.Close()
+		return nil, err
+	}
+	return c, nil
+}
+
+// reach connects to one server, in plain text. The time-out is that of every request
+// on the connection, too.
+func (s *Source) reach(ctx context.Context, server server, timeout time.Duration) (*conn, error) {
+	dialing, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	plain, err := s.dial(dialing, "tcp", server.address)
 	if err != nil {
 		return nil, unreachable(server.address, err)
 	}
-	c := newConn(plain, s.timeout)
-	defer func() {
-		c.server = server.address
-		if err != nil {
-			_ = c.net.Close()
-		}
-	}()
+	c := newConn(plain, timeout)
+	c.server = server.address
+	return c, nil
+}
+
+// encrypt encrypts the connection if the server's URL or the settings say so.
+func (s *Source) encrypt(ctx context.Context, c *conn, server server) error {
 	config := s.tls.Clone()
 	config.ServerName = server.host
-	if server.tls {
-		encrypted := tls.Client(plain, config)
-		if err := c.request(ctx, func() error { return encrypted.HandshakeContext(ctx) }); err != nil {
-			return nil, tlsError(server.address, err)
+	switch {
+	case server.tls:
+		if err := c.encrypt(ctx, config); err != nil {
+			return tlsError(server.address, err)
 		}
-		c = newConn(encrypted, s.timeout)
-	}
-	if s.startTLS {
+	case s.startTLS:
 		r, err := c.startTLS(ctx, config)
 		switch {
 		case err != nil:
-			return nil, tlsError(server.address, err)
+			return tlsError(server.address, err)
 		case r.code != ldap.LDAPResultSuccess:
-			return nil, &store.Error{Code: store.CodeInvalid, Field: "start_tls",
+			return &store.Error{Code: store.CodeInvalid, Field: "start_tls",
 				Message: fmt.Sprintf("%s refused StartTLS: %s", server.address, resultText(r)),
 				Hint:    "give the server a certificate, or use ldaps:// if it has a port for it"}
 		}
 	}
+	return nil
+}
+
+// authenticate binds as the directory's account, or does nothing if it has none.
+func (s *Source) authenticate(ctx context.Context, c *conn) error {
 	if s.bindDN == "" {
-		return c, nil
+		return nil
 	}
 	r, err := c.bind(ctx, s.bindDN, s.secret)
 	if err != nil {
-		return nil, unreachable(server.address, err)
+		return unreachable(c.server, err)
 	}
 	if r.code != ldap.LDAPResultSuccess {
-		return nil, bindError(s.bindDN, r)
+		return bindError(s.bindDN, r)
 	}
-	return c, nil
+	return nil
 }

@@ -12,9 +12,19 @@ import (
 // MaxHits is the most entries that one search returns.
 const MaxHits = 100
 
-// maxSearches bounds the searches under way in one process: each holds a connection
-// to an LDAP server.
+// maxSearches bounds the searches and checks under way in one process: each holds a
+// connection to an LDAP server.
 const maxSearches = 8
+
+// enter takes one of the places for searches and checks, or refuses.
+func (e *Engine) enter() (leave func(), err error) {
+	select {
+	case e.searches <- struct{}{}:
+		return func() { <-e.searches }, nil
+	default:
+		return nil, store.Errorf(store.CodeBusy, "%d searches and checks are under way already; try again shortly", maxSearches)
+	}
+}
 
 // Searcher is a [Source] that can be asked for single entries.
 type Searcher interface {
@@ -32,14 +42,13 @@ func (e *Engine) Search(ctx context.Context, org store.Key, directory string, q 
 		err.Field = "limit"
 		return nil, err
 	}
-	select {
-	case e.searches <- struct{}{}:
-		defer func() { <-e.searches }()
-	default:
-		return nil, store.Errorf(store.CodeBusy, "%d searches are under way already; try again shortly", maxSearches)
+	leave, err := e.enter()
+	if err != nil {
+		return nil, err
 	}
+	defer leave()
 	var d *store.Directory
-	err := e.store.View(ctx, func(r store.Reader) (err error) {
+	err = e.store.View(ctx, func(r store.Reader) (err error) {
 		d, err = r.Directory(ctx, org, directory)
 		return err
 	})
