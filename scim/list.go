@@ -2,7 +2,6 @@ package scim
 
 import (
 	"errors"
-	"net/http"
 	"strconv"
 	"strings"
 
@@ -15,9 +14,6 @@ const listSchema = "urn:ietf:params:scim:api:messages:2.0:ListResponse"
 
 // defaultCount is how many resources a page holds when the client does not say.
 const defaultCount = 100
-
-// pageMembers bounds the members of all groups of one page together.
-const pageMembers = 100_000
 
 // listResponse is RFC 7644 section 3.4.2; a page has an index or, by RFC 9865, cursors
 // to its neighbours. Resources is a list even when it is empty.
@@ -53,7 +49,7 @@ func (s *Server) list(types ...*schema.ResourceType) handler {
 		}
 		out := listResponse{
 			Schemas: []string{listSchema}, TotalResults: read.Total, StartIndex: q.Offset + 1,
-			ItemsPerPage: len(read.Items), Resources: make([]any, 0, len(read.Items)),
+			ItemsPerPage: len(read.Items), Resources: []any{},
 		}
 		if at != nil {
 			if !q.Count {
@@ -62,21 +58,8 @@ func (s *Server) list(types ...*schema.ResourceType) handler {
 			out.StartIndex = 0
 			out.NextCursor, out.PreviousCursor = at.neighbours(c.listName(types), read.Positions, read.More, out.TotalResults)
 		}
-		for _, item := range read.Items {
-			resource, err := c.render(item, read, p)
-			if err != nil {
-				return err
-			}
-			out.Resources = append(out.Resources, resource)
-		}
-		return respond(c, http.StatusOK, out)
+		return s.send(c, out, read, p)
 	}
-}
-
-// listed is a page with what its resources refer to.
-type listed struct {
-	store.Page[store.Resource]
-	members map[store.Key][]store.Member // of groups
 }
 
 // read reads a page, and of its resources what their projections want.
@@ -97,18 +80,10 @@ func (c *call) read(r store.Reader, q store.Query, types []*schema.ResourceType,
 	if err != nil {
 		return out, err
 	}
-	if !p.wants(schema.Groups, "members") {
-		return out, nil
-	}
-	affordable(&out.Page, q.Before != (store.Position{}))
-	var groups []store.Key
-	for _, item := range out.Items {
-		if item.Group != nil {
-			groups = append(groups, item.Group.Key)
+	if p.wants(schema.Groups, "members") {
+		if err = out.countNested(c, r); err == nil {
+			err = out.readMembers(c, r, 0)
 		}
-	}
-	if len(groups) > 0 {
-		out.members, err = r.MembersOf(c.ctx(), c.caller.Org, groups)
 	}
 	return out, err
 }
@@ -119,30 +94,6 @@ func resources[T any](page store.Page[T], of func(*T) store.Resource) store.Page
 		out.Items = append(out.Items, of(&page.Items[i]))
 	}
 	return out
-}
-
-// affordable shortens a page to about [pageMembers] members of its groups together, but
-// to no less than one resource; a page that was read backwards keeps its end. A server
-// may return fewer than count (RFC 7644 section 3.4.2.4).
-func affordable(page *store.Page[store.Resource], back bool) {
-	members, n := 0, len(page.Items)
-	for i := range n {
-		at := i
-		if back {
-			at = n - 1 - i
-		}
-		if g := page.Items[at].Group; g != nil {
-			members += g.EffectiveCount
-		}
-		if members > pageMembers && i > 0 {
-			first, last := 0, i
-			if back {
-				first, last = n-i, n
-			}
-			page.Items, page.Positions, page.More = page.Items[first:last], page.Positions[first:last], true
-			return
-		}
-	}
 }
 
 // render is what is sent of one resource of a list.

@@ -82,6 +82,9 @@ type RecordReader interface {
 	Members(ctx context.Context, q MemberQuery) (Page[Member], error)
 	// MembersOf lists the stated members of several groups, in one query for all.
 	MembersOf(ctx context.Context, org Key, groups []Key) (map[Key][]Member, error)
+	// NestedCounts counts the stated members of groups that are groups, live or not. It
+	// leaves out groups without any.
+	NestedCounts(ctx context.Context, org Key, groups []Key) (map[Key]int, error)
 	// MemberCount counts a group's stated live members, but at most limit of them.
 	MemberCount(ctx context.Context, org, group Key, limit int) (int, error)
 	// SelectMembers returns the public ids of what satisfies a condition among a

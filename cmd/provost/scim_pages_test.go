@@ -196,3 +196,76 @@ func TestASearchByPOSTIsTheListOfItsQuery(t *testing.T) {
 		}
 	})
 }
+
+// A client that goes on at startIndex + count skips groups if a page ends early,
+// however much is in them.
+func TestAPageHoldsAsManyGroupsAsWereAskedFor(t *testing.T) {
+	t.Parallel()
+	const size, around, large = 9000, 20, 3
+	onBothEngines(t, func(t *testing.T, w *scimWorld) {
+		var refs []store.MemberRef
+		for _, id := range w.newUsers(t, "many", size) {
+			refs = append(refs, store.MemberRef{ID: id})
+		}
+		want := map[string]int{} // how many members a group states
+		state := func(name string, members []store.MemberRef) store.ID {
+			want[name] = len(members)
+			out := w.state(t, store.Statement{Groups: []store.GroupStatement{{DisplayName: &name, Members: store.MemberStatement{Add: members}}}})
+			return out.Groups[0].ID
+		}
+		var inner store.ID
+		for i := range large {
+			inner = state(fmt.Sprintf("large %d", i), refs)
+		}
+		for i := range around { // each has as many effective members as the large one in it
+			state(fmt.Sprintf("around %d", i), []store.MemberRef{{ID: inner}})
+		}
+		got := map[string]int{}
+		count := func(a *scimAnswer) {
+			list, _ := a.get("Resources").([]any)
+			for _, r := range list {
+				members, _ := r.(map[string]any)["members"].([]any)
+				got[r.(map[string]any)["displayName"].(string)] += len(members)
+			}
+			if n := fmt.Sprint(a.get("itemsPerPage")); n != fmt.Sprint(len(list)) {
+				t.Errorf("itemsPerPage %s of %d resources", n, len(list))
+			}
+		}
+		for name, pages := range map[string]func(){
+			"one page": func() { count(w.send(t, scimRequest{method: get, path: "/Groups"})) },
+			"the root": func() { count(w.send(t, scimRequest{method: get, path: "/?filter=displayName pr"})) },
+			"by a POST": func() {
+				count(w.send(t, scimRequest{method: post, path: "/Groups/.search", body: searchBody(t, map[string]any{})}))
+			},
+			"cut down": func() {
+				count(w.send(t, scimRequest{method: get, path: "/Groups?attributes=displayName,members.value"}))
+			},
+			"backwards": func() {
+				count(w.send(t, scimRequest{method: get, path: "/Groups?sortBy=displayName&sortOrder=descending"}))
+			},
+			"two halves": func() {
+				for _, start := range []string{"1", "12"} {
+					count(w.send(t, scimRequest{method: get, path: "/Groups?count=11&startIndex=" + start}))
+				}
+				count(w.send(t, scimRequest{method: get, path: "/Groups?count=11&startIndex=23"}))
+			},
+			"by cursor": func() {
+				cursor, n := "", 0
+				for ; n == 0 || cursor != ""; n++ {
+					a := w.send(t, scimRequest{method: get, path: "/Groups?count=10&cursor=" + cursor})
+					count(a)
+					cursor = a.text("nextCursor")
+				}
+				if n != 3 {
+					t.Errorf("%d pages by cursor", n)
+				}
+			},
+		} {
+			clear(got)
+			pages()
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("%s: members (-want +got):\n%s", name, diff)
+			}
+		}
+	})
+}

@@ -131,6 +131,26 @@ func (r *reader) MembersOf(ctx context.Context, org store.Key, groups []store.Ke
 	return out, nil
 }
 
+// NestedCounts counts the groups in each of several groups.
+func (r *reader) NestedCounts(ctx context.Context, org store.Key, groups []store.Key) (map[store.Key]int, error) {
+	out := map[store.Key]int{}
+	if len(groups) == 0 {
+		return out, nil
+	}
+	f, arg := r.keys(groups)
+	err := r.each(ctx, func(row scanner) error {
+		var group store.Key
+		var n int
+		err := row.Scan(&group, &n)
+		out[group] = n
+		return err
+	}, "SELECT n.parent_id, count(*) FROM nest n WHERE n.parent_id IN (SELECT v FROM "+f+" AS k) AND n.org_id = ? GROUP BY n.parent_id", arg, org)
+	if err != nil {
+		return nil, fmt.Errorf("count groups in groups: %w", err)
+	}
+	return out, nil
+}
+
 // MemberCount counts a group's stated live members, users and groups, up to limit. A
 // group without nested groups has as many as it has effective members, at least, so
 // that a large one need not be counted.

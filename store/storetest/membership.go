@@ -87,6 +87,12 @@ var membership = map[string]func(*env){
 		if diff := cmp.Diff(map[store.Key]string{g.Key: "ac", h.Key: "cx"}, names); diff != "" {
 			e.Errorf("members (-want +got):\n%s", diff)
 		}
+		nested := got(e, func(r store.Reader) (map[store.Key]int, error) {
+			return r.NestedCounts(e.Context(), e.org, []store.Key{g.Key, h.Key, x.Key})
+		})
+		if diff := cmp.Diff(map[store.Key]int{h.Key: 1}, nested); diff != "" {
+			e.Errorf("groups in groups (-want +got):\n%s", diff)
+		}
 		for group, counts := range map[*store.Group][]int{g: {1, 2, 2}, h: {1, 2, 2}, x: {1, 1, 1}} {
 			for i, want := range counts {
 				limit := i + 1
