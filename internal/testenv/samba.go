@@ -115,16 +115,34 @@ func (d *DomainController) Restart() {
 // Admin returns a connection of a domain administrator, closed when the test ends.
 func (d *DomainController) Admin(t testing.TB) *ldap.Conn {
 	t.Helper()
+	return d.As(t, d.AdminDN, d.AdminPassword)
+}
+
+// As returns a connection of an account, closed when the test ends.
+func (d *DomainController) As(t testing.TB, dn, password string) *ldap.Conn {
+	t.Helper()
 	conn, err := d.dial()
 	if err != nil {
 		t.Fatalf("connect to Samba: %v", err)
 	}
 	t.Cleanup(func() { _ = conn.Close() }) // the test may have stopped the server
 	conn.SetTimeout(startTimeout)
-	if err := conn.Bind(d.AdminDN, d.AdminPassword); err != nil {
-		t.Fatalf("bind as %s: %v", d.AdminDN, err)
+	if err := conn.Bind(dn, password); err != nil {
+		t.Fatalf("bind as %s: %v", dn, err)
 	}
 	return conn
+}
+
+// ShowTombstones gives an account the right to see what was deleted, as Windows'
+// "dsacls CN=Deleted Objects,… /G ACCOUNT:LCRP" does once somebody owns the container.
+func (d *DomainController) ShowTombstones(dn string) {
+	d.t.Helper()
+	programs := sambaPrograms(d.t)
+	err := account{}.run(d.dir, programs.python, "-c", tombstonesScript,
+		filepath.Join(d.dir, sambaConfigFile), filepath.Join(d.dir, "private", "sam.ldb"), d.Suffix, dn)
+	if err != nil {
+		d.t.Fatalf("let %s see tombstones: %v", dn, err)
+	}
 }
 
 // prepare copies the template and loads the data, offline.

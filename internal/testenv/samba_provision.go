@@ -155,6 +155,22 @@ func writeSambaConfig(dir, address string) (err error) {
 	})
 }
 
+// tombstonesScript lets an account list the container of tombstones and read its
+// properties.
+const tombstonesScript = `
+import sys
+from samba.auth import system_session
+from samba.param import LoadParm
+from samba.samdb import SamDB
+from samba.sd_utils import SDUtils
+
+config, database, suffix, account = sys.argv[1:]
+lp = LoadParm(config)
+db = SamDB(url=database, session_info=system_session(lp), lp=lp)
+utils = SDUtils(db)
+utils.dacl_add_ace("CN=Deleted Objects," + suffix, "(A;;RPLC;;;%s)" % utils.get_object_sid(account))
+`
+
 // WriteDomainSkeleton writes the LDIF of what every domain has: three units, and a
 // service account whose password never expires.
 func WriteDomainSkeleton(w io.Writer) error {

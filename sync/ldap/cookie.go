@@ -15,13 +15,23 @@ import (
 // cookie stands for the state of a directory at a moment, from which a later read
 // can ask for what has changed since.
 type cookie struct {
-	Method string `json:"method"` // syncrepl
+	Method string `json:"method"` // syncrepl or dirsync
 	// Server is who gave it, as host:port: another server may have seen other changes.
 	Server string            `json:"server"`
 	Bases  map[string]string `json:"bases,omitempty"` // of syncrepl: the server's cookie by base DN
+
+	// Of dirsync: which database gave it and how far that had counted its changes, the
+	// attributes whose changes are told, and the server's cookie by naming context.
+	Invocation string            `json:"invocation,omitempty"`
+	USN        int64             `json:"usn,omitempty"`
+	Watched    string            `json:"watched,omitempty"`
+	Contexts   map[string][]byte `json:"contexts,omitempty"`
 }
 
-const methodSyncrepl = "syncrepl"
+const (
+	methodSyncrepl = "syncrepl"
+	methodDirSync  = "dirsync"
+)
 
 func (k *cookie) encode() ([]byte, error) { return json.Marshal(k) }
 
@@ -68,10 +78,17 @@ func (s *Source) standing(ctx context.Context, c *conn) (k *cookie, why string, 
 	if err != nil {
 		return nil, "", fmt.Errorf("ask which controls the LDAP server supports: %w", err)
 	}
-	if !slices.Contains(supported, syncRequestOID) {
-		return nil, "the LDAP server does not offer syncrepl (OpenLDAP's overlay syncprov), by which changes are asked for", nil
+	switch {
+	case slices.Contains(supported, syncRequestOID):
+		return s.standingCSN(ctx, c)
+	case slices.Contains(supported, dirSyncOID):
+		k, why, err = s.standingDirSync(ctx, c)
+		if err != nil && ctx.Err() == nil { // the connection that reads is another one
+			why, err = "DirSync was tried in vain: "+err.Error(), nil
+		}
+		return k, why, err
 	}
-	return s.standingCSN(ctx, c)
+	return nil, "the LDAP server offers neither syncrepl (OpenLDAP's overlay syncprov) nor DirSync (Active Directory), by which changes are asked for", nil
 }
 
 // controls are the OIDs of the controls that the server says it supports.

@@ -32,6 +32,7 @@ type request struct {
 	attributes []string
 	page       int
 	cookie     string
+	dirSync    *ldap.ControlDirSync // nil: it is not asked for changes
 }
 
 // answer is one message: an entry, a reference, or a result.
@@ -43,12 +44,16 @@ type answer struct {
 	diagnostic string
 	cookie     string
 	unpaged    bool // a result without the control
+	more       bool // of DirSync
 	hangUp     bool
 }
 
 func entry(dn string, attributes ...ldap.EntryAttribute) answer {
 	return answer{dn: dn, attributes: attributes}
 }
+
+// isEntry reports whether it is an entry; that of the root DSE has no DN.
+func (a answer) isEntry() bool { return a.dn != "" || a.attributes != nil }
 
 func attribute(name string, values ...string) ldap.EntryAttribute {
 	return ldap.EntryAttribute{Name: name, Values: values}
@@ -137,18 +142,24 @@ func (s *fakeServer) answer(conn net.Conn, id int64, packet *asn1.Packet) error 
 		r.attributes = append(r.attributes, a.Value.(string))
 	}
 	if len(packet.Children) > 2 {
-		control, err := ldap.DecodeControl(packet.Children[2].Children[0])
-		if err != nil {
-			return err
+		for _, encoded := range packet.Children[2].Children {
+			control, err := ldap.DecodeControl(encoded)
+			if err != nil {
+				return err
+			}
+			switch control := control.(type) {
+			case *ldap.ControlPaging:
+				r.page, r.cookie = int(control.PagingSize), string(control.Cookie)
+			case *ldap.ControlDirSync:
+				r.dirSync = control
+			}
 		}
-		paging := control.(*ldap.ControlPaging)
-		r.page, r.cookie = int(paging.PagingSize), string(paging.Cookie)
 	}
 	s.mu.Lock()
 	s.requests = append(s.requests, r)
 	s.mu.Unlock()
 	answers := s.search(r)
-	if len(answers) == 0 || answers[len(answers)-1].dn != "" || answers[len(answers)-1].reference != "" {
+	if len(answers) == 0 || answers[len(answers)-1].isEntry() || answers[len(answers)-1].reference != "" {
 		answers = append(answers, answer{})
 	}
 	for _, a := range answers {
@@ -156,7 +167,7 @@ func (s *fakeServer) answer(conn net.Conn, id int64, packet *asn1.Packet) error 
 		switch {
 		case a.hangUp:
 			return conn.Close()
-		case a.dn != "":
+		case a.isEntry():
 			err = write(conn, id, entryPacket(a), nil)
 		case a.reference != "":
 			p := asn1.Encode(asn1.ClassApplication, asn1.TypeConstructed, ldap.ApplicationSearchResultReference, nil, "")
@@ -169,6 +180,15 @@ func (s *fakeServer) answer(conn net.Conn, id int64, packet *asn1.Packet) error 
 				paging.SetCookie([]byte(a.cookie))
 				controls = asn1.Encode(asn1.ClassContext, asn1.TypeConstructed, 0, nil, "")
 				controls.AppendChild(paging.Encode())
+			}
+			if r.dirSync != nil && !a.unpaged {
+				more := int64(0)
+				if a.more {
+					more = 1
+				}
+				told := ldap.NewRequestControlDirSync(more, 0, []byte(a.cookie))
+				controls = asn1.Encode(asn1.ClassContext, asn1.TypeConstructed, 0, nil, "")
+				controls.AppendChild(told.Encode())
 			}
 			err = write(conn, id, result(ldap.ApplicationSearchResultDone, a), controls)
 		}

@@ -50,6 +50,8 @@ func (s *Source) Follow(ctx context.Context, since []byte, limit int) (f *Follow
 		why = fmt.Sprintf("the LDAP server is %s, and the last run read %s", c.server, old.Server)
 	case old.Method == methodSyncrepl:
 		why, err = f.syncrepl(ctx, &old, limit)
+	case old.Method == methodDirSync:
+		why, err = f.dirSyncSince(ctx, &old, limit)
 	default:
 		why = fmt.Sprintf("the cookie of the last run is of the unknown kind %q", clip(old.Method))
 	}
@@ -132,9 +134,13 @@ func (f *Following) below(ctx context.Context, parents []string, limit int) (why
 	return "", nil
 }
 
-func goneNow(err error) bool {
+func goneNow(err error) bool { return refusedFor(err, "base_dns") }
+
+func forbidden(err error) bool { return refusedFor(err, "bind_dn") }
+
+func refusedFor(err error, field string) bool {
 	var e *store.Error
-	return errors.As(err, &e) && e.Field == "base_dns" && e.Code == store.CodeInvalid
+	return errors.As(err, &e) && e.Field == field && e.Code == store.CodeInvalid
 }
 
 // movedAway looks for entries that were not deleted but moved out of a base DN, with
@@ -317,48 +323,6 @@ func (f *Following) Users(ctx context.Context, names []string) ([]store.Entry, e
 		}
 	}
 	return all, nil
-}
-
-// Naming returns the stable ids of the groups that name any of the DNs or user names
-// as a member, and of the users that name any of the DNs as their manager.
-func (f *Following) Naming(ctx context.Context, names, userNames []string) ([]string, error) {
-	found := map[string]struct{}{}
-	collect := func(_ *rawEntry, id string) { found[id] = struct{}{} }
-	groups, users := &f.s.groups, &f.s.users
-	var members []string
-	for _, slot := range groups.members {
-		members = append(members, groups.names[slot])
-	}
-	for batch := range slices.Chunk(names, lookupBatch) {
-		in, err := anyOf(members, batch)
-		if err != nil {
-			return nil, err
-		}
-		filter := and(groups.filter, in)
-		if managers := users.sources(enterprise + "manager"); len(managers) > 0 {
-			under, err := anyOf(managers, batch)
-			if err != nil {
-				return nil, err
-			}
-			filter = or(filter, and(users.filter, under))
-		}
-		if err := f.identify(ctx, filter, collect); err != nil {
-			return nil, fmt.Errorf("find who names entries that have changed: %w", err)
-		}
-	}
-	if groups.uids < 0 {
-		userNames = nil
-	}
-	for batch := range slices.Chunk(userNames, lookupBatch) {
-		in, err := anyOf([]string{groups.names[groups.uids]}, batch)
-		if err != nil {
-			return nil, err
-		}
-		if err := f.identify(ctx, and(groups.filter, in), collect); err != nil {
-			return nil, fmt.Errorf("find who names users that have changed: %w", err)
-		}
-	}
-	return slices.Sorted(maps.Keys(found)), nil
 }
 
 // sources are the LDAP attributes that a SCIM attribute may come from.

@@ -252,7 +252,7 @@ func TestWhoNamesAnEntryIsFound(t *testing.T) {
 		}
 	}
 	slices.Sort(want)
-	naming, err := following.Naming(ctx, []string{u.DN}, nil)
+	naming, err := following.Naming(ctx, []string{u.DN}, nil, nil)
 	f.must(err)
 	if diff := gocmp.Diff(want, naming); diff != "" || len(want) == 0 {
 		t.Errorf("naming (-want +got):\n%s", diff)

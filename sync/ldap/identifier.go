@@ -1,6 +1,7 @@
 package ldap
 
 import (
+	"encoding/binary"
 	"encoding/hex"
 	"strconv"
 	"strings"
@@ -58,4 +59,28 @@ func sidText(b string) string {
 		out = strconv.AppendUint(append(out, '-'), uint64(part), 10)
 	}
 	return string(out)
+}
+
+// sidBytes is the inverse of sidText.
+func sidBytes(text string) (string, bool) {
+	parts := strings.Split(text, "-")
+	if len(parts) < 3 || len(parts) > 3+15 || parts[0] != "S" || parts[1] != "1" {
+		return "", false
+	}
+	authority, err := strconv.ParseUint(parts[2], 10, 48)
+	if err != nil {
+		return "", false
+	}
+	b := []byte{1, byte(len(parts) - 3)}
+	for shift := 40; shift >= 0; shift -= 8 {
+		b = append(b, byte(authority>>shift))
+	}
+	for _, part := range parts[3:] {
+		n, err := strconv.ParseUint(part, 10, 32)
+		if err != nil {
+			return "", false
+		}
+		b = binary.LittleEndian.AppendUint32(b, uint32(n))
+	}
+	return string(b), true
 }

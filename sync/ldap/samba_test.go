@@ -66,15 +66,6 @@ func TestARealDomainIsReadWhole(t *testing.T) {
 	}
 }
 
-func TestADomainThatDoesNotOfferSyncreplIsReadWholeAndSaysSo(t *testing.T) {
-	dc := testenv.Samba(t, testenv.SambaOptions{})
-	source := open(t, domainSettings(t, dc, incremental), dc.Password)
-	readAll(t, source)
-	if cookie, why := source.Cookie(); cookie != nil || !strings.Contains(why, "does not offer syncrepl") {
-		t.Errorf("cookie %s, why %q", cookie, why)
-	}
-}
-
 func TestLookupTellsWhatMovedFromWhatIsGone(t *testing.T) {
 	write := func(w io.Writer) error {
 		for _, name := range []string{"stays", "moves", "goes", "computer"} {

@@ -52,9 +52,11 @@ type Following interface {
 	Bearers(ctx context.Context, dns []string) (map[string]string, error)
 	// Users reads users by user name, of the same ones.
 	Users(ctx context.Context, userNames []string) ([]store.Entry, error)
-	// Naming finds the stable ids of groups with these members, by DN or user name,
-	// and of users with these managers.
-	Naming(ctx context.Context, dns, userNames []string) ([]string, error)
+	// Naming finds the stable ids of groups with these members, by DN or user name, of
+	// groups with these SIDs, and of users with these managers.
+	Naming(ctx context.Context, dns, userNames, sids []string) ([]string, error)
+	// Primary finds, by SID, the stable ids of the users whose primary group it is.
+	Primary(ctx context.Context, sids []string) (map[string][]string, error)
 	Lookup(ctx context.Context, ids []string) (map[string]string, error) // as [Source.Lookup]
 	Close()
 }

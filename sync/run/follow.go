@@ -162,7 +162,7 @@ func (g *gathering) look(ctx context.Context, ids []string) error {
 
 // concerned finds who names the records whose names have changed, and who named them.
 func (g *gathering) concerned(ctx context.Context, ids []string) (next []string, err error) {
-	var moved, dns, names []string
+	var moved, dns, names, sids []string
 	for _, id := range ids {
 		if !g.moved(id) {
 			continue
@@ -172,6 +172,9 @@ func (g *gathering) concerned(ctx context.Context, ids []string) (next []string,
 			dns = append(dns, e.DN)
 			if e.Attributes.UserName != "" {
 				names = append(names, e.Attributes.UserName)
+			}
+			if e.PrimaryGroup != "" {
+				sids = append(sids, e.PrimaryGroup)
 			}
 		}
 	}
@@ -185,7 +188,7 @@ func (g *gathering) concerned(ctx context.Context, ids []string) (next []string,
 	if err != nil {
 		return nil, err
 	}
-	more, err := g.f.Naming(ctx, dns, names)
+	more, err := g.f.Naming(ctx, dns, names, sids)
 	if err != nil {
 		return nil, sourceError{err}
 	}

@@ -86,9 +86,18 @@ func (f following) Users(_ context.Context, names []string) ([]store.Entry, erro
 	return f.entries(func(e *store.Entry) bool { return slices.Contains(names, e.Attributes.UserName) })
 }
 
-func (f following) Naming(_ context.Context, dns, names []string) (ids []string, err error) {
+func (f following) Primary(_ context.Context, sids []string) (map[string][]string, error) {
+	found := map[string][]string{}
+	list, err := f.entries(func(e *store.Entry) bool { return slices.Contains(sids, e.PrimaryGroup) })
+	for _, e := range list {
+		found[e.PrimaryGroup] = append(found[e.PrimaryGroup], e.ExternalID)
+	}
+	return found, err
+}
+
+func (f following) Naming(_ context.Context, dns, names, sids []string) (ids []string, err error) {
 	list, err := f.entries(func(e *store.Entry) bool {
-		return slices.Contains(dns, e.ManagerDN) ||
+		return slices.Contains(dns, e.ManagerDN) || slices.Contains(sids, e.SID) ||
 			slices.ContainsFunc(e.MemberDNs, func(dn string) bool { return slices.Contains(dns, dn) }) ||
 			slices.ContainsFunc(e.MemberNames, func(name string) bool { return slices.Contains(names, name) })
 	})

@@ -2,6 +2,8 @@ package run
 
 import (
 	"context"
+	"maps"
+	"slices"
 
 	"github.com/provost-scim/provost/store"
 )
@@ -16,7 +18,10 @@ func (g *gathering) resolve(ctx context.Context, entries []*store.Entry) error {
 	if err := g.resolveDNs(ctx, entries); err != nil {
 		return err
 	}
-	return g.resolveUserNames(ctx, entries)
+	if err := g.resolveUserNames(ctx, entries); err != nil {
+		return err
+	}
+	return g.resolvePrimary(ctx)
 }
 
 // resolveStored takes the members that are stored of groups by the DNs that they had
@@ -107,6 +112,31 @@ func (g *gathering) resolveUserNames(ctx context.Context, entries []*store.Entry
 		at, named := graph.names[store.Fold(u.Attributes.UserName)]
 		if named && u.ExternalID != "" && graph.named[at] == none {
 			graph.named[at] = g.r.index.either(u.ExternalID)
+		}
+	}
+	return nil
+}
+
+// resolvePrimary finds the members that no group lists: those whose primary group it is.
+func (g *gathering) resolvePrimary(ctx context.Context) error {
+	graph := g.r.graph
+	if len(graph.bySID) == 0 {
+		return nil
+	}
+	found, err := g.f.Primary(ctx, slices.Collect(maps.Keys(graph.bySID)))
+	if err != nil {
+		return sourceError{err}
+	}
+	for sid, ids := range found {
+		group := &graph.groups[graph.bySID[sid]]
+		in := make(map[int32]bool, len(group.primary))
+		for _, node := range group.primary { // whose entries were read
+			in[node] = true
+		}
+		for _, id := range ids {
+			if node := g.r.index.either(id); !in[node] {
+				group.primary = append(group.primary, node)
+			}
 		}
 	}
 	return nil
