@@ -4,8 +4,8 @@
 //
 // The usual path: [New] validates a directory's settings; [Source.Entries] reads
 // the groups and then the users, page by page; after a pull, [Source.Lookup] says
-// which of the entries that were missing still exist outside the scope.
-// [Source.Check] is for the person who has just typed the settings in.
+// which of the entries that were missing still exist outside the scope. Between
+// pulls [Source.Follow] says what has changed, by syncrepl or DirSync. [Source.Check] is for the person who has just typed the settings in.
 //
 // Requests and their filters are made with go-ldap; answers are decoded by this
 // package, because a value here is a slice of the message it came in (go-ldap

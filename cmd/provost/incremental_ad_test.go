@@ -1,0 +1,118 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"strconv"
+	"testing"
+
+	"github.com/go-ldap/ldap/v3"
+
+	"github.com/provost-scim/provost/internal/testenv"
+)
+
+func TestARandomHistoryOfADomainFollowedIncrementallyEndsAsAFullPull(t *testing.T) {
+	t.Parallel()
+	suffix := testenv.DomainSuffix
+	for name, c := range map[string]struct {
+		bases []string
+		sees  bool // the tombstones
+	}{
+		"the whole domain, as an account that sees tombstones": {[]string{suffix}, true},
+		"two units, as an account that sees tombstones":        {[]string{"OU=People," + suffix, "OU=Groups," + suffix}, true},
+		"two units, as an ordinary account":                    {[]string{"OU=People," + suffix, "OU=Groups," + suffix}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dc := testenv.Samba(t, testenv.SambaOptions{Write: writeUnits})
+			if c.sees {
+				dc.ShowTombstones(dc.BindDN)
+			}
+			seed := rand.Uint64()
+			t.Logf("seed %d", seed)
+			h := domainHistory(t, dc, seed)
+			h.happen(40)
+			create := append(pullDomain(t, dc), "--incremental", "--guard", "all=10000/100%",
+				"--user-filter", "(&(objectCategory=person)(objectClass=user)(!(isCriticalSystemObject=TRUE))(!(employeeType=left)))")
+			followed := followHistory{history: h, create: basedOn(create, suffix, c.bases)}
+			followed.run(t, testenv.Postgres(t).Database(t, migrateDatabase))
+		})
+	}
+}
+
+// writeUnits writes LDIF of three units with users, a few groups, and whom they need.
+func writeUnits(w io.Writer) error {
+	for i := range 3 {
+		if _, err := fmt.Fprintf(w, "dn: OU=dept%d,OU=People,%s\nobjectClass: organizationalUnit\n\n", i, testenv.DomainSuffix); err != nil {
+			return err
+		}
+	}
+	for i := range 30 {
+		if _, err := fmt.Fprintf(w, "dn: CN=Anfang\\, Ö %[1]d,OU=dept%[2]d,OU=People,%[3]s\nobjectClass: user\nsAMAccountName: first%[1]d\nuserPrincipalName: first%[1]d@ad.corp.test\nuserAccountControl: 544\n\n", i, i%3, testenv.DomainSuffix); err != nil {
+			return err
+		}
+	}
+	for i := range 6 {
+		if _, err := fmt.Fprintf(w, "dn: CN=team%[1]d,OU=Groups,%[2]s\nobjectClass: group\nsAMAccountName: gteam%[1]d\n\n", i, testenv.DomainSuffix); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// domainHistory is the history of a domain.
+func domainHistory(t *testing.T, dc *testenv.DomainController, seed uint64) *history {
+	h := &history{
+		t: t, admin: dc.Admin(t), random: rand.New(rand.NewPCG(seed, 1)), suffix: dc.Suffix,
+		users:  "(&(objectCategory=person)(objectClass=user)(!(isCriticalSystemObject=TRUE))(!(sAMAccountName=svc-provost)))",
+		groups: "(&(objectCategory=group)(!(isCriticalSystemObject=TRUE)))", left: "(employeeType=left)",
+		units: "(&(objectClass=organizationalUnit)(ou=dept*))", archive: "OU=Leavers," + dc.Suffix, rdn: "CN",
+	}
+	h.newUser = func(name string) map[string][]string {
+		return map[string][]string{
+			"objectClass": {"user"}, "sAMAccountName": {name}, "userPrincipalName": {name + "@ad.corp.test"}, "userAccountControl": {"544"},
+		}
+	}
+	h.newGroup = func(name string) map[string][]string {
+		return map[string][]string{"objectClass": {"group"}, "sAMAccountName": {"g" + name}, "member": {h.user(), h.group()}}
+	}
+	set := func(dn, attribute, value string) error {
+		return h.modify(dn, func(m *ldap.ModifyRequest) { m.Replace(attribute, []string{value}) })
+	}
+	h.others = []func() (string, error){
+		func() (string, error) {
+			dn, control := h.user(), []string{"544", "546"}[h.random.IntN(2)]
+			return "control of " + dn + ": " + control, set(dn, "userAccountControl", control)
+		},
+		func() (string, error) {
+			dn, name := h.user(), h.fresh("upn")
+			return "user name of " + dn + ": " + name, set(dn, "userPrincipalName", name+"@ad.corp.test")
+		},
+		func() (string, error) {
+			user, group := h.user(), h.group()
+			what := "primary group of " + user + ": " + group
+			// Whose primary group it shall be must be a member, if it is not already.
+			_ = h.modify(group, func(m *ldap.ModifyRequest) { m.Add("member", []string{user}) })
+			sid := []byte(ldapAdmin{h.admin, t}.attribute(group, "objectSid"))
+			rid := uint64(sid[len(sid)-4]) | uint64(sid[len(sid)-3])<<8 | uint64(sid[len(sid)-2])<<16
+			return what, set(user, "primaryGroupID", strconv.FormatUint(rid, 10))
+		},
+		func() (string, error) {
+			user := h.user()
+			return "primary group of " + user + ": Domain Users", set(user, "primaryGroupID", "513")
+		},
+		func() (string, error) {
+			// A unit takes along who is in it, and may come back another day.
+			unit, to := h.pick(h.units), h.archive
+			if h.random.IntN(2) == 0 {
+				to = "OU=People," + dc.Suffix
+			}
+			rdn, err := ldap.ParseDN(unit)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return "move " + unit + " to " + to, h.admin.ModifyDN(ldap.NewModifyDNRequest(unit, rdn.RDNs[0].String(), true, to))
+		},
+	}
+	return h
+}
