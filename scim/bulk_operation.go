@@ -180,7 +180,7 @@ func (o *operation) readGroup(data any) error {
 		}
 		later := func(filter.Expr, bool, []string) ([]string, error) {
 			o.selects, o.changes = true, changes
-			return nil, nil
+			return nil, patch.ErrUndecided
 		}
 		if o.group, err = patchedGroup(o.target, changes, later); err != nil {
 			return err

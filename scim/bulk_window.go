@@ -144,11 +144,13 @@ func (u unit) selects() bool {
 // is done. A group that is created beside it has no members yet.
 func (b *bulk) selectMembers(u unit) {
 	for _, o := range u {
-		group := b.named(o.target)
-		if !o.selects || o.err != nil || !store.ValidID(group) {
+		if !o.selects || o.err != nil {
 			continue
 		}
-		find := b.s.memberSelector(b.c, store.ID(group))
+		find := func(filter.Expr, bool, []string) ([]string, error) { return nil, nil }
+		if group := b.named(o.target); store.ValidID(group) {
+			find = b.s.memberSelector(b.c, store.ID(group))
+		}
 		statement, err := patchedGroup(o.target, o.changes, func(f filter.Expr, apart bool, among []string) ([]string, error) {
 			ids := make(map[string]string, len(among)) // of what the client calls by a bulkId
 			known := make([]string, len(among))

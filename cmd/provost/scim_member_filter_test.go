@@ -8,16 +8,17 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// TestMembersAreRemovedByAnyFilter removes members by the filter of a PATCH path (RFC
-// 7644 section 3.5.2.2), which sees those that the group has and those that the request
-// added before.
-func TestMembersAreRemovedByAnyFilter(t *testing.T) {
+// TestMembersAreChangedByAnyFilter removes and replaces members by the filter of a PATCH
+// path (RFC 7644 sections 3.5.2.2 and 3.5.2.3), which sees those that the group has and
+// those that the request added before.
+func TestMembersAreChangedByAnyFilter(t *testing.T) {
 	t.Parallel()
 	onBothEngines(t, func(t *testing.T, w *scimWorld) {
 		w.replay(t, []exchange{
 			{name: "a user", method: post, path: "/Users", body: `{"userName":"amy@example.com","displayName":"Amy"}`, status: 201, save: "amy"},
 			{name: "another", method: post, path: "/Users", body: `{"userName":"ben@example.com","displayName":"Ben"}`, status: 201, save: "ben"},
 			{name: "one without a displayName", method: post, path: "/Users", body: `{"userName":"cat@example.com"}`, status: 201, save: "cat"},
+			{name: "one who is not in them", method: post, path: "/Users", body: `{"userName":"dan@example.com","displayName":"Dan"}`, status: 201, save: "dan"},
 			{name: "a group below", method: post, path: "/Groups", body: `{"displayName":"Below"}`, status: 201, save: "below"},
 		})
 		for i, tt := range []struct {
@@ -33,6 +34,13 @@ func TestMembersAreRemovedByAnyFilter(t *testing.T) {
 			{"what satisfies nothing", `{"op":"remove","path":"members[display eq \"nobody\"]"}`, []string{"amy", "ben", "below", "cat"}},
 			{"then one comes back", `{"op":"remove","path":"members[type eq \"User\"]"},{"op":"add","path":"members","value":[{"value":"<ben>"}]}`, []string{"ben", "below"}},
 			{"what was added before", `{"op":"remove","path":"members"},{"op":"add","path":"members","value":[{"value":"<ben>"},{"value":"<below>"}]},{"op":"remove","path":"members[display eq \"BEN\"]"}`, []string{"below"}},
+			{"one by another", `{"op":"replace","path":"members[value eq \"<amy>\"]","value":{"value":"<dan>"}}`, []string{"ben", "below", "cat", "dan"}},
+			{"many by one", `{"op":"replace","path":"members[type eq \"User\"]","value":[{"value":"<dan>"}]}`, []string{"below", "dan"}},
+			{"one by several", `{"op":"replace","path":"members[display eq \"Ben\"]","value":[{"value":"<dan>"},{"value":"<ben>"}]}`, []string{"amy", "ben", "below", "cat", "dan"}},
+			{"one by itself", `{"op":"Replace","path":"members[value eq \"<amy>\"]","value":{"value":"<amy>","display":"x"}}`, []string{"amy", "ben", "below", "cat"}},
+			{"one by nobody", `{"op":"replace","path":"members[value eq \"<amy>\"]","value":[]}`, []string{"ben", "below", "cat"}},
+			{"one that was added before", `{"op":"add","path":"members","value":[{"value":"<dan>"}]},{"op":"replace","path":"members[value eq \"<dan>\"]","value":{"value":"<amy>"}}`, []string{"amy", "ben", "below", "cat"}},
+			{"what a member is anyway", `{"op":"add","path":"members[value eq \"<amy>\"]","value":{"value":"<amy>"}}`, []string{"amy", "ben", "below", "cat"}},
 			{"what was removed before", `{"op":"remove","path":"members[value eq \"<amy>\"]"},{"op":"remove","path":"members[display sw \"a\"]"}`, []string{"ben", "below", "cat"}},
 		} {
 			group := "g" + letters(i)
@@ -54,5 +62,17 @@ func TestMembersAreRemovedByAnyFilter(t *testing.T) {
 				t.Errorf("%s (-want +left):\n%s", tt.name, diff)
 			}
 		}
+		bulk := func(op string) string {
+			return `{"schemas":["urn:ietf:params:scim:api:messages:2.0:BulkRequest"],"Operations":[
+				{"method":"POST","path":"/Users","bulkId":"eve","data":{"userName":"eve@example.com"}},
+				{"method":"PATCH","path":"/Groups/<gaaaaa>","data":[` + op + `]}]}`
+		}
+		w.replay(t, []exchange{
+			{name: "a member by who is created beside it", method: post, path: "/Bulk", status: 200, want: `{"Operations":[{"status":"201"},{"status":"200"}]}`,
+				body: bulk(`{"op":"replace","path":"members[value eq \"<below>\"]","value":{"value":"bulkId:eve"}}`)},
+			{name: "it is she alone", method: get, path: `/Groups/<gaaaaa>`, status: 200, want: `{"members":[{"display":"eve@example.com"}]}`},
+			{name: "one who is none any more", method: post, path: "/Bulk", status: 200, want: `{"Operations":[{"status":"409"},{"status":"400","response":{"scimType":"noTarget"}}]}`,
+				body: bulk(`{"op":"replace","path":"members[value eq \"<below>\"]","value":{"value":"<amy>"}}`)},
+		})
 	})
 }

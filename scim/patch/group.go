@@ -1,6 +1,7 @@
 package patch
 
 import (
+	stderrors "errors"
 	"strings"
 	"unicode/utf8"
 
@@ -36,8 +37,12 @@ type Member struct {
 func (c MemberChange) Empty() bool { return !c.Replace && len(c.Add) == 0 && len(c.Remove) == 0 }
 
 // Selector finds the ids of the members that satisfy the filter of a path members[…]: among those that the group has,
-// unless apart is set, and among the ids given, which the request added before.
+// unless apart is set, and among the ids given, which the request added before. It may answer [ErrUndecided].
 type Selector func(f filter.Expr, apart bool, among []string) ([]string, error)
+
+// ErrUndecided is the answer of a [Selector] that cannot know yet whom a filter finds. [Group] then takes it to find
+// nobody, and does not refuse what finds nobody.
+var ErrUndecided = stderrors.New("whom the filter finds is not known yet")
 
 // maxSelections bounds the paths of one request that need a Selector, each of which asks the store.
 const maxSelections = 50
@@ -46,7 +51,8 @@ const maxSelections = 50
 // Its time is linear in the number of operations and of members they name.
 //
 // Members are removed by members[…]. With `value eq "…"`, alone or joined by or, the filter names them itself; what
-// another one finds, find says. Where find is nil, such a filter is refused with invalidFilter.
+// another one finds, find says. A replace of members[…] puts others in the place of those that find says (§3.5.2.3), or is
+// refused with noTarget if there are none. Where find is nil, what needs it is refused with invalidFilter.
 func Group(id string, ops []Operation, find Selector) (GroupChange, error) {
 	if err := tooMany(ops, MaxOperations); err != nil {
 		return GroupChange{}, err
@@ -108,10 +114,10 @@ func (g *groupPatch) applyMembers(s step) error {
 	switch {
 	case s.to.Sub != nil:
 		return fail(errors.ScimTypeMutability, "%s cannot be changed; add or remove the member", s.to)
-	case s.path.Filter != nil && s.op != Remove:
-		return fail(errors.ScimTypeInvalidPath, `members[…] can only be removed; to %s, use the path "members"`, s.op)
-	case s.path.Filter != nil:
+	case s.path.Filter != nil && s.op == Remove:
 		return g.removeWhere(s.path.Filter)
+	case s.path.Filter != nil:
+		return g.writeWhere(s)
 	case s.op == Remove && s.value == nil:
 		g.members.replace()
 		return nil
@@ -133,76 +139,6 @@ func (g *groupPatch) applyMembers(s step) error {
 		}
 	}
 	return nil
-}
-
-// removeWhere removes the members that satisfy a filter.
-func (g *groupPatch) removeWhere(f filter.Expr) error {
-	ids, named := values(nil, f)
-	if !named {
-		if g.find == nil {
-			return fail(errors.ScimTypeInvalidFilter, `members[…] understands here only value eq "ID", alone or joined by or`)
-		}
-		if g.found++; g.found > maxSelections {
-			return fail(errors.ScimTypeInvalidFilter, "at most %d filters of members are allowed in one request, but for value eq", maxSelections)
-		}
-		if countTerms(f) > filter.MaxTerms {
-			return fail(errors.ScimTypeInvalidFilter, "members[…] has more than %d comparisons", filter.MaxTerms)
-		}
-		sum := g.members.sum()
-		added := make([]string, len(sum.Add))
-		for i, m := range sum.Add {
-			added[i] = m.Value
-		}
-		var err error
-		if ids, err = g.find(f, sum.Replace, added); err != nil {
-			return err
-		}
-	}
-	for _, id := range ids {
-		g.members.remove(id)
-	}
-	return nil
-}
-
-// values adds the ids of `value eq "a" or value eq "b"`, and reports whether the filter is nothing else.
-func values(ids []string, e filter.Expr) ([]string, bool) {
-	switch e := e.(type) {
-	case filter.Or:
-		for _, term := range e.Terms {
-			var named bool
-			if ids, named = values(ids, term); !named {
-				return nil, false
-			}
-		}
-		return ids, true
-	case filter.Compare:
-		value, ok := e.Value.(string)
-		if ok && e.Op == filter.Equal && strings.EqualFold(e.Attr.Name, "value") && e.Attr.URN == "" && e.Attr.Sub == "" {
-			if value != "" { // nobody has an empty id
-				ids = append(ids, value)
-			}
-			return ids, true
-		}
-	}
-	return nil, false
-}
-
-func countTerms(e filter.Expr) (n int) {
-	var terms []filter.Expr
-	switch e := e.(type) {
-	case filter.And:
-		terms = e.Terms
-	case filter.Or:
-		terms = e.Terms
-	case filter.Not:
-		return countTerms(e.Term)
-	default:
-		return 1
-	}
-	for _, term := range terms {
-		n += countTerms(term)
-	}
-	return n
 }
 
 // Members reads members as clients write them: a list of objects, or one object; null and an empty list are no members.
@@ -297,6 +233,12 @@ func (l *ledger) replace() { *l = ledger{replaced: true} }
 func (l *ledger) add(m Member) { l.say(entry{Member: m, added: true}) }
 
 func (l *ledger) remove(id string) { l.say(entry{Member: Member{Value: id}, void: l.replaced}) }
+
+// lacks reports whether what was said last about an id is that it is no member.
+func (l *ledger) lacks(id string) bool {
+	i, ok := l.said[id]
+	return ok && !l.entries[i].added
+}
 
 func (l *ledger) say(e entry) {
 	if i, ok := l.said[e.Value]; ok {

@@ -4,7 +4,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -14,6 +16,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/provost-scim/provost/scim/dialect"
+	"github.com/provost-scim/provost/scim/filter"
 	"github.com/provost-scim/provost/scim/patch"
 )
 
@@ -80,7 +83,8 @@ func TestGroupRefuses(t *testing.T) {
 		{"another operator on members", `[{"op":"remove","path":"members[value co \"A\"]"}]`, "invalidFilter", "value eq"},
 		{"another attribute of members", `[{"op":"remove","path":"members[type eq \"User\"]"}]`, "invalidFilter", "value eq"},
 		{"and on members", `[{"op":"remove","path":"members[value eq \"A\" and type eq \"User\"]"}]`, "invalidFilter", "value eq"},
-		{"a filter for adding", `[{"op":"add","path":"members[value eq \"A\"]","value":{}}]`, "invalidPath", "members"},
+		{"a replacement, by who does not know the members", `[{"op":"replace","path":"members[value eq \"A\"]","value":{"value":"B"}}]`, "invalidFilter", "value eq"},
+		{"a filter for adding what is none", `[{"op":"add","path":"members[value eq \"A\"]","value":{"display":"x"}}]`, "invalidValue", "value"},
 		{"a part of a member", `[{"op":"replace","path":"members[value eq \"A\"].display","value":"x"}]`, "mutability", "members.display"},
 		{"members that are strings", `[{"op":"add","path":"members","value":["A"]}]`, "invalidValue", "element 0"},
 		{"members that are a string", `[{"op":"add","path":"members","value":"A"}]`, "invalidValue", "members must be a list"},
@@ -112,6 +116,20 @@ func TestMemberChangeEqualsItsOperationsOneByOne(t *testing.T) {
 		for v := range want {
 			got[v] = true
 		}
+		before := maps.Clone(want)
+		find := func(f filter.Expr, apart bool, among []string) (found []string, err error) { // of [value eq "…" or …]
+			for v := range before {
+				if !apart && strings.Contains(f.String(), `"`+v+`"`) {
+					found = append(found, v)
+				}
+			}
+			for _, v := range among {
+				if strings.Contains(f.String(), `"`+v+`"`) && !slices.Contains(found, v) {
+					found = append(found, v)
+				}
+			}
+			return found, nil
+		}
 		var ops []patch.Operation
 		for range rapid.IntRange(0, 8).Draw(t, "operations") {
 			values := rapid.SliceOfN(id, 1, 3).Draw(t, "values")
@@ -119,7 +137,7 @@ func TestMemberChangeEqualsItsOperationsOneByOne(t *testing.T) {
 			for i, v := range values {
 				list[i] = map[string]any{"value": v}
 			}
-			switch rapid.IntRange(0, 4).Draw(t, "kind") {
+			switch rapid.IntRange(0, 5).Draw(t, "kind") {
 			case 0:
 				ops = append(ops, patch.Operation{Op: patch.Add, Path: "members", Value: list})
 				for _, v := range values {
@@ -144,9 +162,24 @@ func TestMemberChangeEqualsItsOperationsOneByOne(t *testing.T) {
 			case 4:
 				ops = append(ops, patch.Operation{Op: patch.Remove, Path: "members"})
 				clear(want)
+			case 5:
+				by := id.Draw(t, "by")
+				op := patch.Operation{Op: patch.Replace, Path: `members[value eq "` + strings.Join(values, `" or value eq "`) + `"]`, Value: map[string]any{"value": by}}
+				if !slices.ContainsFunc(values, func(v string) bool { return want[v] }) {
+					_, err := patch.Group("G", append(slices.Clone(ops), op), find)
+					if refused := (scimerrors.ScimError{}); !errors.As(err, &refused) || refused.ScimType != scimerrors.ScimTypeNoTarget {
+						t.Fatalf("%s, which finds nobody, gave %v", op.Path, err)
+					}
+					continue
+				}
+				ops = append(ops, op)
+				for _, v := range values {
+					delete(want, v)
+				}
+				want[by] = true
 			}
 		}
-		change, err := patch.Group("G", ops, nil)
+		change, err := patch.Group("G", ops, find)
 		if err != nil {
 			t.Fatal(err)
 		}
