@@ -1167,7 +1167,7 @@ type Problem struct {
 	// Title The kind of problem in words.
 	Title string `json:"title"`
 
-	// Type A stable name: `urn:provost:problem:` and one of invalid_value, invalid_filter, mutability, unauthorized, forbidden, not_found, method_not_allowed, conflict, uniqueness, owned, stale, precondition, gone, too_large, unsupported_media_type, too_many, busy, timeout, internal.
+	// Type A stable name: `urn:provost:problem:` and one of invalid_value, invalid_filter, mutability, unauthorized, forbidden, not_found, method_not_allowed, conflict, uniqueness, owned, stale, idempotency_key_in_use, idempotency_key_spent, gone, precondition, too_large, unsupported_media_type, idempotency_key_reused, too_many, internal, busy, timeout. docs/problems.md explains each.
 	Type string `json:"type"`
 }
 
@@ -1571,6 +1571,15 @@ type EntitlementRef = string
 // GroupRef defines model for GroupRef.
 type GroupRef = string
 
+// IdempotencyKey defines model for IdempotencyKey.
+type IdempotencyKey = string
+
+// IfMatch defines model for IfMatch.
+type IfMatch = string
+
+// IfNoneMatch defines model for IfNoneMatch.
+type IfNoneMatch = string
+
 // Instance defines model for Instance.
 type Instance = bool
 
@@ -1624,6 +1633,11 @@ type CreateDirectoryParams struct {
 	// Organization The id or name of the organization, where a header cannot be set.
 	Organization *OrganizationQuery `form:"organization,omitempty" json:"organization,omitempty"`
 
+	// IdempotencyKey A text that the client has never used before, such as a UUID. A request that is sent again with the same key within 24 hours
+	// is not made again, but has the answer of the first (with the header `Idempotency-Replayed: true`); while the first is going
+	// on it is 409, and with another path or body 422. A refused request leaves the key unused.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+
 	// ProvostOrganization The id or name of the organization.
 	ProvostOrganization *OrganizationHeader `json:"Provost-Organization,omitempty"`
 }
@@ -1635,6 +1649,10 @@ type DeleteDirectoryParams struct {
 
 	// Organization The id or name of the organization, where a header cannot be set.
 	Organization *OrganizationQuery `form:"organization,omitempty" json:"organization,omitempty"`
+
+	// IfMatch The ETag of what was read. If an administrator, or what else changes a version, has changed it since, the request is refused
+	// (412) and changes nothing.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
 
 	// ProvostOrganization The id or name of the organization.
 	ProvostOrganization *OrganizationHeader `json:"Provost-Organization,omitempty"`
@@ -1648,6 +1666,9 @@ type GetDirectoryParams struct {
 	// Organization The id or name of the organization, where a header cannot be set.
 	Organization *OrganizationQuery `form:"organization,omitempty" json:"organization,omitempty"`
 
+	// IfNoneMatch The ETag of what is known; if nothing has changed since, the answer is 304.
+	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
+
 	// ProvostOrganization The id or name of the organization.
 	ProvostOrganization *OrganizationHeader `json:"Provost-Organization,omitempty"`
 }
@@ -1656,6 +1677,10 @@ type GetDirectoryParams struct {
 type UpdateDirectoryParams struct {
 	// Organization The id or name of the organization, where a header cannot be set.
 	Organization *OrganizationQuery `form:"organization,omitempty" json:"organization,omitempty"`
+
+	// IfMatch The ETag of what was read. If an administrator, or what else changes a version, has changed it since, the request is refused
+	// (412) and changes nothing.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
 
 	// ProvostOrganization The id or name of the organization.
 	ProvostOrganization *OrganizationHeader `json:"Provost-Organization,omitempty"`
@@ -1699,6 +1724,11 @@ type StartHandoverParams struct {
 	// Organization The id or name of the organization, where a header cannot be set.
 	Organization *OrganizationQuery `form:"organization,omitempty" json:"organization,omitempty"`
 
+	// IdempotencyKey A text that the client has never used before, such as a UUID. A request that is sent again with the same key within 24 hours
+	// is not made again, but has the answer of the first (with the header `Idempotency-Replayed: true`); while the first is going
+	// on it is 409, and with another path or body 422. A refused request leaves the key unused.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+
 	// ProvostOrganization The id or name of the organization.
 	ProvostOrganization *OrganizationHeader `json:"Provost-Organization,omitempty"`
 }
@@ -1716,6 +1746,11 @@ type EndHandoverParams struct {
 type ImportEntriesParams struct {
 	// Organization The id or name of the organization, where a header cannot be set.
 	Organization *OrganizationQuery `form:"organization,omitempty" json:"organization,omitempty"`
+
+	// IdempotencyKey A text that the client has never used before, such as a UUID. A request that is sent again with the same key within 24 hours
+	// is not made again, but has the answer of the first (with the header `Idempotency-Replayed: true`); while the first is going
+	// on it is 409, and with another path or body 422. A refused request leaves the key unused.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 
 	// ProvostOrganization The id or name of the organization.
 	ProvostOrganization *OrganizationHeader `json:"Provost-Organization,omitempty"`
@@ -1735,6 +1770,11 @@ type CreateOIDCBindingParams struct {
 	// Organization The id or name of the organization, where a header cannot be set.
 	Organization *OrganizationQuery `form:"organization,omitempty" json:"organization,omitempty"`
 
+	// IdempotencyKey A text that the client has never used before, such as a UUID. A request that is sent again with the same key within 24 hours
+	// is not made again, but has the answer of the first (with the header `Idempotency-Replayed: true`); while the first is going
+	// on it is 409, and with another path or body 422. A refused request leaves the key unused.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+
 	// ProvostOrganization The id or name of the organization.
 	ProvostOrganization *OrganizationHeader `json:"Provost-Organization,omitempty"`
 }
@@ -1752,6 +1792,11 @@ type DeleteOIDCBindingParams struct {
 type CreatePlanParams struct {
 	// Organization The id or name of the organization, where a header cannot be set.
 	Organization *OrganizationQuery `form:"organization,omitempty" json:"organization,omitempty"`
+
+	// IdempotencyKey A text that the client has never used before, such as a UUID. A request that is sent again with the same key within 24 hours
+	// is not made again, but has the answer of the first (with the header `Idempotency-Replayed: true`); while the first is going
+	// on it is 409, and with another path or body 422. A refused request leaves the key unused.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 
 	// ProvostOrganization The id or name of the organization.
 	ProvostOrganization *OrganizationHeader `json:"Provost-Organization,omitempty"`
@@ -1776,6 +1821,11 @@ type ListRunsParams struct {
 type StartRunParams struct {
 	// Organization The id or name of the organization, where a header cannot be set.
 	Organization *OrganizationQuery `form:"organization,omitempty" json:"organization,omitempty"`
+
+	// IdempotencyKey A text that the client has never used before, such as a UUID. A request that is sent again with the same key within 24 hours
+	// is not made again, but has the answer of the first (with the header `Idempotency-Replayed: true`); while the first is going
+	// on it is 409, and with another path or body 422. A refused request leaves the key unused.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 
 	// ProvostOrganization The id or name of the organization.
 	ProvostOrganization *OrganizationHeader `json:"Provost-Organization,omitempty"`
@@ -1804,6 +1854,11 @@ type CreateDirectoryTokenParams struct {
 	// Organization The id or name of the organization, where a header cannot be set.
 	Organization *OrganizationQuery `form:"organization,omitempty" json:"organization,omitempty"`
 
+	// IdempotencyKey A text that the client has never used before, such as a UUID. A request that is sent again with the same key within 24 hours
+	// is not made again, but has the answer of the first (with the header `Idempotency-Replayed: true`); while the first is going
+	// on it is 409, and with another path or body 422. A refused request leaves the key unused.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+
 	// ProvostOrganization The id or name of the organization.
 	ProvostOrganization *OrganizationHeader `json:"Provost-Organization,omitempty"`
 }
@@ -1830,6 +1885,11 @@ type ListDomainsParams struct {
 type AddDomainParams struct {
 	// Organization The id or name of the organization, where a header cannot be set.
 	Organization *OrganizationQuery `form:"organization,omitempty" json:"organization,omitempty"`
+
+	// IdempotencyKey A text that the client has never used before, such as a UUID. A request that is sent again with the same key within 24 hours
+	// is not made again, but has the answer of the first (with the header `Idempotency-Replayed: true`); while the first is going
+	// on it is 409, and with another path or body 422. A refused request leaves the key unused.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 
 	// ProvostOrganization The id or name of the organization.
 	ProvostOrganization *OrganizationHeader `json:"Provost-Organization,omitempty"`
@@ -1867,6 +1927,11 @@ type VouchDomainParams struct {
 	// Organization The id or name of the organization, where a header cannot be set.
 	Organization *OrganizationQuery `form:"organization,omitempty" json:"organization,omitempty"`
 
+	// IdempotencyKey A text that the client has never used before, such as a UUID. A request that is sent again with the same key within 24 hours
+	// is not made again, but has the answer of the first (with the header `Idempotency-Replayed: true`); while the first is going
+	// on it is 409, and with another path or body 422. A refused request leaves the key unused.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+
 	// ProvostOrganization The id or name of the organization.
 	ProvostOrganization *OrganizationHeader `json:"Provost-Organization,omitempty"`
 }
@@ -1894,6 +1959,11 @@ type CreateEntitlementParams struct {
 	// Organization The id or name of the organization, where a header cannot be set.
 	Organization *OrganizationQuery `form:"organization,omitempty" json:"organization,omitempty"`
 
+	// IdempotencyKey A text that the client has never used before, such as a UUID. A request that is sent again with the same key within 24 hours
+	// is not made again, but has the answer of the first (with the header `Idempotency-Replayed: true`); while the first is going
+	// on it is 409, and with another path or body 422. A refused request leaves the key unused.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+
 	// ProvostOrganization The id or name of the organization.
 	ProvostOrganization *OrganizationHeader `json:"Provost-Organization,omitempty"`
 }
@@ -1902,6 +1972,10 @@ type CreateEntitlementParams struct {
 type DeleteEntitlementParams struct {
 	// Organization The id or name of the organization, where a header cannot be set.
 	Organization *OrganizationQuery `form:"organization,omitempty" json:"organization,omitempty"`
+
+	// IfMatch The ETag of what was read. If an administrator, or what else changes a version, has changed it since, the request is refused
+	// (412) and changes nothing.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
 
 	// ProvostOrganization The id or name of the organization.
 	ProvostOrganization *OrganizationHeader `json:"Provost-Organization,omitempty"`
@@ -1912,6 +1986,9 @@ type GetEntitlementParams struct {
 	// Organization The id or name of the organization, where a header cannot be set.
 	Organization *OrganizationQuery `form:"organization,omitempty" json:"organization,omitempty"`
 
+	// IfNoneMatch The ETag of what is known; if nothing has changed since, the answer is 304.
+	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
+
 	// ProvostOrganization The id or name of the organization.
 	ProvostOrganization *OrganizationHeader `json:"Provost-Organization,omitempty"`
 }
@@ -1920,6 +1997,10 @@ type GetEntitlementParams struct {
 type UpdateEntitlementParams struct {
 	// Organization The id or name of the organization, where a header cannot be set.
 	Organization *OrganizationQuery `form:"organization,omitempty" json:"organization,omitempty"`
+
+	// IfMatch The ETag of what was read. If an administrator, or what else changes a version, has changed it since, the request is refused
+	// (412) and changes nothing.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
 
 	// ProvostOrganization The id or name of the organization.
 	ProvostOrganization *OrganizationHeader `json:"Provost-Organization,omitempty"`
@@ -1993,6 +2074,11 @@ type CreateGroupParams struct {
 	// Organization The id or name of the organization, where a header cannot be set.
 	Organization *OrganizationQuery `form:"organization,omitempty" json:"organization,omitempty"`
 
+	// IdempotencyKey A text that the client has never used before, such as a UUID. A request that is sent again with the same key within 24 hours
+	// is not made again, but has the answer of the first (with the header `Idempotency-Replayed: true`); while the first is going
+	// on it is 409, and with another path or body 422. A refused request leaves the key unused.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+
 	// ProvostOrganization The id or name of the organization.
 	ProvostOrganization *OrganizationHeader `json:"Provost-Organization,omitempty"`
 }
@@ -2001,6 +2087,10 @@ type CreateGroupParams struct {
 type DeleteGroupParams struct {
 	// Organization The id or name of the organization, where a header cannot be set.
 	Organization *OrganizationQuery `form:"organization,omitempty" json:"organization,omitempty"`
+
+	// IfMatch The ETag of what was read. If an administrator, or what else changes a version, has changed it since, the request is refused
+	// (412) and changes nothing.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
 
 	// ProvostOrganization The id or name of the organization.
 	ProvostOrganization *OrganizationHeader `json:"Provost-Organization,omitempty"`
@@ -2011,6 +2101,9 @@ type GetGroupParams struct {
 	// Organization The id or name of the organization, where a header cannot be set.
 	Organization *OrganizationQuery `form:"organization,omitempty" json:"organization,omitempty"`
 
+	// IfNoneMatch The ETag of what is known; if nothing has changed since, the answer is 304.
+	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
+
 	// ProvostOrganization The id or name of the organization.
 	ProvostOrganization *OrganizationHeader `json:"Provost-Organization,omitempty"`
 }
@@ -2019,6 +2112,10 @@ type GetGroupParams struct {
 type UpdateGroupParams struct {
 	// Organization The id or name of the organization, where a header cannot be set.
 	Organization *OrganizationQuery `form:"organization,omitempty" json:"organization,omitempty"`
+
+	// IfMatch The ETag of what was read. If an administrator, or what else changes a version, has changed it since, the request is refused
+	// (412) and changes nothing.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
 
 	// ProvostOrganization The id or name of the organization.
 	ProvostOrganization *OrganizationHeader `json:"Provost-Organization,omitempty"`
@@ -2080,6 +2177,10 @@ type ChangeMembersParams struct {
 	// Organization The id or name of the organization, where a header cannot be set.
 	Organization *OrganizationQuery `form:"organization,omitempty" json:"organization,omitempty"`
 
+	// IfMatch The ETag of what was read. If an administrator, or what else changes a version, has changed it since, the request is refused
+	// (412) and changes nothing.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+
 	// ProvostOrganization The id or name of the organization.
 	ProvostOrganization *OrganizationHeader `json:"Provost-Organization,omitempty"`
 }
@@ -2089,8 +2190,34 @@ type RestoreGroupParams struct {
 	// Organization The id or name of the organization, where a header cannot be set.
 	Organization *OrganizationQuery `form:"organization,omitempty" json:"organization,omitempty"`
 
+	// IdempotencyKey A text that the client has never used before, such as a UUID. A request that is sent again with the same key within 24 hours
+	// is not made again, but has the answer of the first (with the header `Idempotency-Replayed: true`); while the first is going
+	// on it is 409, and with another path or body 422. A refused request leaves the key unused.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+
 	// ProvostOrganization The id or name of the organization.
 	ProvostOrganization *OrganizationHeader `json:"Provost-Organization,omitempty"`
+}
+
+// CreateOrganizationParams defines parameters for CreateOrganization.
+type CreateOrganizationParams struct {
+	// IdempotencyKey A text that the client has never used before, such as a UUID. A request that is sent again with the same key within 24 hours
+	// is not made again, but has the answer of the first (with the header `Idempotency-Replayed: true`); while the first is going
+	// on it is 409, and with another path or body 422. A refused request leaves the key unused.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// GetOrganizationParams defines parameters for GetOrganization.
+type GetOrganizationParams struct {
+	// IfNoneMatch The ETag of what is known; if nothing has changed since, the answer is 304.
+	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// UpdateOrganizationParams defines parameters for UpdateOrganization.
+type UpdateOrganizationParams struct {
+	// IfMatch The ETag of what was read. If an administrator, or what else changes a version, has changed it since, the request is refused
+	// (412) and changes nothing.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
 }
 
 // GetRunParams defines parameters for GetRun.
@@ -2110,6 +2237,11 @@ type ApproveRunParams struct {
 	// Organization The id or name of the organization, where a header cannot be set.
 	Organization *OrganizationQuery `form:"organization,omitempty" json:"organization,omitempty"`
 
+	// IdempotencyKey A text that the client has never used before, such as a UUID. A request that is sent again with the same key within 24 hours
+	// is not made again, but has the answer of the first (with the header `Idempotency-Replayed: true`); while the first is going
+	// on it is 409, and with another path or body 422. A refused request leaves the key unused.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+
 	// ProvostOrganization The id or name of the organization.
 	ProvostOrganization *OrganizationHeader `json:"Provost-Organization,omitempty"`
 }
@@ -2118,6 +2250,11 @@ type ApproveRunParams struct {
 type DiscardRunParams struct {
 	// Organization The id or name of the organization, where a header cannot be set.
 	Organization *OrganizationQuery `form:"organization,omitempty" json:"organization,omitempty"`
+
+	// IdempotencyKey A text that the client has never used before, such as a UUID. A request that is sent again with the same key within 24 hours
+	// is not made again, but has the answer of the first (with the header `Idempotency-Replayed: true`); while the first is going
+	// on it is 409, and with another path or body 422. A refused request leaves the key unused.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 
 	// ProvostOrganization The id or name of the organization.
 	ProvostOrganization *OrganizationHeader `json:"Provost-Organization,omitempty"`
@@ -2179,6 +2316,11 @@ type CreateTokenParams struct {
 	// Organization The id or name of the organization, where a header cannot be set.
 	Organization *OrganizationQuery `form:"organization,omitempty" json:"organization,omitempty"`
 
+	// IdempotencyKey A text that the client has never used before, such as a UUID. A request that is sent again with the same key within 24 hours
+	// is not made again, but has the answer of the first (with the header `Idempotency-Replayed: true`); while the first is going
+	// on it is 409, and with another path or body 422. A refused request leaves the key unused.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+
 	// ProvostOrganization The id or name of the organization.
 	ProvostOrganization *OrganizationHeader `json:"Provost-Organization,omitempty"`
 }
@@ -2230,6 +2372,11 @@ type CreateUserParams struct {
 	// Organization The id or name of the organization, where a header cannot be set.
 	Organization *OrganizationQuery `form:"organization,omitempty" json:"organization,omitempty"`
 
+	// IdempotencyKey A text that the client has never used before, such as a UUID. A request that is sent again with the same key within 24 hours
+	// is not made again, but has the answer of the first (with the header `Idempotency-Replayed: true`); while the first is going
+	// on it is 409, and with another path or body 422. A refused request leaves the key unused.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+
 	// ProvostOrganization The id or name of the organization.
 	ProvostOrganization *OrganizationHeader `json:"Provost-Organization,omitempty"`
 }
@@ -2238,6 +2385,10 @@ type CreateUserParams struct {
 type DeleteUserParams struct {
 	// Organization The id or name of the organization, where a header cannot be set.
 	Organization *OrganizationQuery `form:"organization,omitempty" json:"organization,omitempty"`
+
+	// IfMatch The ETag of what was read. If an administrator, or what else changes a version, has changed it since, the request is refused
+	// (412) and changes nothing.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
 
 	// ProvostOrganization The id or name of the organization.
 	ProvostOrganization *OrganizationHeader `json:"Provost-Organization,omitempty"`
@@ -2248,6 +2399,9 @@ type GetUserParams struct {
 	// Organization The id or name of the organization, where a header cannot be set.
 	Organization *OrganizationQuery `form:"organization,omitempty" json:"organization,omitempty"`
 
+	// IfNoneMatch The ETag of what is known; if nothing has changed since, the answer is 304.
+	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
+
 	// ProvostOrganization The id or name of the organization.
 	ProvostOrganization *OrganizationHeader `json:"Provost-Organization,omitempty"`
 }
@@ -2256,6 +2410,10 @@ type GetUserParams struct {
 type UpdateUserParams struct {
 	// Organization The id or name of the organization, where a header cannot be set.
 	Organization *OrganizationQuery `form:"organization,omitempty" json:"organization,omitempty"`
+
+	// IfMatch The ETag of what was read. If an administrator, or what else changes a version, has changed it since, the request is refused
+	// (412) and changes nothing.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
 
 	// ProvostOrganization The id or name of the organization.
 	ProvostOrganization *OrganizationHeader `json:"Provost-Organization,omitempty"`
@@ -2298,6 +2456,11 @@ type GrantToUserParams struct {
 type RestoreUserParams struct {
 	// Organization The id or name of the organization, where a header cannot be set.
 	Organization *OrganizationQuery `form:"organization,omitempty" json:"organization,omitempty"`
+
+	// IdempotencyKey A text that the client has never used before, such as a UUID. A request that is sent again with the same key within 24 hours
+	// is not made again, but has the answer of the first (with the header `Idempotency-Replayed: true`); while the first is going
+	// on it is 409, and with another path or body 422. A refused request leaves the key unused.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 
 	// ProvostOrganization The id or name of the organization.
 	ProvostOrganization *OrganizationHeader `json:"Provost-Organization,omitempty"`
@@ -2508,13 +2671,13 @@ type ServerInterface interface {
 	ListOrganizations(ctx echo.Context) error
 	// CreateOrganization Create an organization
 	// (POST /organizations)
-	CreateOrganization(ctx echo.Context) error
+	CreateOrganization(ctx echo.Context, params CreateOrganizationParams) error
 	// GetOrganization Get an organization
 	// (GET /organizations/{organization})
-	GetOrganization(ctx echo.Context, organization string) error
+	GetOrganization(ctx echo.Context, organization string, params GetOrganizationParams) error
 	// UpdateOrganization Change an organization's settings
 	// (PATCH /organizations/{organization})
-	UpdateOrganization(ctx echo.Context, organization string) error
+	UpdateOrganization(ctx echo.Context, organization string, params UpdateOrganizationParams) error
 	// GetRun Get a run with its progress and result
 	// (GET /runs/{run})
 	GetRun(ctx echo.Context, run RunRef, params GetRunParams) error
@@ -2657,6 +2820,21 @@ func (w *ServerInterfaceWrapper) CreateDirectory(ctx echo.Context) error {
 	}
 
 	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
 	// ------------- Optional header parameter "Provost-Organization" -------------
 	if valueList, found := headers[http.CanonicalHeaderKey("Provost-Organization")]; found {
 		var ProvostOrganization OrganizationHeader
@@ -2706,6 +2884,21 @@ func (w *ServerInterfaceWrapper) DeleteDirectory(ctx echo.Context) error {
 	}
 
 	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
 	// ------------- Optional header parameter "Provost-Organization" -------------
 	if valueList, found := headers[http.CanonicalHeaderKey("Provost-Organization")]; found {
 		var ProvostOrganization OrganizationHeader
@@ -2748,6 +2941,21 @@ func (w *ServerInterfaceWrapper) GetDirectory(ctx echo.Context) error {
 	}
 
 	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-None-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-None-Match")]; found {
+		var IfNoneMatch IfNoneMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-None-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-None-Match", valueList[0], &IfNoneMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-None-Match: %s", err))
+		}
+
+		params.IfNoneMatch = &IfNoneMatch
+	}
 	// ------------- Optional header parameter "Provost-Organization" -------------
 	if valueList, found := headers[http.CanonicalHeaderKey("Provost-Organization")]; found {
 		var ProvostOrganization OrganizationHeader
@@ -2790,6 +2998,21 @@ func (w *ServerInterfaceWrapper) UpdateDirectory(ctx echo.Context) error {
 	}
 
 	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
 	// ------------- Optional header parameter "Provost-Organization" -------------
 	if valueList, found := headers[http.CanonicalHeaderKey("Provost-Organization")]; found {
 		var ProvostOrganization OrganizationHeader
@@ -2972,6 +3195,21 @@ func (w *ServerInterfaceWrapper) StartHandover(ctx echo.Context) error {
 	}
 
 	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
 	// ------------- Optional header parameter "Provost-Organization" -------------
 	if valueList, found := headers[http.CanonicalHeaderKey("Provost-Organization")]; found {
 		var ProvostOrganization OrganizationHeader
@@ -3064,6 +3302,21 @@ func (w *ServerInterfaceWrapper) ImportEntries(ctx echo.Context) error {
 	}
 
 	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
 	// ------------- Optional header parameter "Provost-Organization" -------------
 	if valueList, found := headers[http.CanonicalHeaderKey("Provost-Organization")]; found {
 		var ProvostOrganization OrganizationHeader
@@ -3148,6 +3401,21 @@ func (w *ServerInterfaceWrapper) CreateOIDCBinding(ctx echo.Context) error {
 	}
 
 	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
 	// ------------- Optional header parameter "Provost-Organization" -------------
 	if valueList, found := headers[http.CanonicalHeaderKey("Provost-Organization")]; found {
 		var ProvostOrganization OrganizationHeader
@@ -3240,6 +3508,21 @@ func (w *ServerInterfaceWrapper) CreatePlan(ctx echo.Context) error {
 	}
 
 	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
 	// ------------- Optional header parameter "Provost-Organization" -------------
 	if valueList, found := headers[http.CanonicalHeaderKey("Provost-Organization")]; found {
 		var ProvostOrganization OrganizationHeader
@@ -3338,6 +3621,21 @@ func (w *ServerInterfaceWrapper) StartRun(ctx echo.Context) error {
 	}
 
 	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
 	// ------------- Optional header parameter "Provost-Organization" -------------
 	if valueList, found := headers[http.CanonicalHeaderKey("Provost-Organization")]; found {
 		var ProvostOrganization OrganizationHeader
@@ -3464,6 +3762,21 @@ func (w *ServerInterfaceWrapper) CreateDirectoryToken(ctx echo.Context) error {
 	}
 
 	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
 	// ------------- Optional header parameter "Provost-Organization" -------------
 	if valueList, found := headers[http.CanonicalHeaderKey("Provost-Organization")]; found {
 		var ProvostOrganization OrganizationHeader
@@ -3584,6 +3897,21 @@ func (w *ServerInterfaceWrapper) AddDomain(ctx echo.Context) error {
 	}
 
 	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
 	// ------------- Optional header parameter "Provost-Organization" -------------
 	if valueList, found := headers[http.CanonicalHeaderKey("Provost-Organization")]; found {
 		var ProvostOrganization OrganizationHeader
@@ -3752,6 +4080,21 @@ func (w *ServerInterfaceWrapper) VouchDomain(ctx echo.Context) error {
 	}
 
 	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
 	// ------------- Optional header parameter "Provost-Organization" -------------
 	if valueList, found := headers[http.CanonicalHeaderKey("Provost-Organization")]; found {
 		var ProvostOrganization OrganizationHeader
@@ -3843,6 +4186,21 @@ func (w *ServerInterfaceWrapper) CreateEntitlement(ctx echo.Context) error {
 	}
 
 	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
 	// ------------- Optional header parameter "Provost-Organization" -------------
 	if valueList, found := headers[http.CanonicalHeaderKey("Provost-Organization")]; found {
 		var ProvostOrganization OrganizationHeader
@@ -3885,6 +4243,21 @@ func (w *ServerInterfaceWrapper) DeleteEntitlement(ctx echo.Context) error {
 	}
 
 	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
 	// ------------- Optional header parameter "Provost-Organization" -------------
 	if valueList, found := headers[http.CanonicalHeaderKey("Provost-Organization")]; found {
 		var ProvostOrganization OrganizationHeader
@@ -3927,6 +4300,21 @@ func (w *ServerInterfaceWrapper) GetEntitlement(ctx echo.Context) error {
 	}
 
 	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-None-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-None-Match")]; found {
+		var IfNoneMatch IfNoneMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-None-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-None-Match", valueList[0], &IfNoneMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-None-Match: %s", err))
+		}
+
+		params.IfNoneMatch = &IfNoneMatch
+	}
 	// ------------- Optional header parameter "Provost-Organization" -------------
 	if valueList, found := headers[http.CanonicalHeaderKey("Provost-Organization")]; found {
 		var ProvostOrganization OrganizationHeader
@@ -3969,6 +4357,21 @@ func (w *ServerInterfaceWrapper) UpdateEntitlement(ctx echo.Context) error {
 	}
 
 	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
 	// ------------- Optional header parameter "Provost-Organization" -------------
 	if valueList, found := headers[http.CanonicalHeaderKey("Provost-Organization")]; found {
 		var ProvostOrganization OrganizationHeader
@@ -4215,6 +4618,21 @@ func (w *ServerInterfaceWrapper) CreateGroup(ctx echo.Context) error {
 	}
 
 	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
 	// ------------- Optional header parameter "Provost-Organization" -------------
 	if valueList, found := headers[http.CanonicalHeaderKey("Provost-Organization")]; found {
 		var ProvostOrganization OrganizationHeader
@@ -4257,6 +4675,21 @@ func (w *ServerInterfaceWrapper) DeleteGroup(ctx echo.Context) error {
 	}
 
 	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
 	// ------------- Optional header parameter "Provost-Organization" -------------
 	if valueList, found := headers[http.CanonicalHeaderKey("Provost-Organization")]; found {
 		var ProvostOrganization OrganizationHeader
@@ -4299,6 +4732,21 @@ func (w *ServerInterfaceWrapper) GetGroup(ctx echo.Context) error {
 	}
 
 	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-None-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-None-Match")]; found {
+		var IfNoneMatch IfNoneMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-None-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-None-Match", valueList[0], &IfNoneMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-None-Match: %s", err))
+		}
+
+		params.IfNoneMatch = &IfNoneMatch
+	}
 	// ------------- Optional header parameter "Provost-Organization" -------------
 	if valueList, found := headers[http.CanonicalHeaderKey("Provost-Organization")]; found {
 		var ProvostOrganization OrganizationHeader
@@ -4341,6 +4789,21 @@ func (w *ServerInterfaceWrapper) UpdateGroup(ctx echo.Context) error {
 	}
 
 	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
 	// ------------- Optional header parameter "Provost-Organization" -------------
 	if valueList, found := headers[http.CanonicalHeaderKey("Provost-Organization")]; found {
 		var ProvostOrganization OrganizationHeader
@@ -4602,6 +5065,21 @@ func (w *ServerInterfaceWrapper) ChangeMembers(ctx echo.Context) error {
 	}
 
 	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
 	// ------------- Optional header parameter "Provost-Organization" -------------
 	if valueList, found := headers[http.CanonicalHeaderKey("Provost-Organization")]; found {
 		var ProvostOrganization OrganizationHeader
@@ -4644,6 +5122,21 @@ func (w *ServerInterfaceWrapper) RestoreGroup(ctx echo.Context) error {
 	}
 
 	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
 	// ------------- Optional header parameter "Provost-Organization" -------------
 	if valueList, found := headers[http.CanonicalHeaderKey("Provost-Organization")]; found {
 		var ProvostOrganization OrganizationHeader
@@ -4678,8 +5171,28 @@ func (w *ServerInterfaceWrapper) ListOrganizations(ctx echo.Context) error {
 func (w *ServerInterfaceWrapper) CreateOrganization(ctx echo.Context) error {
 	var err error
 
+	// Parameter object where we will unmarshal all parameters from the context
+	var params CreateOrganizationParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
 	// Invoke the callback with all the unmarshaled arguments
-	err = w.Handler.CreateOrganization(ctx)
+	err = w.Handler.CreateOrganization(ctx, params)
 	return err
 }
 
@@ -4694,8 +5207,28 @@ func (w *ServerInterfaceWrapper) GetOrganization(ctx echo.Context) error {
 		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter organization: %s", err))
 	}
 
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetOrganizationParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-None-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-None-Match")]; found {
+		var IfNoneMatch IfNoneMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-None-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-None-Match", valueList[0], &IfNoneMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-None-Match: %s", err))
+		}
+
+		params.IfNoneMatch = &IfNoneMatch
+	}
+
 	// Invoke the callback with all the unmarshaled arguments
-	err = w.Handler.GetOrganization(ctx, organization)
+	err = w.Handler.GetOrganization(ctx, organization, params)
 	return err
 }
 
@@ -4710,8 +5243,28 @@ func (w *ServerInterfaceWrapper) UpdateOrganization(ctx echo.Context) error {
 		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter organization: %s", err))
 	}
 
+	// Parameter object where we will unmarshal all parameters from the context
+	var params UpdateOrganizationParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+
 	// Invoke the callback with all the unmarshaled arguments
-	err = w.Handler.UpdateOrganization(ctx, organization)
+	err = w.Handler.UpdateOrganization(ctx, organization, params)
 	return err
 }
 
@@ -4785,6 +5338,21 @@ func (w *ServerInterfaceWrapper) ApproveRun(ctx echo.Context) error {
 	}
 
 	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
 	// ------------- Optional header parameter "Provost-Organization" -------------
 	if valueList, found := headers[http.CanonicalHeaderKey("Provost-Organization")]; found {
 		var ProvostOrganization OrganizationHeader
@@ -4827,6 +5395,21 @@ func (w *ServerInterfaceWrapper) DiscardRun(ctx echo.Context) error {
 	}
 
 	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
 	// ------------- Optional header parameter "Provost-Organization" -------------
 	if valueList, found := headers[http.CanonicalHeaderKey("Provost-Organization")]; found {
 		var ProvostOrganization OrganizationHeader
@@ -5030,6 +5613,21 @@ func (w *ServerInterfaceWrapper) CreateToken(ctx echo.Context) error {
 	}
 
 	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
 	// ------------- Optional header parameter "Provost-Organization" -------------
 	if valueList, found := headers[http.CanonicalHeaderKey("Provost-Organization")]; found {
 		var ProvostOrganization OrganizationHeader
@@ -5205,6 +5803,21 @@ func (w *ServerInterfaceWrapper) CreateUser(ctx echo.Context) error {
 	}
 
 	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
 	// ------------- Optional header parameter "Provost-Organization" -------------
 	if valueList, found := headers[http.CanonicalHeaderKey("Provost-Organization")]; found {
 		var ProvostOrganization OrganizationHeader
@@ -5247,6 +5860,21 @@ func (w *ServerInterfaceWrapper) DeleteUser(ctx echo.Context) error {
 	}
 
 	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
 	// ------------- Optional header parameter "Provost-Organization" -------------
 	if valueList, found := headers[http.CanonicalHeaderKey("Provost-Organization")]; found {
 		var ProvostOrganization OrganizationHeader
@@ -5289,6 +5917,21 @@ func (w *ServerInterfaceWrapper) GetUser(ctx echo.Context) error {
 	}
 
 	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-None-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-None-Match")]; found {
+		var IfNoneMatch IfNoneMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-None-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-None-Match", valueList[0], &IfNoneMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-None-Match: %s", err))
+		}
+
+		params.IfNoneMatch = &IfNoneMatch
+	}
 	// ------------- Optional header parameter "Provost-Organization" -------------
 	if valueList, found := headers[http.CanonicalHeaderKey("Provost-Organization")]; found {
 		var ProvostOrganization OrganizationHeader
@@ -5331,6 +5974,21 @@ func (w *ServerInterfaceWrapper) UpdateUser(ctx echo.Context) error {
 	}
 
 	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
 	// ------------- Optional header parameter "Provost-Organization" -------------
 	if valueList, found := headers[http.CanonicalHeaderKey("Provost-Organization")]; found {
 		var ProvostOrganization OrganizationHeader
@@ -5529,6 +6187,21 @@ func (w *ServerInterfaceWrapper) RestoreUser(ctx echo.Context) error {
 	}
 
 	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
 	// ------------- Optional header parameter "Provost-Organization" -------------
 	if valueList, found := headers[http.CanonicalHeaderKey("Provost-Organization")]; found {
 		var ProvostOrganization OrganizationHeader
@@ -5830,18 +6503,40 @@ type GetDirectoryResponseObject interface {
 	VisitGetDirectoryResponse(w http.ResponseWriter) error
 }
 
-type GetDirectory200JSONResponse Directory
+type GetDirectory200ResponseHeaders struct {
+	ETag string
+}
+
+type GetDirectory200JSONResponse struct {
+	Body    Directory
+	Headers GetDirectory200ResponseHeaders
+}
 
 func (response GetDirectory200JSONResponse) VisitGetDirectoryResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
 	w.WriteHeader(200)
 	_, err := buf.WriteTo(w)
 	return err
+}
+
+type GetDirectory304ResponseHeaders struct {
+	ETag string
+}
+
+type GetDirectory304Response struct {
+	Headers GetDirectory304ResponseHeaders
+}
+
+func (response GetDirectory304Response) VisitGetDirectoryResponse(w http.ResponseWriter) error {
+	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
+	w.WriteHeader(304)
+	return nil
 }
 
 type GetDirectorydefaultApplicationProblemPlusJSONResponse struct {
@@ -5871,15 +6566,23 @@ type UpdateDirectoryResponseObject interface {
 	VisitUpdateDirectoryResponse(w http.ResponseWriter) error
 }
 
-type UpdateDirectory200JSONResponse Directory
+type UpdateDirectory200ResponseHeaders struct {
+	ETag string
+}
+
+type UpdateDirectory200JSONResponse struct {
+	Body    Directory
+	Headers UpdateDirectory200ResponseHeaders
+}
 
 func (response UpdateDirectory200JSONResponse) VisitUpdateDirectoryResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
 	w.WriteHeader(200)
 	_, err := buf.WriteTo(w)
 	return err
@@ -6888,18 +7591,40 @@ type GetEntitlementResponseObject interface {
 	VisitGetEntitlementResponse(w http.ResponseWriter) error
 }
 
-type GetEntitlement200JSONResponse Entitlement
+type GetEntitlement200ResponseHeaders struct {
+	ETag string
+}
+
+type GetEntitlement200JSONResponse struct {
+	Body    Entitlement
+	Headers GetEntitlement200ResponseHeaders
+}
 
 func (response GetEntitlement200JSONResponse) VisitGetEntitlementResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
 	w.WriteHeader(200)
 	_, err := buf.WriteTo(w)
 	return err
+}
+
+type GetEntitlement304ResponseHeaders struct {
+	ETag string
+}
+
+type GetEntitlement304Response struct {
+	Headers GetEntitlement304ResponseHeaders
+}
+
+func (response GetEntitlement304Response) VisitGetEntitlementResponse(w http.ResponseWriter) error {
+	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
+	w.WriteHeader(304)
+	return nil
 }
 
 type GetEntitlementdefaultApplicationProblemPlusJSONResponse struct {
@@ -6929,15 +7654,23 @@ type UpdateEntitlementResponseObject interface {
 	VisitUpdateEntitlementResponse(w http.ResponseWriter) error
 }
 
-type UpdateEntitlement200JSONResponse Entitlement
+type UpdateEntitlement200ResponseHeaders struct {
+	ETag string
+}
+
+type UpdateEntitlement200JSONResponse struct {
+	Body    Entitlement
+	Headers UpdateEntitlement200ResponseHeaders
+}
 
 func (response UpdateEntitlement200JSONResponse) VisitUpdateEntitlementResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
 	w.WriteHeader(200)
 	_, err := buf.WriteTo(w)
 	return err
@@ -7204,18 +7937,40 @@ type GetGroupResponseObject interface {
 	VisitGetGroupResponse(w http.ResponseWriter) error
 }
 
-type GetGroup200JSONResponse Group
+type GetGroup200ResponseHeaders struct {
+	ETag string
+}
+
+type GetGroup200JSONResponse struct {
+	Body    Group
+	Headers GetGroup200ResponseHeaders
+}
 
 func (response GetGroup200JSONResponse) VisitGetGroupResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
 	w.WriteHeader(200)
 	_, err := buf.WriteTo(w)
 	return err
+}
+
+type GetGroup304ResponseHeaders struct {
+	ETag string
+}
+
+type GetGroup304Response struct {
+	Headers GetGroup304ResponseHeaders
+}
+
+func (response GetGroup304Response) VisitGetGroupResponse(w http.ResponseWriter) error {
+	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
+	w.WriteHeader(304)
+	return nil
 }
 
 type GetGroupdefaultApplicationProblemPlusJSONResponse struct {
@@ -7245,15 +8000,23 @@ type UpdateGroupResponseObject interface {
 	VisitUpdateGroupResponse(w http.ResponseWriter) error
 }
 
-type UpdateGroup200JSONResponse Group
+type UpdateGroup200ResponseHeaders struct {
+	ETag string
+}
+
+type UpdateGroup200JSONResponse struct {
+	Body    Group
+	Headers UpdateGroup200ResponseHeaders
+}
 
 func (response UpdateGroup200JSONResponse) VisitUpdateGroupResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
 	w.WriteHeader(200)
 	_, err := buf.WriteTo(w)
 	return err
@@ -7436,15 +8199,23 @@ type ChangeMembersResponseObject interface {
 	VisitChangeMembersResponse(w http.ResponseWriter) error
 }
 
-type ChangeMembers200JSONResponse Group
+type ChangeMembers200ResponseHeaders struct {
+	ETag string
+}
+
+type ChangeMembers200JSONResponse struct {
+	Body    Group
+	Headers ChangeMembers200ResponseHeaders
+}
 
 func (response ChangeMembers200JSONResponse) VisitChangeMembersResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
 	w.WriteHeader(200)
 	_, err := buf.WriteTo(w)
 	return err
@@ -7546,7 +8317,8 @@ func (response ListOrganizationsdefaultApplicationProblemPlusJSONResponse) Visit
 }
 
 type CreateOrganizationRequestObject struct {
-	Body *CreateOrganizationJSONRequestBody
+	Params CreateOrganizationParams
+	Body   *CreateOrganizationJSONRequestBody
 }
 
 type CreateOrganizationResponseObject interface {
@@ -7586,24 +8358,47 @@ func (response CreateOrganizationdefaultApplicationProblemPlusJSONResponse) Visi
 
 type GetOrganizationRequestObject struct {
 	Organization string `json:"organization"`
+	Params       GetOrganizationParams
 }
 
 type GetOrganizationResponseObject interface {
 	VisitGetOrganizationResponse(w http.ResponseWriter) error
 }
 
-type GetOrganization200JSONResponse Organization
+type GetOrganization200ResponseHeaders struct {
+	ETag string
+}
+
+type GetOrganization200JSONResponse struct {
+	Body    Organization
+	Headers GetOrganization200ResponseHeaders
+}
 
 func (response GetOrganization200JSONResponse) VisitGetOrganizationResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
 	w.WriteHeader(200)
 	_, err := buf.WriteTo(w)
 	return err
+}
+
+type GetOrganization304ResponseHeaders struct {
+	ETag string
+}
+
+type GetOrganization304Response struct {
+	Headers GetOrganization304ResponseHeaders
+}
+
+func (response GetOrganization304Response) VisitGetOrganizationResponse(w http.ResponseWriter) error {
+	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
+	w.WriteHeader(304)
+	return nil
 }
 
 type GetOrganizationdefaultApplicationProblemPlusJSONResponse struct {
@@ -7625,6 +8420,7 @@ func (response GetOrganizationdefaultApplicationProblemPlusJSONResponse) VisitGe
 
 type UpdateOrganizationRequestObject struct {
 	Organization string `json:"organization"`
+	Params       UpdateOrganizationParams
 	Body         *UpdateOrganizationJSONRequestBody
 }
 
@@ -7632,15 +8428,23 @@ type UpdateOrganizationResponseObject interface {
 	VisitUpdateOrganizationResponse(w http.ResponseWriter) error
 }
 
-type UpdateOrganization200JSONResponse Organization
+type UpdateOrganization200ResponseHeaders struct {
+	ETag string
+}
+
+type UpdateOrganization200JSONResponse struct {
+	Body    Organization
+	Headers UpdateOrganization200ResponseHeaders
+}
 
 func (response UpdateOrganization200JSONResponse) VisitUpdateOrganizationResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
 	w.WriteHeader(200)
 	_, err := buf.WriteTo(w)
 	return err
@@ -8099,18 +8903,40 @@ type GetUserResponseObject interface {
 	VisitGetUserResponse(w http.ResponseWriter) error
 }
 
-type GetUser200JSONResponse User
+type GetUser200ResponseHeaders struct {
+	ETag string
+}
+
+type GetUser200JSONResponse struct {
+	Body    User
+	Headers GetUser200ResponseHeaders
+}
 
 func (response GetUser200JSONResponse) VisitGetUserResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
 	w.WriteHeader(200)
 	_, err := buf.WriteTo(w)
 	return err
+}
+
+type GetUser304ResponseHeaders struct {
+	ETag string
+}
+
+type GetUser304Response struct {
+	Headers GetUser304ResponseHeaders
+}
+
+func (response GetUser304Response) VisitGetUserResponse(w http.ResponseWriter) error {
+	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
+	w.WriteHeader(304)
+	return nil
 }
 
 type GetUserdefaultApplicationProblemPlusJSONResponse struct {
@@ -8140,15 +8966,23 @@ type UpdateUserResponseObject interface {
 	VisitUpdateUserResponse(w http.ResponseWriter) error
 }
 
-type UpdateUser200JSONResponse User
+type UpdateUser200ResponseHeaders struct {
+	ETag string
+}
+
+type UpdateUser200JSONResponse struct {
+	Body    User
+	Headers UpdateUser200ResponseHeaders
+}
 
 func (response UpdateUser200JSONResponse) VisitUpdateUserResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
 	w.WriteHeader(200)
 	_, err := buf.WriteTo(w)
 	return err
@@ -10078,8 +10912,10 @@ func (sh *strictHandler) ListOrganizations(ctx echo.Context) error {
 }
 
 // CreateOrganization operation middleware
-func (sh *strictHandler) CreateOrganization(ctx echo.Context) error {
+func (sh *strictHandler) CreateOrganization(ctx echo.Context, params CreateOrganizationParams) error {
 	var request CreateOrganizationRequestObject
+
+	request.Params = params
 
 	var body CreateOrganizationJSONRequestBody
 	var err error
@@ -10124,10 +10960,11 @@ func (sh *strictHandler) CreateOrganization(ctx echo.Context) error {
 }
 
 // GetOrganization operation middleware
-func (sh *strictHandler) GetOrganization(ctx echo.Context, organization string) error {
+func (sh *strictHandler) GetOrganization(ctx echo.Context, organization string, params GetOrganizationParams) error {
 	var request GetOrganizationRequestObject
 
 	request.Organization = organization
+	request.Params = params
 
 	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
 		return sh.ssi.GetOrganization(ctx.Request().Context(), request.(GetOrganizationRequestObject))
@@ -10149,10 +10986,11 @@ func (sh *strictHandler) GetOrganization(ctx echo.Context, organization string) 
 }
 
 // UpdateOrganization operation middleware
-func (sh *strictHandler) UpdateOrganization(ctx echo.Context, organization string) error {
+func (sh *strictHandler) UpdateOrganization(ctx echo.Context, organization string, params UpdateOrganizationParams) error {
 	var request UpdateOrganizationRequestObject
 
 	request.Organization = organization
+	request.Params = params
 
 	var body UpdateOrganizationJSONRequestBody
 	var err error
@@ -10736,255 +11574,264 @@ func (sh *strictHandler) RestoreUser(ctx echo.Context, user UserRef, params Rest
 // const string: with thousands of chunks the chained `+` fold is several
 // times slower for the Go compiler than parsing a slice literal.
 var swaggerSpec = []string{
-	"7L3rchu3lj/6KijOVCWpaUvyde9In7RtJ/FMYntkZXuqIh8SYoMkoibQAdCiGR9Vnac5D/Z/kn9hLaAb",
-	"3UQ3b03Lzp5PlskmGpeFdV+/9WkwlvNcCiaMHpx+GuRU0TkzTMH/nhdKS2X/SpkeK54bLsXgdHA5Y2Qk",
-	"2EczHMMTIyInxMwYyemUkWs2kYodDZIBtw//UTC1HCQDQedscDrAXwySgR7P2Jzawef0489MTM1scPro",
-	"6bNkYJa5fVIbxcV0cHeXDF6wjBmW/sAzw1rmk+IjRAqmiZlRQ8ZUEG14lpFrRhTTRiqWJoQLbRhNyykr",
-	"ppkw8Lu2Obuxa5NO2YQWmRmcTmimWTnpaykzRgXOmis2NlItL9gkPmmeEqmIfYufTup/U84lp2YWTMV/",
-	"P0gGiv1RcMXSwalRBWvd0afJYM6F///D6P7KOeVim2nCD9rmCF/2OsGXwnCTsTkTpnOWODtWPZ3YmXOj",
-	"yQ0XKaEihWUkRBfjGaGaKJmx01/Y/JqpltUEg226pMcnJ+uX9KOSRb5my1Ou84wuh+HWT+3vjsh5/Uug",
-	"eM1umaJZSUScaVJoRgRjqYYf87RllTDqput7ePLoyfoFvhLaUDFm8QUaecOE9otazGTG4GraXzQuqdTl",
-	"4qWaUsH/pHagttvqR9n2uv7M59zEJzuX2hBu2BwmTIHPtb0+g2Gi734IdEE/8nkxh/8hmbj/lpPiwrAp",
-	"UzCpN69ePP8HFykX0w0I/xqfbDlj922vF/NNcCA/MZq2sedVFhI9yhkOUU75rZK3UpsH4WsGfc33v+Hg",
-	"dphuQhYzphihBOdrRY2QxsoZzUwbYcje1rAQTHXJwsjsF4KLaSVdzsjIUpkSNBuRiVTulgEXEVLAD9rF",
-	"YSCDdl/FRSE2oGhVtEkZVWwsYh4/Wz+dS8uPNpgQ8K2WKcF3vV6vXzVTa2REoZmqCQj7gZUP1Rf7Cgc7",
-	"Up+y4c6OpXMpNAM98wfKMzus1UaFsYL29NOA5nnGx3BbjnMlrzM2/4/ftV38p+DN/67s7gz+7bjSY4/x",
-	"W338Fn+FL6xv33u7Iwur9y2UFNMENIOF/dBIkkpCr2VhOf4RnIIb0L7v3G4daMpK5kwZjivgMPv6OpPB",
-	"xwdT+cB++EDf8PyBhLfT7EEu4fL5ffz4QCpgnI/ukoHVU1aPGygrIZKn44TkTGnLhMp7mBA7w7TILJsi",
-	"eqkNm9ujXJ2Pe9HDO3+2+0/6MR6nJ43fcAUfyrfL69/Z2AzuksF5miqmYb9omnIc922wj04217d2LAth",
-	"kE83b8++U392lwwmUs2pMUh+wQuenHz/bP832I3O5Jhm3CyjF2X/3U8GudSGZsOxTNkhdumpfYXic4qH",
-	"0NCcth/v70AvU45XufcdeWIvrFGMmSGtCK7319i7imP0v+N/u7trvz6O4VhldB0D9BfuDrTOV/gTUELd",
-	"4FQpusSx51xcyCyirJ8LqwwwReZ0aVmjFSNLM+NiekaoINT+MviQXBeGzKmg01DHh6e4NooaqXRS06Y0",
-	"ct9baU0yq4ug/ahx+CLlRioiRbYkitEUtBImrMb82wAmNkgGMLz9F58OuI+XOcngPM+VvKXZK5EXZkse",
-	"pA2dsuGM6llcElffB3oLit0F1SST8oalhIJqGBDLs13pMEof/+BZRq/xCOvTz5VMi7HZnHDe4g+s9gHU",
-	"0ySXQjsPUX0rXtLxjAC/BkfMmAVCKDRqQmmBQyXVHGOS4zktdGRd1AvjzksAD91ZIim5weoJvnpL3Pd4",
-	"bHCG7I+CaUPGVoeaKNkiUzc5L7tm6pSX+stfCbKQCsl697FhoutU158uL9/6Re31ukJsqLbvTNwhheAp",
-	"R8lixsY37ww1ReRURwuqrNEzOiXc2D2+cYyGOgWK6JksspTcCLk4IiM7o5yl7nGqibXojOIsTcg1G1sK",
-	"RONfG5Y7J6dVt/x33BCuiSmUsMQ/mdT41M0gGbj5DJLBBPXdZODeGeVXbnEsX6X7lBnKs9Ulv/cMZyIL",
-	"kYLrazFbrqynUzW04nPCWZa2cDpmjOXy1BBwalSetNE1F+kwp1pbeh7tfPwNzWPGRYSwf5ILq6nPmUhB",
-	"S+9HF/QqccuuwuadkpFiWma3bJSQ0VgKwcbG/mkybf+xuzAi38oJYZYbaqZumfrOfkE1G6ZiRL61X9hP",
-	"cjq19JmQETBB+we44eAvaozi14VhGkeDR66EJWA5QSegtoNY2VLk9hdcjBW4KWk2OiK/WPK0Inss5+zo",
-	"SqwzBzQbS5ECeaFKDI7cwsqT8peimF+DvA00Fats+QvYxYbDu9rQXw1VUxY55HODJhmvbT8lM6lNYi8i",
-	"7K39y+4tefE6wV2ydI8b1AdhPGryI6CSctmJv43VFkZZlZWKevUqjzPK5yy0Hr2gbOzyWDFq1j34EAxd",
-	"Ojb8dv3Dj+FhjGx0PmhZQlqgNb7uWXtl5zLlE77uSatAy8IM5WSoxzJn3U9/D4cwKfS6YZ+hcwGCPd1P",
-	"WjukEOMZFdO1+3rSJAJ/HMFq61ufBFGjYPOqVSTl2QcTbmxJOMEYVZURpghhlQTXdSvLARx9VoQ2pKbO",
-	"C6hhDwyfs0FEVs2oSOVtVCe8RMeiBNFrlSh7nUHFooqRqbTCRIozVPC5AO2BCr1gCmwBKZoxsU3015/c",
-	"fGK664zqoWZjFeU44EEnXohZgY4Hc0RegXgX1tCxisMi1G/KKEISdQQFXp2NzuK/7MOtHhrg1SCENz/d",
-	"d/4H9sdLMS6PtynpmCAUbJeMamNF+5ixlIGfkZK80DO0Z+yXdDxmuWHpGaHXEEF1KpE9wAlXqGJuRj5F",
-	"nm5Nck6bWrsH7/1zzRvMU+/gdMcT7GuNSmpXojbZzisJAm/1Xsqb1X1/LVGpnFnVDXTDI/JGgLrpvbYo",
-	"66rItgs3KKtLMCBU6n4KQyWEZmYmi+nMnecYVN1UkgU3MwwJmBlTOkLFTcXAsHxzy7HSWptXr0ukgn6M",
-	"L+re05KpraqDcyqWRLGxNabqoXQIZmzOYVZsTH7LhqXF2zRnEwydtnzX+rMWK7j2tnLozj3ZxZ9RU9VX",
-	"t/PNBMPlWUpzz/mYGKulve9W9VfOglzjL92X8W0VLdmLLcZVvFZPdn3GK/unx3wO3JJpK/kKncBW2m3M",
-	"ZWbv6PWSFDVPlv3JIBnYx6LWYPnGnzka+o34g7+bG13SSm1YkY9NJgnDdW7BW2rGs33pbz0h3QtNtK/6",
-	"XTBu58JXvD3Uu2ASZ92gZT7lt0yQG8ZyDfkqZV6SIi5/gNzSrGCrHMp9PVQyYxHe+JrOGfhg4XsX4mUL",
-	"ZypNmTkiL9wLhBSspmNtudlrnMzo1x3mMuPjZUz7sJoiTsvqhhkzhFvNcEJolpFbpkDP9u7hxPuaNMvY",
-	"2Kd+gdODZlm1KP+78Lb5z0Dm46+t6j2ZRO+ee2GUT9bWVE4lWZlta9ZD21Z3b25kd9mc8mwo2GLY4p19",
-	"P2NW5BNaHj8Sg9UdQOyAumtprjnRbzRZsGws54zYl1R7CzQeV4SZoNcZ65qPH8Ta2y1jfMQUhXWX96V/",
-	"zkrjgqq1EudHeOjO8ds1D//84vxtqEBLMZx7nhfxFF0zu1Ha+wqtrhhsNvujoJkmVBCff2HJttrR0lQM",
-	"ybX80BuNUTJV1LBh5pOYulZ0QQ3DbCdg927wIUy2WxuAzBegIs+7Uq7tQYOJMLW6lIHUGL8LWhL7/2qB",
-	"7addCKo1n4phxsdMjFkHCSOTMNV2Ey4cDdvrr6p00AzTWhhXxA+7Afl2sn7IFNlF62Ifc66Y3srMibsk",
-	"/QKuMDHgatBQxmIcJLomzNRcdR5YLX5Lg2wXv4G1WAoVO2mwI9wRO7uGg+yUi0hQafPYRYt9bi3aIVMq",
-	"lu38frYEjghWL+yMN9L2iKG02vZowQzj5345Y7W0rsv/uXQmj9Uz8+I643p2FNtpNyyoEPFx4avtBy6Z",
-	"hmdWOfNZhoGUdRGPGNvyT21FOBAsZhHV+59e7l4vLZOFALEVX1KlLabuDhGp0HWA66+fW2O7a3fjQ+s1",
-	"3IWlRLXix+vzylaMnfZp9WJwIJ/Z3dp4aQ8jVxyjwFso3O+ev/rlG2u9+t8Tq1QIzaUg31788Jz87dmT",
-	"x0SzsX2ePDl6/N2qgj2W2gzHTLh8y76zPR6BHz6nysxd6tshMnhSfsv1as5NL+M/AfUzz+SSsaELEh3g",
-	"NQ9BCxZ0ytYG/X9xj1l1LUy7PcCsHkcla1CwEBGvO4jKGll/2lnu7OGfDpa01kOtWEVt9Qt5QblG9gzx",
-	"UYxu1FzFXJhnTyKJI9ZWoyZuhlGv3SVoEvI/QZSBIS1lVvqo+cTF6RfczGRhCOjLR9G3GXrDxEZvs9NC",
-	"VQUV05nM0viY23u6Y6LHuatLWeP2ejtHdXCcu0ieBj324wnsILH6Ifwq+B+F1fqr2h5/oopNKaotY6oZ",
-	"uC8xaoOkpmOq8lon0o50d0Teh3RWkV/p8XGzqSpCTjapCllJt03apXhzTwNVTUmI7rslVElYUT0tGKcP",
-	"lSBkkJEoXVBduDu720a98JPZxZ259V3Yg5GdRLlXFwmdRElodQ9u47LKp951Rn3gIWsEtlSMvrLzz+iY",
-	"+QBMw70EsnRDKZBSQ9sPCKVzSwaPC1FCFtjEMAXeQjudSgzV9yWgtMHp4HctxdEFXfzCtKZTWHAaRuC7",
-	"jbVakKln+a2YloUas+EehQjhMD6zucF1td0yKFxMSOkPge3UkkgRNRBBrG2s5sRf/M7lmEFpixNy0Zfd",
-	"MhVXO97gGdhJ2POwNLRBcmpZrAxiFx6u3tHcrsTdFUehbuUf2q5aL0z0djP2uUqY+B3kZegbvAzE/ugM",
-	"9RifxukyYPnEufVcHiEkegu22OjGRrlwfYrRTQqcv1sYfO9nEsKV7teJp06MJoDbErSBehVz/RDKyqlY",
-	"hog11MJSK3iw8in+28v/ufy3DdxxGBsGyolIgn/SrEAfcvlU9Yof4Uzsuvwe7RFJiJjkK0fxgyscXU1E",
-	"/czcL223fVyp2ovX+zPTdt8bunW+0bCyfRYicya2NADx3WvmpQ29zhjhaVn3XtWC7pdhDimv8bShc7St",
-	"FjOe+TRou77N839UESs8KaMeCSlE6SXEO2s/uhFyIYZzqN1PiLxlajimeUIgApSQMoF2eEsF1zOWJhiO",
-	"Gd6w3CSEi1ua8XTIhFHLxAfyMsgtdWkhmKZGMmq5o2P7hKaxZP2N0+JdMSZd2J3K6H6Z+JoxsRUR2YNi",
-	"0Zr89y6eo2VHMeTGAttqCnYXQVcore/FjAlHIDimkI50eysWAEEN9BQsNrxv1aZ9aOd0fchmzzTv3bj5",
-	"UdGYYj+1H2/Jg3jaqlkFMBlROunbw6QLnTORtrAka0mNx1DNIwklzq51FVlAitzMgD8inMbGrOqWry07",
-	"hv3+J6eb+G6CQ2g9uj6IEWngyyDFf+IWNjWJCswket5RWR3b4NpI8UnIIu/LKQtR5vZkWle64J6LMUIh",
-	"t0iU7ckJvIXatgoc4ZYwkaqWxVDeo70ntacNu5aS2GTCMM0ScuRb4GlUwbCU0e5E+ROC6oZOfEwUEx/c",
-	"Ia76KrwZMuQtmlu56m+03etKgatMsP3kY6uW608umo5cz52ty/4gZcPXPmx1aZpFH01PEcnYBHOQ4BHv",
-	"/kpr/ga//fYCXct0uUdwNxl43TE6mxnVZC4VWyUCK04E1Fhds4oe4jvl1STvekUm9KHjVNv8Glvb24Hr",
-	"onY3AhJYvRTBpoQej1qAITz9VkZ7+NjC7qxhO9iSldvcD6aAvUZITxHyS8EHUDJZlxwp0qC+LWb3P362",
-	"NoHwJJKev4Os30za9qPC2BvzBagwssg/S5Dg81Jr1PHzo0+m3MIBd15ZuYbeMMc8IRtynFGtCV3QJbJO",
-	"DmFTxfRMZlDDMmNZSgpheFZVaVPAbWDa4eGNqUpBIBG0WKui1yuhCmEVfnnjowyQsvXoCZnJQlVRE+qQ",
-	"IFC+66okRhUCK2WblpK9a8OgVrKLTi/9gpq1lu6WDxWby9sdx3nia0qGjTLPrUd6GIy0+7oeRcmmLL9b",
-	"ufITJedb+ArJAnLCfVUPVQxoSoC3Zy3CkTu3cre7i0a1oWor/b9xvP7318s+UJXsQRu5zVYFN87M2Hz9",
-	"Fj0qKWCDHXra5JBwkjDH2tbVh2ycwYcOWtlFT2inpg5g1bU0tS1G28qudC2zD0nYXt26sRT7SWZp7H52",
-	"G0+bazS7O5fWOnq2iyN6fftXhLDbUu2uBYL68086bXyN8wfPqBeCwdO+d93p1TyXaqdsI6wmSTeqCLA3",
-	"2tkp8Lf7bQ1UFrzbzRIVoulSx823qsaz/nqgJ52UKgRXoXGIc5lzrT0oa0RX30iX6wrZbRHFiVeIXdiP",
-	"E3K9dNjIHm1kZTtXwLND74WvUoOXHJFzQdg8N0uSce0cXe6r1ljlsy224dHJxqhUgGKVECOnrnLFq3t4",
-	"qOQhMZLYbcWMxGvM9q85YiiZcZOEUJuKvHh97yca071q1UrbXTKaZXIxzDNq3/HRRMD+7pJBhUvTPvqn",
-	"NZ7LwZtbphRPma6hsJuEUE3ePX/1SxW8s2djl1R9spqkc5cMHLhOnSWus3jCQwig2Gpn4MLK/6CavXgN",
-	"5V9Qu5pugV3oh+AiffEakqRopN7F7t0Ewp3aWi9vX/5yVhosoM8BUQK05zdOa1GFdnkw4TV69ujhkzVT",
-	"eX4OxTdFlg0BuG8I9lG8rD6TYhpaWQSMrDldkom09IKXBsAEyvQqYoeu17U9elJLU/v7356tyXJ0PHc4",
-	"KXGO11vMwTRXF/MPZhaMCZybXUQCeIIICwDyYEa1SwRLPcIzpveqW8R4JoaFlaXtpWw5nbKh5n92lG49",
-	"PDk5iWTurdsUvCihZiNzJqCMsUQPqNz7sTxODxW7Tml455+D38icDduEYFlhHDBVqBrKMmS2FHowWGKx",
-	"lHyGCNNzRoUOgCO7uemW3ixvjw1NpuN8zCqOsjDDAPdqJYRop+lToIwMiKGigWf1Q3z8bP0RFiqLvM4e",
-	"4enxsZUs9k99enycIOSVZQdlfuRuO/Ssk7n9evGzLrXdze9bTPr8UpVnbOMaW+fp6qPEpqP0rYq2uPKS",
-	"bzDV8MzKo7rx6Ap6rTZQJsWhcgM4eJCgWGfI/azgYXy7ma+1ieVlRcMZXHvnGNxUwo1m2SSBjHSPkELd",
-	"d3Bn94qs9GVPttiGB7DyIhnZ/lB7NgA/tB7ocxBC2/pd05SLKVlg/iN1dggEC8DjGHwJ/NeBO+kI5E2a",
-	"fhWhCLuxc3nLWif7ZYRLWg65D8Pe3f97N+xxHnrG88/OizaJ+O+WO+JTEqIrfu3etY23ks55dmAh14Zm",
-	"35cQSgZQtXS4RTy+SwYzKaSyxtAwV2zCPx7kRU9rL9LF5FAvemZ5CU/TjB1u155E+cxrtgCsitU72YZ/",
-	"+N4lfWomUq/7XDOqmKr6nqwKYf+OzugRPNS8dL5hiptP7KIFDZAiAOB5Hs2sORfLqtYOE5b2yaChRcp9",
-	"1mwvuBdtKTlaF0y1A1QUuiXX7BJx/YBdzrlwXpJ9EEaAEtitPUMytvYbVEllvC29Uxd4Yoc9ig4cBrd3",
-	"wWGthV0ISGszn3RDN3QIjbhyLCoDerQr9dOMaFctNPtmQkY0z3kK6M9/5iNrCo5wy4ccAbUDxvH04aPI",
-	"MYSUGp3tiBbxoda4KyvSXOkOMTMm1+TXi58TkjFjmCLXS/8XRTAz1wgCXKcc6nBGXOsRYHu9FEZRMoJR",
-	"To+PtdFHCy5SudBHgpnjy5evz19fHu8y53XYOZKn442gczrI256aLq43OZ0m8a4Q7Boa7UNhDLnp7tHD",
-	"Nw1Ihf0TaddU4uwM6xfOtAaCq+VQMZouYxVelbU/o5ogXq7rHIBVIvaCh7Byqyppr+i0ASxtNe/13C1Y",
-	"em/QMk97gpYJJ9cLXYcU2Q9h75LjtR9Z3q2Z0WfDnGwBmhTS8MlyCECDUXA2cC4YmQG8h30KY2dlPpjL",
-	"8GqPAD7ZOuYHgHFcDAsV7YfBFAvALu3DhIuEUJRaVsKW0mvFbRfY/NEoyjs+Fa/Erxc/w4VHfMRhq6CA",
-	"5hlOVfBNTwNMxYRQYtg8z6hhJOM35bdDwz6aI/ISYqncuSNRhDUl1+qEg4n5iF4k1Z19bJkSBMr5eEY+",
-	"fTqyBu/dXWL//FUzFfw3JNG7O2CUnz4dlbtjP1KMKAb1/+nZlfj0iU9I+MD/+f/+/0+fWKaZ/1Ok9lf6",
-	"Rpdwg1KAnxVCyi27AZl7jRM82chr/aYwdtWbADpi2tAZzMd3hGTCVwo6pG1hati+99kroCKEtzOq2aUr",
-	"xm/0h7JfrQWNLAQMMag3C6lv2ElVBTqVds8aVaDxhiI+WrMjJg5O34/R3YfD94TcsqdO2SmSmJklOx4r",
-	"p+3unMOtDCbwQNk9Zx+jNN4Y5/0mZZtbd5ZqLV8J61ScgKGlUw9jZd9oksnpvsXHhRp31mT3sqW6pZXU",
-	"pW+ehQ+0wEVxk7VMEfCJ5IS4NqaAQxDv+dVaUHvuE1Ks8Dklo0KJ0xybI5+6YU9HwHsdZ/LlzSDLq2pn",
-	"DO8lZF4Yes0zbpYJKQQtzEwq/idLEzKR6pqnKRPghx26VlJzZmYyHdpPIE3EPjmWYpLxsbEj8D8KJpjW",
-	"CUAuYql1xhKrUtjLyLFt8lQKlhAj5TCjagqF3brIcwnZo3OWcgpQB/jInIplQq4LvUyIi9YmZfzhaC1X",
-	"cEl2eCyr7XpamEPV9m6jHq9dNsqm2P+hqo+/ic2twuzd0kvh0Hv1mM8TMqsaJcB11StpXOhwwAwPzUR6",
-	"hgkeDiXYp8xbbVEuhGszZeX7k0ffr2qM14WKtaV7J3ES1ECXQAc/QklOC83OyEkSyvUEYPOZcpF6oixB",
-	"spRgtWET+Kgb9ygZVAPFhBdGcgFVqTaHM2K1EzvfjFFtyMnRycO4YNtoPl7sxXSRi0JE/ZzZMhpCWVAA",
-	"fVCQ7KhRBcEACvwvz6jYK4Drqi/2Smu/S7ZFkdqod9FFIfbrWtQPegkGoMZUpeUurdpF5ROQOSBVeWY1",
-	"VAivI+8ptDtwjLnpAbt4gg4kHYf5gt4/kN5E/IM+V2JJFtA2X9+w1MqZjfs5dWApTDiCe2yHO11k2dA1",
-	"bmzdKMgOq+cn7ayrySwdtnUAda8LjOPeK3070uJemY40OKI58GdBGFUZZ6rR2HN7frK1qQE/2KJzbWnl",
-	"RGjFcsPtkOPQap/PqVqWaePQFIxCkiBIL+/asLOxVty2KHJbbJ6SU9/Cdt3++UfvghYX63/2Dh51TrSu",
-	"rsfvDBWpBhSAoPdz1Tq3sCoutpw6w22joiq845pcWzFOjDwikGNjjwa7jEEN4F79Y3eo5QqBzNdtETzX",
-	"kj7gBUqFC+6NUyfTgkMsaXutK7eSdBEUF5+T2SlZSzlZKqWbPN7SpKqjK9VFsZOv2fLjSF1CnQEnEI90",
-	"oqSZlbvCuo7IORKV/azBygnNwIm+Fydry4Z9txTjmZICkDstUzUzppmdDvziG91aIRKWWnwB1SKeW3ZZ",
-	"/bDDRhJQUBv+yMd7VOq3lHLE9zbI86oa6JblHtSQuUSNxFV4WMXOteDy9Rzfhpk/3yXQS7aOpWbKdVvb",
-	"x6FyXInX0mEJOV0bnJBfXFGIvZYm6vXqEVCvkVyzFfRJC+xJiTYjJ6CECOMLXWdUl+2q+sg52sTBZWeU",
-	"uGQG9pFr01N/4S7EwaDkyKeiOss0IFj8rgOBJygqlpWvuzNC5R5b6azbqcOiyIe+lOC4RokeAPm1IMs5",
-	"+xq+8fia4XCACCOLXhp9/62fvOFmbnbE9eR8On7HP7RfzD5CoP6O33sy6EUhelrPF7GWt95i8cTyR8EK",
-	"F4mh/h/LntFJkwwcEpDVB6Vg0VhMqKBHnT18k57c9sXD1u6jDRYDD7e5JFdavtLp+u7hjU0MXlCfWjle",
-	"Ui6tZasr6yMe18AAm66UAPQsCIlGx2Ims85ertVelRTY4n7fWlkqd7bnkVuk+buVrksZFQKpshAC74K1",
-	"pOzu+y7OVR+mwGUVpc93QY3YNgWk8QSplPJseYqxUo7SKqV4PNRYJWFwOvh/vv3t5OGH304efP/h/330",
-	"28mDxx++O/3t5MFT/OjfYwYbli6mdKnb31oVaj1s1Gk9W1emBadwS7MhJlR2NDB89KReBPb00dMNysBu",
-	"oq1j/Zj+7WEcWU4mg2pegDPOs3iR35+W83ScBRXk1fnrczyPP2uVmr9ePm8o8s82Awt6x6gaz567oFBn",
-	"sK5U4UzpZwU0QZqmlieWJdeRZqfdPtsGHIoDr2uokWUNy57YelEVshORJq7nvTK6Xloe6nZrIFxaY0kf",
-	"Wk/oJ27WA3/0XQbV7Ea1qd0RKG37GRQO5vl66VJa0OPK5xh8/DyGxrONDI1wGXWjw86lp6n8vVerI4kU",
-	"StaxNPo2Rh6vN0agCs7HqO21ckYJmPOfxdT4vpZT0FlsDTfznY9R1zS3vo2VZLDgZrbZjEpuHo5w0mLv",
-	"lCF2WZ6XL6QSHfxol9z7qlDFjkAmUpUpWSXtJkibSKvW8MTch1WZUpU8r+S2A/QEfo/tAp88ffj0O3B7",
-	"N4sLIV0ucDYRw9RcJ+TRCUkZK/vo/y65QO/T+esXFRZJeOnxfc1GVX9/+P2jZA9AJr8V3cHO8kIvFDeG",
-	"CcxFrPpcNJPl9/Dxla2KXZDdOb0aZ+A2VLuUgRk3uhn3X1tw317f65mdQ74BC+IMNBFtmOL6xgoSH+iw",
-	"7zfso0lcMvg1Hd/ojOpZ1Veo+h14PqonEJiNGw24B+DsXdBlf9vZrpBdMA2bu581XqkOEZt8LlV8b11u",
-	"CCBAzhDtkQp02p5B4xn4RlCl5CJbtnRijjWPgTe2s5R3LYlc710gCsW+Y/pzesNqWsIRGQm2GJ2W6Z6u",
-	"mYY7RHnL6tDXoBiRUWCXpqPTlVstF8Krv17YXAnXo++IjLygsq8VCKfinp65IppST0Yl+YiMnEDDmRbW",
-	"9pUMM7uh242BXGfnu0aVZkyF/fqalWtDj7WXLYItLCMPVgKhq1II+ITUmM1RAURux8shhQgIA/G2LV+c",
-	"l5/lTI2dYrZw0UWAXIC4YQNSM6mrUGWgRSKUR+kgbbZ3jaKAl9YdGnftWUUN4eom3IX8sj51qCttaC38",
-	"ZkvR5y4pMru0LG/NQrCsdMzaKsGnUqZVPLnWIG6vON3hKydXvqjKllfxlDB2OVbM3sIpFy29ZNit3LYB",
-	"O3Rz3KQM98I+2JWF6PpCumWsDU9/1ob47WT0YzsB1YDr6hbU9gS1U2HUZsdzns55/HjCk2k9gz7c7q5Q",
-	"e+cSqorCApMlTIyAluyDZEDtWl35o6n1gKv2DEydVQc5wFy1Sfccg01cCk00Y6cEH/dJ6eVUkgoY0qpz",
-	"XGC7gXg9n5O5TK8/Qf/grkmJn7ulyAF6gewHmPO5WoFskVA5j5aGXAJwIYfkMK+U7ZO2WdbVdREYdgYE",
-	"2dyGiWrnBbeLa6Ookcr3FllwM57FCZzVGuyvadLkn8Tf+ZZN20z9C2iL0pa/c1mB2JX1b96bVDV9QdXy",
-	"rISpsXOiQi+Ygttg1U1/C7ZA8gEEnYiB1aZSzbfY8z76vWRyTLO9rtJOHWP8/e1aKADy2Gf5+GbvC79v",
-	"i5o9U2SlYENU9rc433wmjdzmecUmTCmWDjMqpgWd7rVjuZITnjFfh7tzqZdHKN5sDZZgfKhr11eWdVs7",
-	"DxDzz/YBMR72iN1ngts0D0oGH5+efD8cB3C0mx5HB9J5tUgPUjqo5FetD9GOrYbsnu/iRz5H7x/VGH0M",
-	"ZCY4QBl2GrmULi0T+LpgLNUuKlI6RVcQ9HZQF7eEwfyXVhnW781WwrESbGuhYHYWRuunfK+cf+3CGyx+",
-	"PRzzHsx87WRKrr1+V2scdtuM3BoDXjurfXhnlKf1YdGDPLr3TLp/evjd7XGBD4aW6Iy3CED0jg17NqKT",
-	"3bJLSvjiMDHn6dOdk+zXYgs70tyUyvB813WXTwbvA2SkGNICzzKIYCykuvFZBR5Wh2i67OxOvWHy3R1C",
-	"WBSKm+U7O3/XtMD7zZs6AnzhUkNqUjIJeofJDDwkTCX4DIRq0LdFvlWMphqMxe/OXK7Tqxfwh+9S7N5g",
-	"h3qTM/HqxZV4LoVgY2t66oKpqrjKlb6Epb92GonvbGRnAnghEDqiCOdTlqnNaZ6z1G5ehWHifqUxGARH",
-	"CrcBoB8r4T8zJh/c3YExOYk0p3pZVdh4YGywjyDcDW8LfLKnLkXLgajYDUiI3VLwJtV3BDM7vesXUlGu",
-	"AMS4LOWwT80YTZkio7eIi/AgBKYZ+TjYHwVTS5JTRefM2KfDOY0STEQfuZD06OhKXAmAEbp1FeoG60d0",
-	"EBys2uyXYTog41QeEcTGh8IeOc+pcmdlSVaxKVVwEGOqGbzJsnt8OqdTpk8dmsooYNUjKIdHoKaE5FRb",
-	"FdVelJH/3khf0XlEnsNnOKTM6R8FvuelUv7TUeAwPXZIEv/xu7Y7BgkP3z95+rfvjsgl9LYZWUIYuQrI",
-	"64yduZ43ACHEMUqeM5lnzG2cBBwBAJCkgljeDi+C1CujyejjAwdi8cDS3+gU8AntlYGXoCO/ceNG8H/4",
-	"Hv7CHAy4eTohI/gDvnUfXQkoDPLEE3wV3pcwALVKcbCac3Dv4C2GqZEp5QIRXdzNyfiYCdSHeWr13Am3",
-	"DHZwntPxjD14dHTigyy1zwBgcI6iCFTxsRVC2DkHuU5IpA6cvp57Yv+eyYWlhbElQCPJNfqyUVEauEsR",
-	"mFing4fQjjdnguZ8cDp4fPQQJmiJHBji8TXPMnvOkDwdA4w9R986zkdOyu4PmDl3y2Jd2F0VFoRdWQo1",
-	"tEfYoh+J41U6OB38yMw//MsBASaXwtlTj05OMGwrjIuzhiT8u0sJQ7m0TmqV7wCutmoTwSRxdz23gsm7",
-	"pRyhx96lr8RfVc79+AdMvr6rHTfUWiLQrpsL8Un0hlox+Rv2CQOtqn5drDxzwRPoOeJYmv1NfCrVIzUE",
-	"up+Abw7ukq1+9d+WkQ7uPtwlg2Pv+PJ59kgq9RO1vO1F8NwBT9W/Zgnqc+Roz7PMiZZ52feqh7O0r6sF",
-	"mXCd/hzDT7/Qw0wGuYwitlDoHwDqBgSYABGBQHm8qxXA7LHAkeyAZ7KU5i7UXWlLCBJRAl+UzV7xBavs",
-	"4Dm4X14EYUQHYPMPiRie/dINupLu6tZNhUYVUu3D/t/exowEW4Qu5v1ZD/q0gkPbhlghfHvXuP3Hn8qx",
-	"7pCKMmZaUt4dKDCCA0K6wxHxqfChcHMAfGV4EVKa7K9cCBSpCg2AOtW8gAdCqmncq260Px6ZDFgZ9mHQ",
-	"IytpXhU+heSSBEfv3cM3jOUl4l8k6m0vYYPGnrTlzLgd6IEWcKv2o4Ukzvh/ZKZ+cQ/N9dvuT59350dm",
-	"atzO0aAmJc7Dwbl+ud4LNtmW3+8tJTw4bkNMeEO9hDaoYGa1oUtn0C/tV2eEOg3XGlZzmpcWKj7vwJDQ",
-	"AyCzFPvJndfQZKfSSiUHARSIl9JhwCHLigr4apVB/Arpl59NrCCk8EZi5T6uBaK1YwbJog/5Akgc4TX5",
-	"RrtE6/KApHLZcL2KnuPxjI1vwHH69VypqOL1A1bQR7WqI3JpF+46MKK8Qt+QJt8qpmV2ywClUTBrdV3+",
-	"/K66IYGTOiHXXKTfJQ49MtDP4JplDMTgleDCAfnAFQSP1qlrmUo1A8gM8FokqxI8aI+L/DEhlGg6zzPv",
-	"geLKO6aqBqNYcpRJefOgyK2ajk6HK8FT7wVEiI/N8GCQHEvtNSGCcfg5okSj4a/YEbmENG9fyoH+xUdP",
-	"iYOVdXBGC6gLM1dC2S0onVDg2hjpG27XMjoiryFYWDoIS88geCDc9gGxYoKJPYl4UQgdw86hn6GhHNvf",
-	"f14RC69sYyjasFwnPisGnMwAeQqpNBUMHDQ37IXN2O2zwuS23qmPOaJhOZKLpsvScTxnIg1YjirEzrwm",
-	"hMNba/kuf/BPbyvu0ZW3CX9BmNCIHtkfIfwQtKSI2dfACezV9pvTp3UtcybKgRtm50Zn+vVpXF30N6Mi",
-	"lbcuYtxKgD+VTx2QLPxLNvC79EkQ5Q6An1GkZKLkvCY2S30UNUZIMPlrK+hxbcLui5ALK+YxgQW1b2yx",
-	"VwaYGu1OdeAALetkA1gfX18DD4zs3o8gjTBBhH5A+WWnV4JbiXrr9XSMmiS+SGfGrcyAKJTTHCjqCT7a",
-	"5wbWhmcZVBe7yl2Qm44bHBHAbiZzq2jXEL4wCoD5MokTRfPCivcsw5ANKBGQ7Sx86ai2Q9SK8cHjFZQV",
-	"1bbumkGzbCOruVJIDuXmShTC8Ayln92EmBx/Z6gq7+mBbBE//L14uMq1tSgO/h77A7Lq2zWbFqIPZsGa",
-	"tG2g7u/W6Y8YzMNDxfq7fi2Skkcdf7LE0ekde+91V6hqAzLSriE5EPyqIftSpDXC2cB9ZMdnIu1FBXsJ",
-	"9bCzagZbe4725KxxPAUVx3D2cT934tBLn0K0+dZlbNtBcmpmlX/Pnlmne2/LNklfiO6AhbB/BUP5HYYm",
-	"0Dh1Jz625yxWzVEpsuURuShlzcjlRY6AFqrifnQzGZf8qc+8zDTeAPTwIb4AnOuypNdVFRkdyDQw0CGj",
-	"Eu70EfS+sxa8LIzmqRWqbsqYVg6VyR5Od0J5FpMar2AObqQDSQ18xxYy41FvrwYYuLi4AKj7/iUFLraN",
-	"eFzKDxxqWUIGrEaangxKydPxg+tNrMqgnd9B9fpmF8J1IVXBFkwb9CL1qehjZhTxiVHXa23AfyHd/py8",
-	"e/7qF9e/A9JuwB2FrXzJf76/9FzRpZM5VIFae1/yyh6aVczRm+geBTWea9SMudFXwves1JjlUX1bsrl6",
-	"V1QrjkHOguStrDHw9KPX7bV0OV926hNeO90rYRYyjKqfliGAJyffR31iwLLDdpeH4YwrPWQ/s0pda+jZ",
-	"HjZ2e9mXHo2RW0xNatxJRzI6Z/SmzKY6TIC5ziiPP7m/Gqp1LCTcpIutoq1nfv1AghNuDHTscIFswMfo",
-	"MSArWpjePSjZ65hVtalflH8sz6jQfwUVtxHAOCIAkO/1Q3QwQBvPGdWQ0TgCaNrRmQtMQN8mNncWj0Nv",
-	"b8u1eZtBGvx96HV2WodQ7MrtCiKeIkUM+yCyhS4uDBv1pNHBb7sUuQv7wFcdEfCoz53RALsPfeqDdryG",
-	"8ldXPv+i4YA2DvG+6kSQoHgC4uaaOORlf61cGzenA/q+LGe+EUuJfDmVgmErP2xqj6ju3z45+R4//e7o",
-	"Srx3+ezoAg5vF3edN0ofbsonE2tOhRMqRAYZwjNGpgVVKaFTyoU2hI7HkERNM5S8XAoyk5kPpxai1Ydq",
-	"ecth1L2yv8md0/P+MlYvbBxywJ6YHmIz/hUE77m+QaIDOEiXaSDkIomH6iGI7+L1CUQFFmhqYZoEehMc",
-	"6hQ3Jd4jGk+/F6mV8Vj6MMPSDnolKsEED1h9U8jFSlKDR5kU0qGyIG/TdhrQ7QxiJQBnOQa0wpsS2bDM",
-	"u6jiQOFCwCyzt/noSpx73E18EtIlMimm6BoT5NGJT5aocY2nJ4+/i95ZGOzQWVgh2OhnTsGqATFGrvV7",
-	"7090zVbR5+R8ij7vdP8bjmfWTJRo5Ea0oSNCpsqM9+XjQhNqs5SJS3z2gAdUoWdt49nyrkBMXrbyr1fl",
-	"JrCy//V8W53p/4hRduBkzQDV7jP7dF6zhUNhi2sA6CYrg+iYP+l1Asv8oThNz+RCoDLVZ61A8HJ8Ia35",
-	"HcHvow/t+MGrcfwJ/u3091zA5YxQzmYuH1+Y0IfxaUcKC1v3zLU/7J1GGL97cePIudX/u0WDe+aQqY7w",
-	"ivsqIIPybZaStFxoSR/uky++gKx+audpijt6KLYNg99P3Rauq82ZxcAj6k6yMhgu/+ey7IYiPbBcH4wa",
-	"Cv+pe9+mhBOwXHzs+BP+0Zmn8qsv+wVWjwvUhi7PiJAQdrAqEXgbAY9a2JvSUadV0cdmzBmjR0XeRzmP",
-	"VYn9ppEi327fOgqfWtZ08pmoDyffX73TVkS1s/4Jg96n8Cmp//iWKT5Z7uDEuJ81tLHff8IyvgxqDDRV",
-	"2F2OzXqxCgJjapRn2iFuIiIFfq4xDw4z+B3LdCFnTW5YjjgYAPgNPfBHfYhkKW+aDLvIiZCL/Xnr8a0s",
-	"dvKQ3Tdxxbixbxjiyj7YrTUHMjkli5kkKU9X2f4/7ervmyY9CfbHKmFZDsXGCZQAfdxSh9UHuLHS8MXr",
-	"dxuSEcJmAxk1AfRa1eSX4YNrip/fYDtlqct07hsu0rZyZ2hel2x4AME0/sv+bpP0xy8qthUsoDvG1Sh6",
-	"khNMHYQWBv0YBy7vDIBmxi6t0IGRfD2QId1unmC3D2QsBG+4F4shXGFH0k5wz/v04Fg6SMANDDSEFSCO",
-	"hjYkoUqkhbzo+FPwv07D4RyrIR32RxUwtBo9FPHY5aMXvBF2/O7MReaJ240hpte6VMO4ZdGkqHsCV+CY",
-	"Dgd1B9xgkRLEeSy3tVISo5t8u1NoNz46l33yOam5X0pGW6QHMt6VEwYrvk/shRiWwWdlnveCZ7AduR0I",
-	"0wAcHtV7PbigZnRjMbwJDz22HKFe2RnzwASlDZi5ITPISDQzNtcsu2XaF8Y1S9Y8xylTwuC7b7SvcVvl",
-	"qFBL6mb1VScs4SLW5yy5IzhUVBa0uh2Y/9fIu4DYbxtmSzMULiF6dcNYjjkXdfDLEoDPng4kl2sXbgK/",
-	"AGI30Ylh0LBvzrWukiMw0M2CD8yCA7gj5E2NzsdjlptTQLPEeT7QRjE6H4XtPcoee0ykpy5PA41dromu",
-	"WA5MJQmAgWAFDgHnSox4OvKuU8woeQA/hqEQU9Qsc+YhcEfw+chX4rpS1f989+Y1+DxSaugollsBZuDt",
-	"JgYgwB3iHN20MqrdfKqKJ82YOCMndq3uJpRwIW22IpxGzVgsb8xJstqRoKPT3t1qqd87O7vrJaE+ACkn",
-	"q9vp2KJDQtEYFD2DTkpcuIaOI5jmqFwEgslWq/iZavMAdvLBqxe11ey5gjcOTtROU06IYloWasycX50j",
-	"GSREF+OZPepfoRczNP+1UudF2HIktvt+vKFv0hurWIx2eF8zUSyaxcF9WINrwtO1M+Fp2zxW0azvvhAP",
-	"wG1l+yeDFQZRH6i5ghYD76OnTgS0IzhUj/gIZb6zOzRki9Td8kDOOJ78BQOMVs2aolLjB8ygaxYWGTlF",
-	"gKCy0t8K2bhO8yO+YWWZMUquNepoIeUNugvY/YgNH7a62G/0dbu9EEzh3m1yOGjGppv/4IvS9+CA16t7",
-	"/Sp2U09VlUoHH3yVjjnsOH8YqxLGvhdnHK6qww3n2gb35oALGiVO3Y5uQh2VvYhPHX+Cf9fCrHq0Eqg4",
-	"b3GQVSd7X7ije21KuwusZWEnn4d6+qIcdHhtsy+7shJYzpfm0zo437kXP9Z6yjmg78r3kq/5sCa986Zj",
-	"58HoClLCPvyIz33VDiVYwyYKhl1qf54jWvIGdCEd2H90PxyilbS6Yk6xTOAflJxvLu2qq1h6fZxvtYfz",
-	"u6Q3PhxX6wRUhTE8jt3qVVwfFDrcqd5z9KOI2H9w9biY4nXgmsxYWcIb1Eadh65vDrA74C8CsJ0ZALqW",
-	"W++OA2KOkfYk9oWXchdK8n7ePvQCO4s1JAT/2Z6AIhfOKZKdzNy1Md7E11j1UmaTCQv6yNSa9VthVUSD",
-	"HNABALxfmQPZa3M8lePHnZCu9VyzweXXZt/i1q+XP+4YDxrPMFGUxH8t3RW1repCHEJ7xdHxTX99/fU8",
-	"xVJyxeayrGCs0Vnf6qti2kjFts/QvDdajCZoQu6ta5YCK0uqxnkehpW7sIgToRDtScpedW6TTz18tzBl",
-	"1xXiK6UCbIBC8D8KJpjW310J7GHnQDW9EHTIAwiqet5E6uWa5EWWMTxvhHytNDBEnCo1M1gYBrGh2C0S",
-	"BbvAc/wCvAF93wm3MkLrB7w14YcN5tZgztWePCToXPCi+6rDqm1LVRhfAZVpFmLE1HdxnXTrcLWGaz8U",
-	"clnwivuBLgvX2OF/DTe1VzesrG/y5ofo20JGrs7xp/C/d6036UdmGmfcqTC/KluM+obzEYxauUo0fWDV",
-	"fvhMd7yNBno+f3Cm7nH4Nf002gXpvRNh9d5HumT9Zeej9Q2PzuxU2Tw3S+yxOs4YVQh4zmKRTHSYflWU",
-	"dVjOdi+u3W2p+lCNl1b6xvq2S9sRfKUlqMJyOFV0MzaEX+qkuvNMS4d9o7QhD09OToJWIXEzflIB3W5h",
-	"xR8Y86wDpam/TOciQHvIlZwqprWzhABS5pAgZxfF/VRiVqR2jPBkO1hh9zH3LhvMHuTUmjHSHSj7SMF9",
-	"5W2uGbZ0h3ZVDssN/jucUT2DhMZCG3LNaq3TARAM2pZzj4iL4GynCPIInVWvhB07k4BUQw3Rcs4wB9L+",
-	"EvtaYKqfpVy346lrdb6YSeI/AjUbCzgd7646rjhAkDS1BBqzw85xkMPhs507JLsvCKTNHXgf/g/cPULR",
-	"vb09Ultwp1Kux1SlX9udaiQv4CI8Od0Ll3eyu69OGm5JHogREgP3P+2NWpRdFOJ/m5P13Jys9BhYStF0",
-	"8VcX1YAv3Jqm+ZJi54spS30pvQOSCjpLQa9n19qpFHDYMdBhhiL0Yry9IA9bVOHjR1fiwrV6ae1wFTam",
-	"JeBRS8v2tV4gO7qZ0yW6ICdsAVUGbK4R9nCUWdoeJSBIiZCCJd77WS9iABwDPxdoG0LmUrEjAinWIQar",
-	"Q1BFoOKKE+AE4NWnTdE/lmKS8bFpqwa4KMQrOKVNCsIxRiQVtExZ0wJ7JcHcd7z+VUMiPTpHP2yaaR40",
-	"ZPKdI7muUUnbRGRh7Ncb16e/cc9/dSE/d5Qb4C7jXvacdLIqoWKYkfjuvyTj2wDEssSu3G5Fr0oP44d/",
-	"YdhLq8twbRQ1UoU+C7fvHTAZX0IKdZOnlY3IFjOZMeKdyMD9acqgiklgY+D4k21Q/YeEw/xfFMwOFEwM",
-	"OdfIdCsqrXjI5lCW/rD74yefHfzyoDf5/oArQVfqqUSJXLKPcAZ2CtRqoz4Sr9iUImbgmGqWEPZxzHJD",
-	"gpqheH0T1H9vVt5UNk3ds/qoIU/EMkzo+kZjN1bvLmKteiU89lcqs2rVs0vaoJCulpSKd6NtlpDtxbar",
-	"iW47JLZ93ZVeltTX68Sw5X0pLoW7XZ6v4f+/yiovZ60dQpmwQ9+LLgFr6kgxsMd1mAqvQtf64XbQReW4",
-	"g4eOP9l/NuhlVp7XF1C6te1q2wu34qs6+SwU0RM1YPAOGsaWWupKPegBGIVd2n2mwTb1Hpaluia7gqSI",
-	"0O9WpkVAQxIisYHk3jkSV+LNpNa4NwQckwuB7YCDHsBjKsg1c9UDKXSntK9YVuGylXxHq6um0d4mmJDx",
-	"5fDUz3eDDpXUsDdLXS1Ka6oImKmJYHRlaBY7T8mgImExk3P7la9kAC9ymV6PmpjrDNyuk/9v5dt+Tkgg",
-	"NTgcAM1h2QR85S6zOVJ/339J3L0w3Baq3hyD8ZLehBVTkFkdrZp674Mm1VYj4g5eE8htO4qkXPtyu40V",
-	"lJJzNIvt3MEeoOauRA90lXYN3tJ/od0WtPI119n5bfVeC0omiiE+nm/a3FZTtz25HLKirlwJ1NFtTR4r",
-	"t3TnipL70urWFpQUAEi1YT2JC9qGdXz4FeFiXSUJgVDqlfCVJHj2rpAE/uOr2qVwEWQdeJd2rTJBjrR5",
-	"kcl9Wy6HrzDZWgGz47FxobhZAqmjF/j0tw+WwhCtDe9AobLB6eCY5vz49iHQn3vJCgEyAboEeSOYJz63",
-	"zISwj1wbjSwdoPIMVaCBRbKZdcQj53oQWzMDFT1ISbDDlfB7XJW5tPgR+LGPQoioqo1T5A0tMa5gAOcZ",
-	"X/3ti9fvXFpemc1QyyWG1kG1qThU+dWhXnrw4ZW8CM40Zkakrr9CaOGHg+Phrw6NcFpluxuufLletYFV",
-	"2W8ANuqGdXrb6rgXDfzz4AW5lJlrolkVQnts9MQ1oZVVC9l57X3AyVff9zajwuXaul7D4RaVVi3ykZA8",
-	"wmxmD4BXtJJbJqcQMAc0SZSnQSiLZtpKnwljaTCcQ227+3D3fwMAAP//",
+	"7L1td9u2li/+VfDXzFpt1zC283hO7Vc+Tdp6Tpt0HOdk1qozEixCEo4pgAVAK2r+vut+mvvB7ie5C3sD",
+	"JCiBFCXRsdPTV3EkCsTDxn7ev/1pMJbzXAomjB4cfxrMGE2Zgj9fXdCp/Tdleqx4brgUg+PBxYyRG6Y0",
+	"lyIhE6nI2eTRz9SMZwmhIiV0YpgilOSSC0MomVE9I3JCzIwRKvSCqYNBMlDst4Irlg6OjSpYMtDjGZtT",
+	"+zKzzNngeKCN4mI6uL29TQY5VXTOjJvVd4XSUsXnNRLsoxmO4YmRf2tOp4xcsYlUzL6a24d/K5haDpKB",
+	"oHP7NvzFIJzHnH78iYmpmQ2Onzx/kazNKxm8ZBkzLP2eZ4Y1zCfFR4gUTBMzo4aMqSDa8CwjV4wopo1U",
+	"LE0IF9owmpZTVkwzYeB3TXN2Y9cmnbIJLTIzOJ7QTLNy0ldSZowKnDVXbGykWp6zSXzSPCVSEfsWP53U",
+	"/6acS07NLJiK/771ZGs7+jwZzLnw/38c3V85p1xsM034QdMc4cteJ/hKGG4yNmfCtM4SZ8eqpxM7c240",
+	"ueb2xogUlpEQXYxnhGqiZMaOf2bzK7wskdUEg3Vd0tOjo81L+kHJIt+w5SnXeUaXw3Drp/Z3B+S0/iVQ",
+	"vGY3TNGsJCLONCk0I4KxVMOPedqwShi16/oeHz15tnmBZymb59IwMV7+nS3Xl3lKDPtocOZ2buOM24s4",
+	"o5oIuxA79dRxk+rAKHn37uylXb+dKtNuAK4JXGM6pVyQBTczGFPbvblmS/iEC/LkGZnJQulLwTUR0pA5",
+	"TRn+KCFXBb694p9+zydcaUO+LodFzk1GwRIfnTN7Giw9JnbnRt+ckMWMZyz4PddkKrmYXgopCIf/Pzv6",
+	"Fnk5DE2FNDOmiD0ae/xXMl2SZ0+e4GonsB9+1RmjNwznatdXCPvtwaXwx4tTrA44nKo9ju63MafGMGXH",
+	"/J9f/79H/+vDf/z7IHrcExBNcXK28s1u5sKe1cLeO0bTA3I2IVQQms654NooaqSCCwuPsUwzMp5RMWX2",
+	"2EtBaI8IP07tLmouxiyBjfB7w7Xfrkvx9bPHT76BLfZD2U3mYtq2V07MDvaj/8lrKVjXTeGaXAu5ECeE",
+	"T/wUa0sN1umIk2vy9OjZQcsq7AR6WYrQhooxi6/DyGsmtL8ri5nMGEhZChOuyVupSz4m1ZQK/ju1AzUJ",
+	"Xj/KtpL3Jz7nJj7ZubQEYtgcJkxBZWl6fQbDRN/9GFg8/cjnxRz+hxzf/becFBeGTZmCSb05e/nd37hI",
+	"uZh2kGFX+GQDu3bf9ipj3wQH8iPSUkdtIHqUq+T4i5I3UptH4WsGfc33v+DgdphuQhYzppjVnpGnj6mw",
+	"cuGKEc1ME2HI3tawEEy1qbWR2S+EZQ2lInhCRpbKlKDZCIwEvGUgFYUU8INmzTZQJ3dfxXkhOlC0KpoU",
+	"RlV01hafvtg8nQvLjzpMCPhWw5Tgu16v1zvN1AZ1r9BM1XQ9+4EV/tUX++p5dqQ+1bxbO5bOpdAMTMbv",
+	"Kc/ssNbWFcbqzMefBjTPMz6G23KYK3mVsfl//FPbxX8K3vzvyu7O4N8OKyv5EL/Vh7/gr/CF9e17DyqF",
+	"1f0WSoqpU6dAqZQklYReycJy/AM4BTegfd+p3Tr7R65kzpThuAKertvGyeDjo6l8ZD98pK95/kjC22n2",
+	"CGxve3lxHz8+kgoY55PbZGBNjvXjBspKiOTpOCE5U9oyofIeJsTOMC0yy6aIXmrD5gdr+lbwose3/mz3",
+	"n/RTPE5PGr/iCj6Ub5dX/2RjM7hNBqdpqpiG/aJpynHcX4J9dLK5vrVjWQiDfHr19uw79Re3yWAi1dzq",
+	"qunKC54dffti/zfYjc7kmGbcLKMXZf/dTwa51IZmw7FM2V3s0nP7CsXnFA9hRXPafry/Ar1MOV7l3nfk",
+	"mb2wRjFmhrQiuN5fY+8qjtH/jv/l9rb5+jiGY5XRTQzQX7hb0DrP8CeghLrBqVJ0iWPPuTiXWURZPxVW",
+	"GWCKzOnSskYrRpZgaZyUdljwIRjEcyroNNTxa9aaTmralEbueyOtsW51EXQFaRy+SLmRikiRLcH+A62E",
+	"Casx/zqAiQ2SAQxv/8WnA+7jZU4yOM1zJW9odibywmzJg7ShUzacUd1glFXfB3oLil1rt2ZSXrOUUFAN",
+	"A2J5sSsdRunjbzzL6BUeYX36uZJpMTbdCecX/IHVPoB6Vsml0M7ZW9+KV3Q8I8Cvwac6ZoEQCo2aUFrg",
+	"UEk1x5jk+I4WOrIu6oVx6yWAh24tkZTcYP0Ez34h7vvKt+Q9A2OrQ02UbJCpXc7Lrpk65aX+8jNBFlIh",
+	"We8+Nkx0k+r648XFL35Re72uEB3V9p2JO6QQPOUoWczY+PqtoaaInOpoQZU1ekbHhBu7x9eO0VCnQBE9",
+	"k0WWggflgIzsjHKWuscpevqM4ixNyBUbWwpE418bljsPI/jb3HfomzOFEpb4J5Man7oeJAM3n0EymKC+",
+	"mwzcO6P8yi2O5et0nzJDeba+5Pee4UxkIVLnFFuuradVNbTic8JZljZwOmaM5fLUEHBqVD7W0RUX6TCn",
+	"Wlt6Hu18/Cuax4yLCGH/KBdWU58zkYKW3o8u6FXihl2FzTsmI8W0zG7YKCGjsRSCjY3902Ta/mN3YUS+",
+	"lhPCLDfUTN0w9Y39gmo2TMWIfG2/sJ/kdGrpMyEjYIL2D/Cow1/UGMWvCsM0jgaPXApLwHKC/nxtB7Gy",
+	"pcjtL7gYK4g40Gx0QH625GlF9ljOGbotW80BzcZSpEBeqBJDTKaw8qT8pSjmVyBvA03FKlv+Arax4fCu",
+	"ruivhqopixzyqXFeztr2UzKT2iT2IsLe2r/s3pKXrxPcJUv3uEF9EMaTVX4EVFIuO/G3sdrCKKuyUlGv",
+	"X+VxRvmchdajF5QruzxWjJpNDz4GQ5eODb/Z/PBTeBiDlK0PWpaQFmiNb3rWXtm5TPmEb3rSKtCyMEM5",
+	"GeqxzFn709/CIYB7vv3BF+hcgLht+5PWDimE85Rv2NejVSLwxxGstr71SRAADjavWkVSnn0w4ZUtCScY",
+	"o6oyWBwhrJLg2m5lOYCjz4rQhtTUeQE17JHhczaIyKoZFam8ieqEF+hYlCB6rRJlrzOoWFQxDG0RKU5Q",
+	"weciDFVMQO9fDW930V9/dPOJ6a4zqoeajVWU44AHnXghBgFCOJgDcgbiHWOMeiYXoX5TRhGSqCMo8Op0",
+	"Oou/24cbPTTAq0EIdz/dt/4H9sdLMS6Pd1XSMUEo2C4Z1caK9jFjKQM/IyV5oWdoz9gv6XjMcsPSE0Kv",
+	"IIrqVKIydGk3qBv5FHm6Nck5bWrjHrz3z63eYJ56B6c7nmBfa1RSuxK1ybZeSRB46/dSXq/v+2uJSuXM",
+	"qm6gGx6QNwLUTe+1RVlXJam4cIOyugQDQqXupzBUQmhmZrKYztx5jkHVTWUV5YaosY5Q8apiYFje3XKs",
+	"tNbVq9cmUkE/xhe172nJ1NbVwTkVS6LY2BpT9awYCGZ05zBrNia/YcPS4l01ZxPMgmj4rvFnDVZw7W3l",
+	"0K17sos/o6aqr2/nmwlmvmQpzT3nY2Kslva+W9VfOQtyg790X8a3VbRkL7YYV/EaPdn1Ga/tnx7zOXBL",
+	"pq3kK3QCW2m3MZeZvaNXS1LUPFn2J4NkYB+LWoPlG3/iaOivxB/83ex0SSu1YU0+rjJJGK51C37xuQr7",
+	"0N9mQroXmmhe9dtg3NaFr3l7qHfBJGUOh2XmU37DBLlmLNeQelamGCri8gfIDc0Kts6h3NdDJTMW4Y2v",
+	"6ZyBDxa+dyFetnCm0pSZA/LSvUBIwWo61pabvcHJjH7dYS4zPl7GtA+rKeK0rG6YMUO41QwnhGYZuWEK",
+	"9GzvHk68r0mzjI19Fic4PWiWVYvyvwtvm/8MZD7+2qrek0n07rkXRvlkbU3lVJK12TZmPTRtdfvmRnaX",
+	"zSnPhoIthg3e2fczBolitDz+MgsOxU6ZD7c60a80WbBsLOeM2JdUews0HleEmaBXGWubjx/E2tsNY3zE",
+	"FIVNl/eVf85K44KqjRLnB3jo1vHbDQ//9PL0l1CBlmI4j+dngafoitmN0t5XaHXFYLPZbwXNNKGC+PwL",
+	"S7bVjpamYkiu5YfeaIySqaKGDTOfxNS2onNqGGY7Abt3gw9hsu3aAGS+ABV53pVybQ8aTISp1aUMpMb4",
+	"XdCS2P9XC2w+7UJQrflUDDM+ZmLMWkgYmYSptptw4WjYXn9VZXZnmNbCuCJ+2A7k28r6IVNkF62Lfcy5",
+	"YnorMyfukvQLuMTEgMvBijIW4yDRNWHS9brzwGrxWxpku/gNrMVSqNhJgx3hjtjZNRxkp1xEgkrdYxcN",
+	"9rm1aIdMqVjhwvvZEjgiWL2wM95I2yOG0mjbowUzjJ/7xYzV0rou/vvCmTxWz8yLq4zr2UFsp92woEI0",
+	"1IzYr7YfuGQanlnlzGcZBlLWRTxibMs/tRXhQLCYRVTvf3i5e7W0TBYCxFZ8SZU2mLo7RKRC1wGuv35u",
+	"K9tduxsfGq/hLiwlqhU/3ZxXtmbsNE+rF4MD+czu1sYrexi54hgF3kLhfvvd2c9fWevV/55YpUJoLgX5",
+	"+vz778hfXjx7SjQb2+fJs4On36wr2GOpzXDMhMu37Dvb4wn44XOqzNylvt1FBk/Kb7hez7npZfxnoH7m",
+	"mVwyNnRBojt4zWPQggWdso1B/5/dY1ZdC9Nu72BWT6OSNag9iojXHURljaw/7Sx39vBPB0va6KFWrKK2",
+	"+oU8p1wje4b4KEY3aq5iLsyLZ5HEEWurURM3w6jX7rDWQfPfQZSBIS1lVvqo+cTF6RfczGRhCOjLB9G3",
+	"GXrNRKe32WmhqoKK6UxmaXzM7T3dMdHj3NWlrHF7vZ2jOjjOXSTPCj324wlsIbH6IbwT/LfCav1VmZ4/",
+	"UcWmFNWWMdUM3JcYtXGlPDFVeaMTaUe6OyDvQzqryK/0+LjZVBUhR12qQtbSbZNmKb66p4GqpiRE990S",
+	"qiSsqJ4WjNOHShAyyEiULigU3p3dbaNe+Mns4s7c+i7swciOotyrjYSOoiS0vgc3cVnlU+9aoz7wkDUC",
+	"G4q/z+z8MzpmPgCz4l4CWdpRCqTU0OYDQunckMHjQpRlHTx4C6GMtBRD9X0JKG1wPPinluLgnC5+ZlrT",
+	"KSw4DSPw7cZaLcjUs/xWTMtCjdlwj0KEcBif2bzCdbXdMqhBTkjpD4Ht1JJIETUQQax1VnPiL37rcsyg",
+	"tMUJuejLXL1n9GpBYFqquT0PS0MdklNL3AEQu/Bw9Y7V7UrcXXEU6lb+oemq9cJEb7qxz3XCxO8gL0Nf",
+	"O1AI+6MT1GN8GqevjZ04t57LI4REb8EWnW5slAvXpxjdpMD5u4XB934mIVzpfp146sRoArgtQRuoAxLU",
+	"D6GsnIpliFhDLSy1ggcrn+K/vfrvi3/r4I7D2DBQTkQS/INmBfqQy6eqV/wAZ2LX5fdoj0hCxCRfO4rv",
+	"XeHoeiLqZ+Z+abPt40rVXr7en5k2+97QrfOVhpXtsxCZM7GlAYjv3jAvbehVxghPSwiLqhZ0vwxzSHmN",
+	"pw2dom2FyAWo39r1dc//UUWs8KSMeiSkEKWXEO+s/Qgq34dzgOFIiLxhajimeUIgApSQMoF2eEMF1zOW",
+	"JhiOGV6z3CSEixua8XTIhFHLxAfyMsgtdWkhmKZGMmq5o2P7hKaxZP3OafGuGJMu7E5ldL9MfM2Y2IqI",
+	"7EGxaE3+ew+IIVuKITsLbKsp2F0EXaG0vhcz5jEscEwhHen2ViwAghroKVhseN+qTfvQzOn6kM2ead67",
+	"cfODojHFfmo/3pIH8bRRswoQb6J00reHSRc6ZyJtYEnWkhqPoZpHEkqcXesqsoAUuZkBf0RknM6s6oZv",
+	"LDuG/f4Hp118N8EhNB5dH8SINPAwSPEfuIWrmkSFSxQ976isjm1wbaT4JGSR9+WUhShzczKtK11wz8UY",
+	"oZBbJMr25ATeQm1bB45wS5hIVctiKO/R3pPa04bdSElsMmGYZgk58g3wNKpgWMpod6L8CUF1Qyc+JoqJ",
+	"D+4Q130V3gwZ8gbNrVz1V9rudaXAVSbYfvKxUcv1JxdNR67nztZlf5Cy4Wsftro0q0Ufq54ikrEJ5iDB",
+	"I979ldb8DX777QW6kulyj+BuMvC6Y3Q2M6rJXCq2TgRWnAiosbpiFT3Ed8qrSd71ikzoQ8upNvk1tra3",
+	"A9dF7W4EJLB+KYJNCT0etQBDePqNjPbuYwu7s4btYEvWbnM/mAL2GiE9RcgvBR9AyWRdcqRIg/q2mN3/",
+	"9MXGBMKjSHr+DrK+m7TtR4WxN+YBqDCyyD9LkODzUmvU8fODT6bcwgF3Wlm5hl4zxzwhG3KcUa0JXdAl",
+	"sk4OYVPF9ExmUMMyY1lKCmF4VlVpU8BtYNpBW46pSkEgEbRYq6LXS6EKYRV+ee2jDJCy5eEby6gJdUgQ",
+	"KN91VRKjCoGVsquWkr1rw6BWso1OL/yCVmst3S0fKjaXNzuO88zXlAxXyjy3HulxMNLu63oSJZuy/G7t",
+	"yk+UnG/hKyQLyAn3VT1UMaApAd6ejQhH7tzK3W4vGtWGqq30/5Xj9b+/WvaBqmQP2shttiq4cWbG5pu3",
+	"6ElJAR126Pkqh4SThDnWtq4+5MoZfGihlV30hGZqasFI3khT22K0re1K2zL7kITN1a2dpdiPMktj97Pd",
+	"eOqu0ezuXNro6Nkujuj17XcIYbel2l0LBPXnn3Ta+AbnD55RLwSDp33vutPZPJdqp2wjrCZJO1UE2Bvt",
+	"7BT42/22BiqLWMErJSpE06WOm29VjWf99UBPOilVCK5C4xDnMudae1DWiK7eSZdrC9ltEcWJV4id248T",
+	"crV0MOcebWRtO9dw8EPvha9Sg5cckFNB2Dw3S5Jx7Rxd7qvGWOWLLbbhyVFnVCpAsUqIkVNXueLVPTxU",
+	"8pgYSey2YkbiFWb71xwxlMy4SUKoTUVevr73E43pXrVqpe0uGc0yuRjmGbXv+GgiYH+3yaDCpWke/dMG",
+	"z+XgzQ1TiqdM1xoqmIRQTd5+d/ZzFbyzZ2OXVH2ynqRzmwwcuE6dJW6yeMJDCKDYamfgwsp/o5q9fA3l",
+	"X1C7mm6BXeiH4CJ9+RqSpGik3sXu3QTCndpaL7+8+vmkNFhAnwOiBGjPr5zWogrt8mDCa/TiyeNnG6by",
+	"3SkU3xRZNgTgviHYR/Gy+kyKaWhlETCy5nRJJtLSC14ahKD36VXEDl2va3vyrJam9te/vNiQ5eh47nBS",
+	"4hxvtpiDaa4v5m/MLBgTODe7iATwBBEWAORBAJzuEZ4xvVfdIMYzMSysLG0uZcvplA01/72ldOvx0dFR",
+	"JHNv06bgRQk1G5kzAWWMJXpA5d6P5XF6qNhNSsNb/xz8RuZs2CQEywrjgKlC1VCWuRYF0E7FEoul5BNE",
+	"mJ4zKnQAHNnOTbf0Znl7bGgyHedjVnGUhRkGuFdrIUQ7zbJhhAyIoaKBF/VDfPpi8xEWKou8zh7h8eGh",
+	"lSz2T318eJgg5JVlB2V+5G479KKVub07/0mX2m73+xaTPj9X5RnbuMY2ebr6KLFpKX2roi2uvOQrTDU8",
+	"IXQVSsQV9FptoEyKQ+UGcPAgQbHOkPtZweP4djNfaxPLy4qGM7j2zjG4qYQbzbJJAhnpHiGFuu/gzu4V",
+	"WenLnmywDe/AyotkZPtD7dkA/NB4oN+BENrW75qmXEzJAvMfqbNDIFgAHsfgS+C/DtxJRyBv0vSLCEXY",
+	"jZ3LG9Y42YcRLmk45D4Me3f/792wx3noGc8/Oy/qEvHfLXfEpyREV/zavWsbbyWd8+yOhVwTmn1fQigZ",
+	"QNXS3S3i6W0ymEkhlTWGhrliE/7xTl70vPYiXUzu6kUvLC/haZqxu9u1Z1E+85otAKti/U424R++d0mf",
+	"monU6z5XjCqmqr4n60LYv6M1egQPrV463zDFzSd20YIGSBEA8DyPZtacimVVa4cJS/tk0NAi5T5rthfc",
+	"i6aUHK0LppoBKgrdkGt2IX2vOkrmXDgvyT4II0AJ7MaeIRlb+61qtheHgSjwxO72KFpwGNzeBYe1EXYh",
+	"IK1uPukV3dAhNOLKsagM6BFbyeE0I9pVA82+mZARzXOeAvrz7/nImoIj3PIhR0DtgHE8f/wkcgwhpUZn",
+	"O6JFfKgN7sqKNNe6Q8yMyTV5d/5TQjJmDFPkaun/oghm5hpBgOuUQx3OiGs9AmyvV8IoSkYwyvHhoTb6",
+	"YMFFKhf6QDBzePHq9enri8Nd5rwJO0fydNwJOqeFvO2p6eKqy+msEu8awW6g0T4UxpCb7h49fLMCqbB/",
+	"Iu2GSpydYf3CmdZAcLUcKkbTaIfRytqfUU0QL9d1DsAqEXvBQ1i5dZW0V3TaAJa2mvdm7hYsvTdomec9",
+	"QcuEk+uFrkOK7Iewd8nx2o8sbzfM6LNhTjYATQpp+GQ5BKDBKDgbOBeMzADewz6FsbMyH8xleDVHAJ9t",
+	"HfMDwDguhoWK9sNgigVgl/ZhwkVCKEotK2FL6bXmtgts/mgU5S2fijPx7vwnuPCIjzhsFBTQPMOpCr7p",
+	"aYCpmBBKDJvnGTWMZPy6/HZo2EdzQF5BLJU7dySKsFXJtT7hYGI+ohdJdWcfG6YEgXI+npFPnw6swXt7",
+	"m9g/32mmgv+GJHp7C4zy06eDcnfsR4oRxaD+Pz25FJ8+8QkJH/i///v/fPrEMs38nyK1v9LXuoQblAL8",
+	"rBBSbtgNyNxbOcGjTl7rN4Wxq+4C6IhpQycwH98RkglfKeiQtoWpYfveZ6+AihB+mVHNLlwx/kp/KPvV",
+	"RtDIQsAQg3qzkPqGHVVVoFNp92ylCjTeUMRHa3bExMHp+zHa+3D4npBb9tQpO0USM7Nkx2PltO2dc7iV",
+	"wQQeKLvn7GOUxhvjvO9Strl1Z6nG8pWwTsUJGFo69TBW9pUmmZzuW3xcqHFrTXYvW6obWkld+OZZ+EAD",
+	"XBQ3WcMUAZ9ITohrYwo4BPGeX40Ftac+IcUKn2MyKpQ4zrE58rEb9ngEvNdxJl/eDLK8qnbG8F5C5oWh",
+	"VzzjZpmQQtDCzKTiv7M0IROprniaMgF+2KFrJTVnZibTof0E0kTsk2MpJhkfGzsC/61ggmmdAOQillpn",
+	"9r1VB/nhNVuCqNaRz3XOhEkAQTaxeoi9wRx7LRsphxlVU6gD10WeS0g2nbOUU0BGWB9NMcs28adzKpZJ",
+	"GbdIyFWhlwlx4d8Dksqx9v1l9cE8JewjZMBoSGw42Mh8XC4fnv56V6AGHlR11+vUSrbNFOraYiC0KPA3",
+	"sblV0MBbOkMcSLAe83lCZlU/BuAKei1bDP0amEiimUhPMI/EgRH7zHyrlMqFcN2srBrx7Mm364rpVaFi",
+	"3e/eSpwENdCM0KGcUJLTQrMTcpSE6kMC6PxMuYQAoizds5RgUeMqvlI7vFIyqAaKyUgMGAN4U20OJ8Qq",
+	"QXa+GaPakKODo8dx+dlpPl66xlSe80JE3anZMhqpWVDAllCQU6lR08E4Dfwvz6jYK07sijz2yp6/TbYF",
+	"q+rUIum8EPs1R+oHJAXjXGOq0nKX1s2v8glIUJCqPLMa+IRXxffUDVrgkrnpASJ5gn4qHUcTgxZDkEVF",
+	"/IM+JWNJFtCdX1+z1Iqzzm2jWiAbJhwxRLaDty6ybOj6QzZuFCSh1dOgdlYJZZYOmxqNutcFNnjvBcUt",
+	"2XdnpiXbjmgO/FkQRlXGmVrpH7o9P9naooEfbNEgtzSmIrRiueF2AHXoHJjPqVqW2enQe4xCLiJIL+9B",
+	"sbOxxuK2YHVbbJ6SU98pd9P++Udvg04am3/2Fh51vrq25spvDRWpBrCBoMV01aG3sJo0drY6wW2joqrv",
+	"45pcWTFOjDwgkMpjjwabmUGp4V5tancoGQvx0jdtETzXkKXgBUoFP+5tYCfTgkMsaXujx7iSdBGwGJ/6",
+	"2SpZSzlZKqVdHm/ohdXS/Oq82MmlbflxpPyhzoATCHs6UbKa/LvGug7IKRKV/WyFlROaga9+L07WlHT7",
+	"dinGMyUFAIRapmpmTDM7HfjFV7qxECWs6HgARSmeW7Y5F2CHjSSgoK64PZ/uAQjQUDES39sgnazq01tW",
+	"lVBD5hI1EldIYhU71+nLl418HSYYfZNAy9o6ZJsp121tHwf+cSleSwdZ5HRt8HU+uNoTey1N1LnWI27f",
+	"Sg7PVggrDegqJaiNnIASIoyvp51RXXbF6iO1qYsfzc4ocTkT7CPXpqc2xm3AhkFlk894dZZpQLD4XQvQ",
+	"T1C7LCuXemsgzD221sC3VYdFkQ/tL8E/jhI9wAtsALBz9jV842E8w+EAeEYWvfQT/0s/6cmrKeAR15Pz",
+	"6fgd/9B8MfuItPo7fu85p+eF6Gk9D2Itv3iLxRPLbwUrXMCH+n8se0YnTTJwgENWH5SCRUM+oYIedfbw",
+	"Lq2/7YuHjU1OV1gMPNzkklzrLEunm5uUr2xi8IL61MrxknJpDVtdWR/x8AnG8XSlBKBnQUg0OhYzmbW2",
+	"jK32qqTABi//1spSubM9j9wgzd+uNXfKqBBIlYUQeBesJWV33zeLrto9BS6rKH2+DUrRtqlTjedhpZRn",
+	"y2MMyXKUVinF46HGKgmD48H/fP3r0eMPvx49+vbD///k16NHTz98c/zr0aPn+NG/xww2rJBM6VI3v7Wq",
+	"B3u8Ug72YlM1GJzCDc2GmLfZ0ifxybN6rdnzJ887VJtdRzvU+jH928NwtZxMBtW8AM6cZ/Fawt8t52k5",
+	"CyrI2enrUzyP32sFoe8uvltR5F90wyR6y6gaz75zsafWmGCpwpnSzwqghTRNLU8sK7sjPVXbfbYrqCsO",
+	"I29FjSxLZfaE8IuqkK3AN3E978zoegV7qNttQIppjCV9aDyhH7nZjC/Sd7XVatOrrnZHoLTtZ1A4NOmr",
+	"pcucQY8rn2PQ8vMYGi86GRrhMupGh51LT1P5a69WRxKpx6xDdvRtjDzdbIxAsZ0Phdtr5YwSMOc/i6nx",
+	"bS11obWmG27mWx+jrmlufRsryWDBzazbjEpuHo5w1GDvlCF2WZ6Xr9cSLfxolxT/qh7GjkAmUpWZXyXt",
+	"JkibSKvW8MQUi3WZUlVWr6XQA8IFfo9dCZ89f/z8G3B7r9YwQlZe4Gwihqm5TsiTI5IyVrbr/6fkAr1P",
+	"p69fVpAn4aXH9632w/rr42+fJHvgPvmtaA92lhd6obgxTGDKY9VOYzUnfw8fX9kR2QXZndNr5QzchmqX",
+	"MjDjRq/G/TfW9TeXEXtm5wB2wII4AU1EG6a4vraCxAc67PsN+2gSl3N+RcfXOqN6VrUvqn4Hno/qCcR/",
+	"40YDvAI4exd02d92Nitk50zD5u5njVeqQ8Qmn0sV31uXGwJAkzMElaQCnbYn0N8GvhFUKbnIlg0Nn2M9",
+	"auCNzSzlbUO+2HsXiEKx75j+nF6zmpZwQEaCLUbHZVap69nhDlHesDrCNihGZBTYpenoeO1Wy4Xw6q8X",
+	"NpfCtQI8ICMvqOxrBaK2uKdnrlan1JNRST4gIyfQcKaFtX0lwwRyaKpjIKXa+a5RpRlTYb++YuXa0GPt",
+	"ZYtgC8vIg5VA6KoUAj7vNWZzVDiU2/FySCECwkBYb8sX5+VnOVNjp5gtXHQRkB0gbriC3JnUVagy0CIR",
+	"MaR0kK52kY2CjZfWHRp3zVlFK8LVTbgNYGZz6lBb2tBGlM+G2tJdUmR26YzemIVgWemYNRWcT6VMq3hy",
+	"rQ/dXnG6uy/QXPuiqo5eh23C2OVYMXsLp1w0tKxhN3LbPu/QNLJLte+5fbAtC9G1n3TL2Bie/qx995vJ",
+	"6IdmAqrh49UtqO0Jaqf6q27Hc5rOefx4wpNpPIM+3O6uHnznSq2KwgKTJUyMgM7vg2RA7VpdlaWptZqr",
+	"9gxMnXUHOaBpNUn3HINNXApNNGPHBB/3ue/lVJIKf9Kqc1xgV4N42aCTuUxvPkH/4K5JiZ+7c8kdtBzZ",
+	"D5fnc3Uc2SKhch6tQLkAfEQOyWFeKdsnbbMs32sjMGxACLK5CXrVzgtuF9dGUSOVb2Gy4KaWOR8QOKv1",
+	"8d/QC8o/ib/znaG2mfoD6L7SlL9zUWHllWV23ptU9ZZB1fKkRMOxc6JCL5iC22DVTX8LtgAMAqCeiIHV",
+	"pFLNt9jzPtrKZHJMs72u0k6Nafz9bVso4P7YZ/n4eu8Lv28nnD1TZKVgQ1T2tzjffCaN3OZ5xSZMKZYO",
+	"MyqmBZ3utWO5khOeMV/uu3NFmQdC7rYGSzA+1LXrK8vysJ0HiPln+0AyD1vR7jPBbXoUJYOPz4++HY4D",
+	"1Nuux9ECqF4t0mOhDir5VWt3tGNHI7vnu/iRT9H7RzVGHwOZCQ5Qhg1NLqRLywS+LhhLtYuKlE7RNaC+",
+	"HdTFLdE2/6VVhs17s5VwrATbRsSZnYXR5infK+ffuPAVFr8Z9XkPZr5xMiXX3ryrNQ67bUZujQFvnNU+",
+	"vDPK0/qw6EEe3Xsm3T88yu/28MN3BsrojLcIDvWOfYE60clu2SUlSnKYmPP8+c5J9hshjB1pdqUyPN9N",
+	"TeyTwfsAgCkG6MCzDCIYC6mufVaBR+8hmi5bm2B3TL67RaSMQnGzfGvn73ojeL/5qo4AX7jUkJqUTIIW",
+	"ZTIDDwlTCT4DoRr0bZGvFaOpBmPxmxOX63T2Ev7wzZDdG+xQb3Imzl5eiu+kEGxsTU9dMFUVV7nSl7D0",
+	"104j8Q2U7EwAlgRCRxRRg8oytTnNc5bazaugUtyvNAaD4EjhNgDCZCX8Z8bkg9tbMCYnkR5Yr6oKG4+/",
+	"DfYRhLvhbYFP9tilaDmsFrsBCbFbCt6k+o5gZqd3/UIqyiVgJZelHPapGaMpU2T0C8IvPArxb0Y+DvZb",
+	"wdSS5FTROTP26XBOowQT0UcuJD06uBSXAtCKblyFusH6ER0EB6tu/mWYDsg4lQcEIfihsEfOc6rcWVmS",
+	"VWxKFRzEmGoGb7LsHp/O6ZTpYwfaMgpY9QjK4REPKiE51VZFtRdl5L830ld0HpDv4DMcUub0twLf80op",
+	"/+kocJh6uIX/+Ke2OwYJD98+e/6Xbw7IBbTQGVlCGLkKyKuMnbjWOoBUxDFKnjOZZ8xtnAQcAcCppIJY",
+	"3g4vgtQro8no4yOHlfHI0t/oGGAQ7ZWBl6Ajf+XGjeD/8D38hTkYcPN0QkbwB3zrProUUBjkiSf4Krwv",
+	"YQBqneJgNafg3sFbDFMjU8oFAse4m5PxMROoD/PU6rkTbhns4DSn4xl79OTgyAdZap8BjuEcRRGo4mMr",
+	"hLBBD3KdkEgdBn4998T+PZMLSwtjS4BGkiv0ZaOiNHCXIjCxjgePoetvzgTN+eB48PTgMUzQEjkwxMMr",
+	"nmX2nCF5OoZLe4q+dZyPnJRNJjBz7obFmr27KiwIu7IUamjtREviOEsHx4MfmPmbfzkAzeRSOHvqydER",
+	"hm2FcXHWkIT/6VLCUC5tklrlO4CrrdtEMEncXc+tYPJuKQfosXfpK/FXlXM//B6Tr29rxw21lojn6+ZC",
+	"fBK9oVZM/ortyECrql8XK89c8ARamziWZn8Tn0r1SA3o7kfgm4PbZKtf/ZdlpIPbD7fJ4NA7vnyePZJK",
+	"/UQtb3sZPHeHp+pfswT1OXK0p1nmRMu8bK/Vw1na19WCTLhOf47hpw/0MJNBLqOILRTaFIC6AQEmQEQg",
+	"UB7vagUweyxwJDvgmSyluQt1V9oSgkSUwBdlT1l8wTo7+A7cLy+DMOJ2O3RW4RD9neFCHQLO3yRijfZL",
+	"eOiLuq2bRxVqVkj2j/t/exM3E2wR+qj3513oFAtOfRtqh/jv7Qr7OPxUjnWLZJgx05Az78CLEcQQ8iUO",
+	"iM+lD6WjAwoMoKashqmYj6EiWaIFUSe7l/BAC9m1oxLyyGTATLEPgyJaqQNV5VRILklw9N6/fM1YXiIT",
+	"RsLmHa7+2eRnAFHFe1Ajx2dN+Tlus3ogG9zV/cgmiQuZH5jZg0lMXkvBGnfm6PNd1FogCc0amMSrCzpt",
+	"Gtw9dgjPwLhPmw8TUgrBgvR5AzOKYET254QLcjZ5ZHfjEWzHXtPYj1h+YKYmVtxd1aQE1Lhz8Voe1zmb",
+	"bCtY9xbHHux4RR57j0iJIVHBBmtDl85zsrRfnRDqTAlrwc5pXroC8HmHOoWuFpml2B/wtIYOPJVW/Dus",
+	"pUCOl54ZDulsVMBX64z0HeS57nM1w2t5h4IbwaU7Ce774Afu4kKSz+IebyU2wgov5lfa5dCXJCGVS3Ts",
+	"VSk4HM/Y+Bp84l/OJY7q1N8jOEJUYT4gF3bhrocnahLo9tPka8W0zG4Y4HwKZg3qi5/eVncyiD8k5IqL",
+	"9JvE4Y8Gqjdc7IyBgnIpuHAYTXDpwVl57JruUs0ADQUcUsm6bhU0WEaOnBBKNJ3nmXcucuV9jlWLWqwm",
+	"y6S8flTk1gJDf9Kl4Kl38CJ6SzeoHyTH0jBJiGAcfo444+jTUeyAXEAGv6/SQdfxk+fEARM7pKoFlPyZ",
+	"S6HsFpT+RfBajfQ1t2sZHZDXEAcufb+l0xecS277gFgxd8ieRLzeh45h59CFtGL32N+HbPPueRC8sokR",
+	"acNynfiEJ4gfAGguZElVCH/QHrMPAwO2z4qvm3qvR+aIhuVILpouy5jAnIk0YDmqEDvzmhDpcKNTY/m9",
+	"f3pb6YZe2i78BRFg71Q5/T5oahJznQAnsFfbb06fjhOZM1EOvOJR6HSmX56O10Z/MypSeePkeyMB/lg+",
+	"dYdk4V/SwaXWJ0GUOwAuZJGSiZLzmtgsNWDUUSF36I9tEsS1CbsvQi6smMfcJNT3sUljGTtcaZirA992",
+	"WQIdIDb50il4YGT3fgQZogn2eAAAZ3Z8KbiVqDfeMsCAWOLrr2bcygwIMDrNgaKe4AO5bmBteJZB4bgr",
+	"yga56bjBAQFYbjK3CnoNvA0DPJgKlThRNC+seM8yjMaBEgGJ7MJXBWs7RA1nAZyZQcVYbeuuGLRbN7Ka",
+	"K4W8X24uRSEMz1D62U2IyfG3hqrynj5U76Wf3704L8vNadA8PCPwJ2z1vys2LUQf3IatXg4DNaE3TgHF",
+	"QC9SBdZm9mvSlEzu8JOlrlbH53uv/ELFI9Chdj3x4cas296vRBpQXid3nx2fibQXHe4V1ErPqhls7enb",
+	"kzXHsTZUHN/bx4TdiVu5YmlBADGUvtucmlnlurVn1uq53bJT1wNRPrBI+o9gab/FsBVat+7Ex/acxbo9",
+	"K0W2PCDnpbAauZzZEdBCBfyAnjHjEoP1iRe6xluQHlrGgwNwXZZ7u4ozowOhCBY+ZNvCnT6A9oucaSIL",
+	"o3lqpbKbMpYcQNW6h1qeUJ7FxM4ZzMGN9FDFDk5yC6HzpLdXA8ZgXN5AH4X+RQ0uton6XD4ZUEVZnwi8",
+	"SpqeTFrJ0/Gjqy52bdCS8k4ti9VOmpvi9YItmDbox+rT1MC0O+Kz7q42WqH/QtbFKXn73dnPrjkM5HSB",
+	"QwzbUZP/fH/h2arLVXSQFbUW1eTMHpo1DdCf6R4FQ4Jr1M250ZfC913VmEJUfVvyyXpnXyvPQVCD6K7s",
+	"QYhuoN/vtXQJhXbqE1473UthFjJM2Tguwx7Pjr6NeuWA54ctWx8oa11rpPyZlfpaV9vmnAR3GH1p8pgW",
+	"gIlzK5fa0ZzOGb0uc/3uJnuhzmkPP7m/VpT7WL5BnbC2jM+f+PUDDU+4MdBPxmVJAHpLjyF80cA170HN",
+	"38Ttqk19UC6+PKNC/xGU7JUYzAGB9g1eQ0UfCfSynVEN+bYjAE4enbjYCnQVY3Nnc7neAk2ZYL9kUKTR",
+	"A9P9/JqlXdddqJblfgfRYpFii4YguoduPgyd9aRTwm/bVMlz+8AXHRXxoOatERG7D31qpHa8FfWzrv7+",
+	"QUMiTSzmfdVoI0H5BsTNNXHA4v5auS6FTgv1bYdOfJ+hEth1KgXDhph2EN+04OtnR9/ip98cXIr3rlwD",
+	"3eDh7eKusUzpx075ZGINunBChcggAX7GyLSgKiV0SrnQhtDxGGoEaIaim0tBZjLzIeVCNPqRLW95oApn",
+	"2f/n1mmafxjDHXYeWWhPXBOxS/8Iov9UXyPVAlyqS9cQcpHE8x0gE8IlPSQQWlmgtYi5JugQcahs3JR4",
+	"qGj//bNIrZaBpUEzLH2il6KSbPCA1XiFXKxlhngUViEdahEyR22nAd0AIeAEcK9jQPO8LpE/y+SVKpgW",
+	"LgQsS8sODi7FqcelxSch5ySTYoruQUGeHPmMkxrbeX709JvopYfB6lkg/V/dEIz3M+e/1YBKI9f6vfep",
+	"up7H6DZzflWfVr3/DcczW802WUkwaUIPhXSfGe/LTYdGXLe8kwt89g4PqEKX28Y5572ZmJtvBWiv2lFg",
+	"5//rueday2MQw++h18gEsJGf2S31mi0czGFchUBXYZnKgFmsXqmw0gOqP/VMLgSqc33W0gQvxxfSmu8V",
+	"XFe6B99V+IXL0y0hHTawpcNP8G+rK+scbv0aSXb1ZvmCnj7MYjtSWFG+Z+HJ3TILxM+8Fw+VnFvLpF3m",
+	"uGfuMhEVXnFflZuAm8BSkpYLLenDffLgKzfrp3aaprijD1YewOzup2ASN6bJT8fAW+xIoTJlLv77ouxj",
+	"JD0kZB8SACA7qHtfV8oLVEl87PAT/tGaRfTOF+yDDMEFakOXJ0RICMlYZQ08sYAkL+xVaymQ9DPuyt0x",
+	"NFfkPezaD1ZZ95tGiny7fWspI2xY09Fnoj6cfB8bhAV0WxHVzpoxDHqf0quk/sMbpvhkuYN75X7W0MS/",
+	"/wHLeBjUGKjAsLsc22xjkQvGGynPtMPKRSwZ/FxjliIWaDiW6eL5mlyzHBFsAKqfKSXVqA+ZLuX1KsMu",
+	"ciLkYn/eengji518d/dNXDFu7Fv9uKoedmPtjExOyWImScrTdbb/D7v6PtWKeyFqT8P98VrYFwdg5SRS",
+	"0HjAkpdVKLix4vTl67cd6RAR84EOV7EzGxX1V+GDG2AL3mAndanLdP9rLtImoALoW5l0PIBgGn+3v+uS",
+	"3fqg4n7BAtrjfytFcXKCmaHQvaQf88RlBQLG1NhljTocoi8HLajdgxXs9kM1V4Ip3ovNEm5RS0pVwCj6",
+	"dE5ZQkrARQ5EiCVGjgg70mAlVENmdvgp+F+r6XKK5bYON6iKxlqbAqrE7PIxQrAS0/3mxKU9ELcbQ0y/",
+	"dpmkcdtmL5J8CDArHPMkoaKFG6yfg+iZZfRWwmPQmW93fs2G034b9pkQWDrcotoN+hOFxfRz+3eVQMGB",
+	"3ScKSwzVpD8OcafS6l6QTba7Zw8M3QR8Y9V8PYKsZrSzwtVF2B1aBlyv8Y4564IaJcxfkhkk9poZm2uW",
+	"3TDtS2RXi1c9gy8zK+G7r7Svdl0XfVBV7mb1Raft4SI2Z+65I7ir1ALQ33eQtV8itwRiv1kxUFfzOSRE",
+	"UK8ZyzFxqI5wXKKs2tOBIg/tQp7gQkJ8PToxDLqyzrnWVYYPZmuw4AOz4IDgC9mDo9PxmOXmGCCLcZ6P",
+	"tFGMzkdhD6eykSoT6bFLNkK/CNdEV6wKppIEoGSwAoe+dSlGPB15LzumRT2CH8NQCBxtljnzOOcj+Hzk",
+	"a/Jd0fp/vn3zGtxjKTV0FEsQAoP/poupD5i2OEc3rYxqN5+qdFEzJk7IkV2ruwklcFCTVwBOo+YWKG/M",
+	"UbLedqalnertes3uWzu7qyWhPgguJ+vb6diiw0TSGJg/AQWLC9e1dwTTHJWLQMFRreInqs0j2MlHZy9r",
+	"q9lzBW8cZrSdppwQxbQs1Ji5EAxHMkiILsYze9TvoOE+dHi3UudlCAcY230/3tB3Yo+VHr94Fq01bp0o",
+	"Vr/j4D4CxjXh6caZ8LRpHustC24fiK/npvLyJIM1BlEfaHUFDZb4R0+dCDpKcKgekVLKrH93aMgWqbvl",
+	"gZxxPPkBo0hXHfmiUuN7TANdLfAzcopQYSXmhxWycZ3mB3zD2jJjlFzrxtRAyh1ayNj9iA0f9jPab/RN",
+	"u70QTOHedTkc9Bqk3X/woPQ9OODN6l6/it3UU1Wl0sEHX6QLFnbwoTpfYXL34nbFbWlxuLrm8r25WoN2",
+	"ulN3JF3IqzI48anDT/DvRixtD3wE2BMNrtAdSeNBYE3vtZ3Nzs5dt+QzuTlbqdZR7J+uTePdJXfMwuE0",
+	"Hpr3so9LfUeM/l48lpuvzAP0UiKUlap7Kye9C5FD56tqSzyA/fsBn/uiXYewhi6qpF1qfz5CWnIjdBbe",
+	"safwfnhSI2m1hYFj9QXfKzn3HGyzclFd4dK/57zoPZzfBb32EfJaY78qROaxS9ev4uZo692d6j1H1oqI",
+	"pQ9Xj4spXgeuyYyVkAVBKedpGOTggJQGnkHAR5sBiHe59e44IA0g0m3MvvBC7kJJ3qPfR6auncUGEoL/",
+	"bE9AkQvnNP5WZv6ze6aDV9kldbKUsMmEBW3hkjAFzgqrIhrOgn484OfMHLBqk4uxHD/ubnadZFf7VX9p",
+	"ngzc+s3yxx3jnUauTBQZ919LW0Ztq/FC3LO+jPPCOf6pMTcR82mKYB2KzWVZ4l2j7L4VZsW0kYptnyh+",
+	"b9QfzROHEgDXLA1WllSddz3YN3chNye0wfhPyma3bpOPfZMIYcqua8RXfAboK4XgvxVMMK2/uRTYBNch",
+	"L3ux67BdELr7dBUPnmuSF1nG8LwRWLzS+RBVsNQFYWGYIAHFvJEI6zmeY4/O0YdyGXsIQMHWEFqnkK1v",
+	"TtjidgMwae3Ju0QmDV50XwWptW2poEcqNEvNQhiv+i5uEsgtcYBw7Q8W3jKY4/3gW4ab1BIcCE+l1xiB",
+	"rJ9Sdyrwna0jd+/wU/jf28ar+AMz7USyHmWogNcboNRX1vP5INU/m0u+C8nUyeVPB73Zi9RrFki0m+J7",
+	"pzLUeyjqUlKWHRQ3N048sVNl89wssSn+OGNUYRsTFstKQCf8H+ke3a2hE+7UvcQHtr2/D61jY/0ifaXL",
+	"fo3b3alKb1OFFRmqaJcUUczCVU1KS4f3prQhj4+OjoIeY3Ff0KTCp9/CFXTHQKEtyIS91fMD3p3POs2V",
+	"nCqmtTNuAUbtLpFBz4v7qfGvSO0QMT13MKzvY+5tZrU9yKm1TKU7UPaRgg/Um9HW0tWGQp9LB4AK/x3O",
+	"qJ5B/nOhDblyFXE+Z7MQCWGZdk2BSIloeozQytBt/1LYsTMJ6GzUEC3nDFOm7S+xIRZmBlvKdTuegtjR",
+	"kM3uPwLDB6EBHM+vWrU5DKs0tQQaM61PcZAHDGp66vBjHxCyqaOYHtiJ235CMciyPbxpcClTrsdUpV/a",
+	"pVzJdcJF9EaP9yJnnNbRVw8vtycePxkymfcnl07dVc8L8Wdf1Z77qpZeJEspmi7+6MoC9BVozCt/RbHn",
+	"1pSlHibGoS8GTTHHEpvFWXFailhsduygvhHwON4ZmYfdNfHxg0tx7prMNTbnDLv4E/CypmWvf68SOLqZ",
+	"0yX6tSdsAWVRbK4RbHiUWdoeJSDKiZCCJd6lXq+6AowePxdoWEbmUrEDAjUhIXS6Az7H/gIVJ8AJwKuP",
+	"V5WPsRSTjI9NU/nSeSHO4JS6YJVgqFMqaNZWxjrjFsJaRQwTxdxS+jsNlT/oMP/QtTQmaAXpm15zXaOS",
+	"ponIwtivO0OnvHHPf3GRa3eUHdol4F72nDu1LqFiSM347j8k4+sAHV0iRm+p35RO4w//wmDTVpfh2ihq",
+	"pAq9Jm7fWxCcHkLNxypPK1ugLmYyY8THBYD705RB2aUgsID4k00teh40CPWf2NMt2NOYCFGj823IvBVY",
+	"elsA6R2pqIVRfXbI6TtlEfcHFw1KWE/FmuSCfYQzsFOgVs31eSOKTSkC7Y6pZglhH8csNySonoxXegIS",
+	"RrdCz7KR/J51mCuCSizDhMevNHao954w1qiwwmN/pILTRgW+pA0K6ZxJqdGvNPIUshl2YD0RdIfEzy+7",
+	"5tWS+mZlG7a8L42ocLfL8zX8/xdZ7+rMwAeppdi53YuSApvSks9iz/tual0LPI4OhFW5FOGhw0/2nw7d",
+	"VXc78IdWxLrtPjWXsO64H58pXaaNEpEK/0yPMYTCXlRWwxoiwR0waHsy95mev6pvsizVNZ0hSOUJHall",
+	"Mg/0dSMSW4nvndlzKd5M/DmsYZPKhdCo2oxcU/8R9Je7Yq6qKYU+5fYVyyoCu5YVbW2ENNoiDtOIemBt",
+	"9y7EPh/reGiZOXvLvvXy3FVlEBPAESm3zC/AnqMyqM1azOTcfuVruoAdloVGqHNDApo0zdbXnzXA+/mx",
+	"gUThcAAojmUTCLe4iosI5kz/xcH3wuIbqLo7QPQFvQ5rR6HiI1o/+t7H3aqtRpQ5vCaQA3oQKQXxhceO",
+	"3XarFoV3rJYdu4O9g+rjEqPX1Ryv8Jb+S463oJUvueLYb6v3T1EyUQwxYV2os7G6eHtyucva4nIlUFG8",
+	"NXms3dKdK93uS4/cWOhWAAhjxzo3F/cPK5qd/cDFpgo3AtH4S+Er3PDsXYEb/Mfje0jhkhB04EfctfoN",
+	"OVL34rf+PCUPQ+G7g8q3rTU4Ox4bF4qbJewmBgyOf/1gNwohTnGbC5UNjgeHNOeHN49hG91L1iiYCVBG",
+	"yBvBPPW6ZSaEfeTaaJQJgC9rqAIVLlI2oCPOWyj0R8sINUVIi7HDlZi1XJUZ5fgRhDwOQlzFqs9m5A0N",
+	"cdZgABdEWf/ty9dvXXJqmVFTy8SH3o61qbimO+tDvfINEtZyczjTmJ2Tuv5VoUcmHBwPf31oxKAs2wly",
+	"5euQqw2sEBQChG43rFP81sc9X2kPE7wglzJz7dMrTAnfOgY/r8CpEZc0eB+IgvX3/ZJR4TLOCzyxcItK",
+	"QxwZUUgeYU6/R40tGsktk1NI2gAIZhTIQTSUZtqKrwljaTCcgzq9/XD7/wIAAP//",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,

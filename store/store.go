@@ -42,6 +42,7 @@ type Tx interface {
 	RunWriter
 	LogWriter
 	MailWriter
+	IdempotencyWriter
 }
 
 // DirectoryReader reads what administrators set up. ref is a name

@@ -62,7 +62,7 @@ func (c *orgCreate) Run(s *session) error {
 		return err
 	}
 	o, err := answer((*openapi.CreateOrganizationResponse).GetJSON201)(
-		api.CreateOrganizationWithResponse(s.ctx, openapi.OrganizationInput{Name: c.Name}))
+		api.CreateOrganizationWithResponse(s.ctx, nil, openapi.OrganizationInput{Name: c.Name}))
 	if err != nil {
 		return err
 	}
@@ -85,7 +85,7 @@ func (c *orgShow) Run(s *session) error {
 	if err != nil {
 		return err
 	}
-	o, err := answer((*openapi.GetOrganizationResponse).GetJSON200)(api.GetOrganizationWithResponse(s.ctx, c.Name))
+	o, err := answer((*openapi.GetOrganizationResponse).GetJSON200)(api.GetOrganizationWithResponse(s.ctx, c.Name, nil))
 	if err != nil {
 		return err
 	}
@@ -140,7 +140,7 @@ func (c *orgSet) Run(s *session) error {
 		return err
 	}
 	o, err := answer((*openapi.UpdateOrganizationResponse).GetJSON200)(
-		api.UpdateOrganizationWithResponse(s.ctx, c.Name, openapi.OrganizationPatch{Settings: &settings}))
+		api.UpdateOrganizationWithResponse(s.ctx, c.Name, nil, openapi.OrganizationPatch{Settings: &settings}))
 	if err != nil {
 		return err
 	}

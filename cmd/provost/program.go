@@ -92,6 +92,8 @@ func (c *serveCommand) open(ctx context.Context, log *slog.Logger) (_ *program, 
 		keeper := &retention{store: p.store, what: "runs", purge: purgeRuns, keep: c.RunRetention, log: log}
 		p.workers = append(p.workers, worker{"run retention", keeper.run})
 	}
+	keys := &retention{store: p.store, what: "idempotency keys", purge: purgeIdempotencyKeys, keep: admin.IdempotencyKeep, log: log}
+	p.workers = append(p.workers, worker{"idempotency keys", keys.run})
 	return p, p.mount(c)
 }
 

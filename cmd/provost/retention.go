@@ -14,7 +14,7 @@ const (
 )
 
 // retention purges what is older than it is kept: users and groups that were
-// soft-deleted (rule 7), or runs that have ended. Every replica may run one: they leave
+// soft-deleted (rule 7), runs that have ended, or idempotency keys. Every replica may run one: they leave
 // each other's rows alone.
 type retention struct {
 	store store.Store
@@ -28,6 +28,10 @@ type retention struct {
 
 func purgeRecords(ctx context.Context, tx store.Tx, before time.Time, limit int) (int, error) {
 	return tx.Purge(ctx, before, limit)
+}
+
+func purgeIdempotencyKeys(ctx context.Context, tx store.Tx, before time.Time, limit int) (int, error) {
+	return tx.PurgeIdempotencyKeys(ctx, before, limit)
 }
 
 func purgeRuns(ctx context.Context, tx store.Tx, before time.Time, limit int) (int, error) {

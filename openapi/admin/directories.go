@@ -53,12 +53,13 @@ func (s *Server) CreateDirectory(ctx context.Context, req openapi.CreateDirector
 // GetDirectory returns a directory with its counts.
 func (s *Server) GetDirectory(ctx context.Context, req openapi.GetDirectoryRequestObject) (openapi.GetDirectoryResponseObject, error) {
 	var out openapi.Directory
+	var revision int64
 	err := s.Store.View(ctx, func(r store.Reader) error {
 		d, err := r.Directory(ctx, orgOf(ctx), req.Directory)
 		if err != nil {
 			return err
 		}
-		out = s.renderDirectory(d)
+		out, revision = s.renderDirectory(d), d.Revision
 		out.Counts = &openapi.DirectoryCounts{}
 		if out.Counts.Users, out.Counts.ActiveUsers, out.Counts.Groups, err = r.CountRecords(ctx, d.Org, d.Key); err != nil {
 			return err
@@ -69,7 +70,14 @@ func (s *Server) GetDirectory(ctx context.Context, req openapi.GetDirectoryReque
 		}
 		return err
 	})
-	return openapi.GetDirectory200JSONResponse(out), err
+	if err != nil {
+		return nil, err
+	}
+	tag := entityTag(revision, &out)
+	if isKnown(req.Params.IfNoneMatch, tag) {
+		return openapi.GetDirectory304Response{Headers: openapi.GetDirectory304ResponseHeaders{ETag: tag}}, nil
+	}
+	return openapi.GetDirectory200JSONResponse{Body: out, Headers: openapi.GetDirectory200ResponseHeaders{ETag: tag}}, nil
 }
 
 // UpdateDirectory changes what is given. A change that changes nothing writes
@@ -81,9 +89,15 @@ func (s *Server) UpdateDirectory(ctx context.Context, req openapi.UpdateDirector
 		if err != nil {
 			return err
 		}
+		if err := matches(req.Params.IfMatch, before.Revision); err != nil {
+			return err
+		}
 		// Read twice, so that no list of one is shared with the other.
 		if d, err = tx.DirectoryByKey(ctx, before.Key); err != nil {
 			return err
+		}
+		if d.Revision != before.Revision {
+			return store.Errorf(store.CodeStale, "directory %q is being changed by someone else", d.Name)
 		}
 		if err := s.edit(ctx, tx, d, req.Body); err != nil {
 			return err
@@ -102,10 +116,13 @@ func (s *Server) UpdateDirectory(ctx context.Context, req openapi.UpdateDirector
 		})
 	})
 	if err != nil {
-		return nil, err
+		return nil, raced(req.Params.IfMatch, err)
 	}
 	s.Auth.Forget() // a limit is remembered with the tokens that it holds for
-	return openapi.UpdateDirectory200JSONResponse(s.renderDirectory(d)), nil
+	out := s.renderDirectory(d)
+	return openapi.UpdateDirectory200JSONResponse{
+		Body: out, Headers: openapi.UpdateDirectory200ResponseHeaders{ETag: entityTag(d.Revision, &out)},
+	}, nil
 }
 
 // DeleteDirectory ends the directory's tokens first, so that nothing more is
@@ -114,6 +131,9 @@ func (s *Server) UpdateDirectory(ctx context.Context, req openapi.UpdateDirector
 func (s *Server) DeleteDirectory(ctx context.Context, req openapi.DeleteDirectoryRequestObject) (openapi.DeleteDirectoryResponseObject, error) {
 	d, err := s.idle(ctx, req.Directory)
 	if err != nil {
+		return nil, err
+	}
+	if err := s.claimVersion(ctx, d, req.Params.IfMatch); err != nil {
 		return nil, err
 	}
 	keep := func() error { return s.Keep(ctx, d.Org, d.Key, causeOf(ctx, "directory deleted, users kept")) }
@@ -179,6 +199,24 @@ func (s *Server) idle(ctx context.Context, ref string) (d *store.Directory, err 
 		return nil
 	})
 	return d, err
+}
+
+// claimVersion decides on a condition before anything is given up: it raises the
+// version, so that of two changes with the same condition one is made.
+func (s *Server) claimVersion(ctx context.Context, d *store.Directory, ifMatch *string) error {
+	if ifMatch == nil {
+		return nil
+	}
+	return raced(ifMatch, s.Store.Update(ctx, func(tx store.Tx) error {
+		now, err := tx.DirectoryByKey(ctx, d.Key)
+		if err != nil {
+			return err
+		}
+		if err := matches(ifMatch, now.Revision); err != nil {
+			return err
+		}
+		return tx.UpdateDirectory(ctx, now)
+	}))
 }
 
 // silence revokes the tokens of a directory and deletes its bindings.

@@ -70,7 +70,12 @@ func (s *Server) GetEntitlement(ctx context.Context, req openapi.GetEntitlementR
 	if err != nil {
 		return nil, err
 	}
-	return openapi.GetEntitlement200JSONResponse(renderEntitlement(e)), nil
+	out := renderEntitlement(e)
+	tag := entityTag(e.Revision, &out)
+	if isKnown(req.Params.IfNoneMatch, tag) {
+		return openapi.GetEntitlement304Response{Headers: openapi.GetEntitlement304ResponseHeaders{ETag: tag}}, nil
+	}
+	return openapi.GetEntitlement200JSONResponse{Body: out, Headers: openapi.GetEntitlement200ResponseHeaders{ETag: tag}}, nil
 }
 
 // UpdateEntitlement changes what is given. A change that changes nothing writes
@@ -80,6 +85,9 @@ func (s *Server) UpdateEntitlement(ctx context.Context, req openapi.UpdateEntitl
 	err := s.Store.Update(ctx, func(tx store.Tx) error {
 		before, err := tx.Entitlement(ctx, orgOf(ctx), req.Entitlement)
 		if err != nil {
+			return err
+		}
+		if err := matches(req.Params.IfMatch, before.Revision); err != nil {
 			return err
 		}
 		after = *before
@@ -105,9 +113,12 @@ func (s *Server) UpdateEntitlement(ctx context.Context, req openapi.UpdateEntitl
 		return s.logEntitlement(ctx, tx, store.EventEntitlementUpdated, before, &after)
 	})
 	if err != nil {
-		return nil, err
+		return nil, raced(req.Params.IfMatch, err)
 	}
-	return openapi.UpdateEntitlement200JSONResponse(renderEntitlement(&after)), nil
+	out := renderEntitlement(&after)
+	return openapi.UpdateEntitlement200JSONResponse{
+		Body: out, Headers: openapi.UpdateEntitlement200ResponseHeaders{ETag: entityTag(after.Revision, &out)},
+	}, nil
 }
 
 func sameSeats(a, b *int) bool {
@@ -122,6 +133,9 @@ func (s *Server) DeleteEntitlement(ctx context.Context, req openapi.DeleteEntitl
 	err := s.Store.Update(ctx, func(tx store.Tx) error {
 		e, err := tx.Entitlement(ctx, orgOf(ctx), req.Entitlement)
 		if err != nil {
+			return err
+		}
+		if err := matches(req.Params.IfMatch, e.Revision); err != nil {
 			return err
 		}
 		if e.Kind == store.EntitlementRole {

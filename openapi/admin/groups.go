@@ -56,7 +56,7 @@ func (s *Server) CreateGroup(ctx context.Context, req openapi.CreateGroupRequest
 		DisplayName: &b.DisplayName, Description: &b.Description, ExternalID: &b.ExternalID,
 		Members: store.MemberStatement{Mode: store.MembersReplace, Add: memberRefs(b.Members)},
 	}
-	done, err := s.state(ctx, orgOf(ctx), st)
+	done, err := s.Reconciler.Reconcile(ctx, aboutGroup(ctx, orgOf(ctx), st))
 	if err != nil {
 		return nil, err
 	}
@@ -78,7 +78,14 @@ func (s *Server) GetGroup(ctx context.Context, req openapi.GetGroupRequestObject
 		}
 		return err
 	})
-	return openapi.GetGroup200JSONResponse(out), err
+	if err != nil {
+		return nil, err
+	}
+	tag := entityTag(out.Version, &out)
+	if isKnown(req.Params.IfNoneMatch, tag) {
+		return openapi.GetGroup304Response{Headers: openapi.GetGroup304ResponseHeaders{ETag: tag}}, nil
+	}
+	return openapi.GetGroup200JSONResponse{Body: out, Headers: openapi.GetGroup200ResponseHeaders{ETag: tag}}, nil
 }
 
 // UpdateGroup restates the attributes of an internal group that are given.
@@ -87,7 +94,7 @@ func (s *Server) UpdateGroup(ctx context.Context, req openapi.UpdateGroupRequest
 	if err != nil {
 		return nil, err
 	}
-	done, err := s.state(ctx, g.Org, store.GroupStatement{
+	done, err := s.restate(ctx, g.Org, req.Params.IfMatch, store.GroupStatement{
 		Record:      store.RecordKey{ID: g.ID},
 		DisplayName: req.Body.DisplayName, Description: req.Body.Description, ExternalID: req.Body.ExternalID,
 	})
@@ -95,7 +102,12 @@ func (s *Server) UpdateGroup(ctx context.Context, req openapi.UpdateGroupRequest
 		return nil, err
 	}
 	out, err := s.group(ctx, done)
-	return openapi.UpdateGroup200JSONResponse(out), err
+	if err != nil {
+		return nil, err
+	}
+	return openapi.UpdateGroup200JSONResponse{
+		Body: out, Headers: openapi.UpdateGroup200ResponseHeaders{ETag: entityTag(out.Version, &out)},
+	}, nil
 }
 
 // DeleteGroup states that an internal group is gone.
@@ -104,7 +116,7 @@ func (s *Server) DeleteGroup(ctx context.Context, req openapi.DeleteGroupRequest
 	if err != nil {
 		return nil, err
 	}
-	_, err = s.state(ctx, g.Org, store.GroupStatement{Record: store.RecordKey{ID: g.ID}, Presence: store.Gone})
+	_, err = s.restate(ctx, g.Org, req.Params.IfMatch, store.GroupStatement{Record: store.RecordKey{ID: g.ID}, Presence: store.Gone})
 	return openapi.DeleteGroup204Response{}, err
 }
 
@@ -155,14 +167,19 @@ func (s *Server) ChangeMembers(ctx context.Context, req openapi.ChangeMembersReq
 			return nil, invalid("remove", "", "%s is both in add and in remove", m.ID)
 		}
 	}
-	done, err := s.state(ctx, g.Org, store.GroupStatement{
+	done, err := s.restate(ctx, g.Org, req.Params.IfMatch, store.GroupStatement{
 		Record: store.RecordKey{ID: g.ID}, Members: store.MemberStatement{Add: add, Remove: remove},
 	})
 	if err != nil {
 		return nil, err
 	}
 	out, err := s.group(ctx, done)
-	return openapi.ChangeMembers200JSONResponse(out), err
+	if err != nil {
+		return nil, err
+	}
+	return openapi.ChangeMembers200JSONResponse{
+		Body: out, Headers: openapi.ChangeMembers200ResponseHeaders{ETag: entityTag(out.Version, &out)},
+	}, nil
 }
 
 // memberRefs names members by id, each once.
@@ -178,10 +195,26 @@ func memberRefs(ids []string) []store.MemberRef {
 	return refs
 }
 
-// state states one internal group.
-func (s *Server) state(ctx context.Context, org store.Key, g store.GroupStatement) (*reconcile.Outcome, error) {
-	return s.Reconciler.Reconcile(ctx, store.Statement{
-		Org: org, Origin: store.OriginAdmin, Cause: causeOf(ctx, "REST"), Groups: []store.GroupStatement{g},
+// aboutGroup states one internal group.
+func aboutGroup(ctx context.Context, org store.Key, g store.GroupStatement) store.Statement {
+	return store.Statement{Org: org, Origin: store.OriginAdmin, Cause: causeOf(ctx, "REST"), Groups: []store.GroupStatement{g}}
+}
+
+// restate states an internal group that exists, if it has the version of the condition.
+func (s *Server) restate(ctx context.Context, org store.Key, ifMatch *string, g store.GroupStatement) (*reconcile.Outcome, error) {
+	want := aboutGroup(ctx, org, g)
+	if ifMatch == nil {
+		return s.Reconciler.Reconcile(ctx, want)
+	}
+	return s.Reconciler.Revise(ctx, reconcile.Revision{
+		Org: org, Groups: []store.RecordKey{g.Record},
+		State: func(have *store.Snapshot) (store.Statement, error) {
+			cur := have.Groups[g.Record]
+			if cur == nil {
+				return store.Statement{}, noLonger("Group", g.Record.ID)
+			}
+			return want, matches(ifMatch, cur.Version)
+		},
 	})
 }
 

@@ -22,6 +22,7 @@ import (
 
 	"github.com/provost-scim/provost/internal/auth"
 	"github.com/provost-scim/provost/internal/seal"
+	"github.com/provost-scim/provost/internal/testenv"
 	"github.com/provost-scim/provost/openapi"
 	"github.com/provost-scim/provost/openapi/admin"
 	"github.com/provost-scim/provost/store"
@@ -74,9 +75,24 @@ func (j *journal) String() string {
 	return j.text.String()
 }
 
+func TestMain(m *testing.M) { testenv.Main(m) }
+
+func migrate(dsn string) error { return gormstore.Migrate(context.Background(), dsn) }
+
+// onBoth runs a test on both engines.
+func onBoth(t *testing.T, test func(*testing.T, *world)) {
+	t.Helper()
+	t.Run("sqlite", func(t *testing.T) { test(t, newWorld(t)) })
+	t.Run("postgres", func(t *testing.T) { test(t, newWorldOn(t, testenv.Postgres(t).Database(t, migrate))) })
+}
+
 func newWorld(t *testing.T, adjust ...func(*admin.Options)) *world {
 	t.Helper()
-	dsn := "sqlite:" + filepath.Join(t.TempDir(), "provost.db")
+	return newWorldOn(t, "sqlite:"+filepath.Join(t.TempDir(), "provost.db"), adjust...)
+}
+
+func newWorldOn(t *testing.T, dsn string, adjust ...func(*admin.Options)) *world {
+	t.Helper()
 	if err := gormstore.Migrate(t.Context(), dsn); err != nil {
 		t.Fatal(err)
 	}

@@ -12,8 +12,12 @@ import (
 	"github.com/provost-scim/provost/internal/auth"
 )
 
-// ruleExtension is where the specification says which role an operation needs.
-const ruleExtension = "x-provost-role"
+// Where the specification says which role an operation needs, and that its answer has a
+// secret.
+const (
+	ruleExtension   = "x-provost-role"
+	secretExtension = "x-provost-secret"
+)
 
 // slow are the operations that change many records before they answer; they get
 // twenty times the time, and can be called again.
@@ -28,6 +32,9 @@ type operation struct {
 	rule  auth.Rule       // who may call it
 	route *routers.Route  // to validate a request with
 	query map[string]bool // the names of its query parameters
+
+	idempotent bool // it takes an Idempotency-Key
+	secret     bool // its answer has a secret
 }
 
 // operationsOf lists the operations by method and path as echo writes it. It fails if
@@ -50,6 +57,7 @@ func operationsOf(doc *openapi3.T) (map[string]*operation, error) {
 				route: &routers.Route{Spec: &older, Path: path, PathItem: item, Method: method, Operation: op},
 				query: map[string]bool{},
 			}
+			o.secret, _ = op.Extensions[secretExtension].(bool)
 			if !o.rule.Known() {
 				return nil, fmt.Errorf("the specification gives operation %s no %s that is known", o.id, ruleExtension)
 			}
@@ -58,6 +66,7 @@ func operationsOf(doc *openapi3.T) (map[string]*operation, error) {
 					if p.Value.In == openapi3.ParameterInQuery {
 						o.query[p.Value.Name] = true
 					}
+					o.idempotent = o.idempotent || p.Value.Name == idempotencyHeader
 				}
 			}
 			all[method+" "+Base+echoPath(path)] = o

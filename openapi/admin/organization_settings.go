@@ -20,9 +20,13 @@ func (s *Server) UpdateOrganization(ctx context.Context, req openapi.UpdateOrgan
 		return nil, err
 	}
 	var out openapi.Organization
+	var revision int64
 	err = s.Store.Update(ctx, func(tx store.Tx) error {
 		o, err := tx.OrganizationByKey(ctx, found.Key)
 		if err != nil {
+			return err
+		}
+		if err := matches(req.Params.IfMatch, o.Revision); err != nil {
 			return err
 		}
 		before := o.Settings
@@ -44,13 +48,16 @@ func (s *Server) UpdateOrganization(ctx context.Context, req openapi.UpdateOrgan
 				return err
 			}
 		}
+		revision = o.Revision
 		out, err = s.renderOrganization(ctx, tx, o)
 		return err
 	})
 	if err != nil {
-		return nil, err
+		return nil, raced(req.Params.IfMatch, err)
 	}
-	return openapi.UpdateOrganization200JSONResponse(out), nil
+	return openapi.UpdateOrganization200JSONResponse{
+		Body: out, Headers: openapi.UpdateOrganization200ResponseHeaders{ETag: entityTag(revision, &out)},
+	}, nil
 }
 
 // editOrganization puts the settings that are given over those that are, which have the

@@ -72,7 +72,14 @@ func (s *Server) GetOrganization(ctx context.Context, req openapi.GetOrganizatio
 		out, err = s.renderOrganization(ctx, r, o)
 		return err
 	})
-	return openapi.GetOrganization200JSONResponse(out), err
+	if err != nil {
+		return nil, err
+	}
+	tag := entityTag(o.Revision, &out)
+	if isKnown(req.Params.IfNoneMatch, tag) {
+		return openapi.GetOrganization304Response{Headers: openapi.GetOrganization304ResponseHeaders{ETag: tag}}, nil
+	}
+	return openapi.GetOrganization200JSONResponse{Body: out, Headers: openapi.GetOrganization200ResponseHeaders{ETag: tag}}, nil
 }
 
 // renderOrganization also finds out whether it is ready for single sign-on: a

@@ -23,6 +23,10 @@ const (
 	codeMethod  store.Code = "method_not_allowed"
 	codeMedia   store.Code = "unsupported_media_type"
 	codeTimeout store.Code = "timeout"
+
+	codeKeyReused store.Code = "idempotency_key_reused"
+	codeKeyInUse  store.Code = "idempotency_key_in_use"
+	codeKeySpent  store.Code = "idempotency_key_spent"
 )
 
 // kinds gives each code its status and title.
@@ -45,6 +49,9 @@ var kinds = map[store.Code]struct {
 	store.CodeGone:         {http.StatusGone, "The cursor has expired"},
 	store.CodeTooLarge:     {http.StatusRequestEntityTooLarge, "The request is too large"},
 	codeMedia:              {http.StatusUnsupportedMediaType, "The content type is not supported"},
+	codeKeyReused:          {http.StatusUnprocessableEntity, "The key belongs to another request"},
+	codeKeyInUse:           {http.StatusConflict, "The request is going on"},
+	codeKeySpent:           {http.StatusConflict, "The request cannot be repeated"},
 	store.CodeTooMany:      {http.StatusTooManyRequests, "Too many requests"},
 	store.CodeBusy:         {http.StatusServiceUnavailable, "The server is busy"},
 	codeTimeout:            {http.StatusGatewayTimeout, "It took too long"},
@@ -78,7 +85,7 @@ func (s *Server) renderError(err error, c echo.Context) {
 	if e.Code == store.CodeInternal {
 		p.Detail, p.Field, p.Hint, p.Resource = "the cause is in the server's log", "", "look for the request_id in the log", ""
 	}
-	if kind.status == http.StatusServiceUnavailable || kind.status == http.StatusTooManyRequests {
+	if kind.status == http.StatusServiceUnavailable || kind.status == http.StatusTooManyRequests || e.Code == codeKeyInUse {
 		c.Response().Header().Set("Retry-After", strconv.Itoa(store.RetrySeconds(err)))
 	}
 	body, err := json.Marshal(p)
@@ -125,6 +132,9 @@ func fromEcho(he *echo.HTTPError) *store.Error {
 // snake is the name of a SCIM attribute as this interface spells it: userName is
 // user_name.
 func snake(s string) string {
+	if strings.Contains(s, "-") { // the name of a header
+		return s
+	}
 	var b strings.Builder
 	for i, r := range s {
 		if unicode.IsUpper(r) {

@@ -160,7 +160,7 @@ func New(o Options) (*Server, error) {
 		return docs(c)
 	})
 
-	api := e.Group(Base, o.Auth.AdminOnly, s.authorize, s.limitTime, s.chooseOrganization, s.validate)
+	api := e.Group(Base, o.Auth.AdminOnly, s.authorize, s.limitTime, s.chooseOrganization, s.validate, s.repeat)
 	openapi.RegisterHandlers(api, openapi.NewStrictHandler(s, nil))
 	return s, nil
 }

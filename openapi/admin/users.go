@@ -2,6 +2,7 @@ package admin
 
 import (
 	"context"
+	"strings"
 
 	"github.com/provost-scim/provost/openapi"
 	"github.com/provost-scim/provost/store"
@@ -92,7 +93,14 @@ func (s *Server) GetUser(ctx context.Context, req openapi.GetUserRequestObject) 
 		out.Groups = &groups
 		return err
 	})
-	return openapi.GetUser200JSONResponse(out), err
+	if err != nil {
+		return nil, err
+	}
+	tag := entityTag(out.Version, &out)
+	if isKnown(req.Params.IfNoneMatch, tag) {
+		return openapi.GetUser304Response{Headers: openapi.GetUser304ResponseHeaders{ETag: tag}}, nil
+	}
+	return openapi.GetUser200JSONResponse{Body: out, Headers: openapi.GetUser200ResponseHeaders{ETag: tag}}, nil
 }
 
 // UpdateUser restates a user with what is given. Of one that a directory owns, the
@@ -111,7 +119,10 @@ func (s *Server) UpdateUser(ctx context.Context, req openapi.UpdateUserRequestOb
 		State: func(have *store.Snapshot) (store.Statement, error) {
 			cur := have.Users[key]
 			if cur == nil {
-				return store.Statement{}, &store.Error{Code: store.CodeNotFound, Message: "the user no longer exists", Resource: "User " + string(u.ID)}
+				return store.Statement{}, noLonger("User", u.ID)
+			}
+			if err := matches(req.Params.IfMatch, cur.Version); err != nil {
+				return store.Statement{}, err
 			}
 			st := store.UserStatement{Record: key, ExternalID: cur.ExternalID, Attributes: cur.Attributes, Enabled: req.Body.Enabled}
 			if req.Body.ExternalID != nil {
@@ -129,7 +140,12 @@ func (s *Server) UpdateUser(ctx context.Context, req openapi.UpdateUserRequestOb
 		return nil, err
 	}
 	out, err := s.user(ctx, done)
-	return openapi.UpdateUser200JSONResponse(out), err
+	if err != nil {
+		return nil, err
+	}
+	return openapi.UpdateUser200JSONResponse{
+		Body: out, Headers: openapi.UpdateUser200ResponseHeaders{ETag: entityTag(out.Version, &out)},
+	}, nil
 }
 
 // DeleteUser states that an internal user is gone.
@@ -141,11 +157,26 @@ func (s *Server) DeleteUser(ctx context.Context, req openapi.DeleteUserRequestOb
 	if u.Directory != 0 {
 		return nil, s.owned(ctx, u.Directory, "User "+string(u.ID), "delete the user there, or switch it off with enabled")
 	}
-	_, err = s.Reconciler.Reconcile(ctx, store.Statement{
-		Org: u.Org, Origin: store.OriginAdmin, Cause: causeOf(ctx, "REST"),
-		Users: []store.UserStatement{{Record: store.RecordKey{ID: u.ID}, Presence: store.Gone}},
+	key := store.RecordKey{ID: u.ID}
+	_, err = s.Reconciler.Revise(ctx, reconcile.Revision{
+		Org: u.Org, Users: []store.RecordKey{key},
+		State: func(have *store.Snapshot) (store.Statement, error) {
+			cur := have.Users[key]
+			if cur == nil {
+				return store.Statement{}, noLonger("User", u.ID)
+			}
+			return store.Statement{
+				Org: u.Org, Origin: store.OriginAdmin, Cause: causeOf(ctx, "REST"),
+				Users: []store.UserStatement{{Record: key, Presence: store.Gone}},
+			}, matches(req.Params.IfMatch, cur.Version)
+		},
 	})
 	return openapi.DeleteUser204Response{}, err
+}
+
+// noLonger refuses what was deleted while the request was on its way.
+func noLonger(kind string, id store.ID) error {
+	return &store.Error{Code: store.CodeNotFound, Message: "the " + strings.ToLower(kind) + " no longer exists", Resource: kind + " " + string(id)}
 }
 
 func (s *Server) findUser(ctx context.Context, ref string) (u *store.User, err error) {

@@ -44,6 +44,7 @@ func Run(t *testing.T, open func(t *testing.T) store.Store) {
 		{"purge", purge},
 		{"grants", grants},
 		{"mails", mails},
+		{"idempotency", idempotency},
 	} {
 		t.Run(topic.name, func(t *testing.T) {
 			for name, test := range topic.tests {

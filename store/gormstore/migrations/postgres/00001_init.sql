@@ -524,6 +524,19 @@ CREATE UNIQUE INDEX finding_open ON finding (record, rule, kind, directory_id, o
 CREATE INDEX finding_directory ON finding (directory_id, id);
 CREATE INDEX finding_run ON finding (run_id, id);
 
+-- POSTs that carried an Idempotency-Key, with their answers, so that one that is repeated is answered alike.
+CREATE TABLE idempotency_key (
+    key_hash     bytea       NOT NULL, -- of who called and the key
+    org_id       bigint      NOT NULL REFERENCES organization (id) ON DELETE CASCADE,
+    request_hash bytea       NOT NULL,
+    status       integer     NOT NULL DEFAULT 0, -- 0: there is no answer yet
+    header       text        NOT NULL DEFAULT 'null', -- JSON
+    body         bytea,
+    created_at   timestamptz NOT NULL,
+    PRIMARY KEY (key_hash, org_id)
+);
+CREATE INDEX idempotency_key_created ON idempotency_key (created_at);
+
 -- The outbox: what is to be sent, written with the change that causes it. A mail holds
 -- no text: it is made of the record when it is sent. resource is the public id of the
 -- user, which a purge looks for, or of the run.
@@ -554,6 +567,7 @@ CREATE INDEX mail_leased ON mail (lease_until) WHERE lease_until IS NOT NULL;
 CREATE INDEX mail_resource ON mail (resource);
 
 -- +goose Down
+DROP TABLE idempotency_key;
 DROP TABLE handover;
 DROP TABLE alias;
 DROP TABLE finding;

@@ -476,6 +476,19 @@ CREATE UNIQUE INDEX finding_open ON finding (record, rule, kind, directory_id, o
 CREATE INDEX finding_directory ON finding (directory_id, id);
 CREATE INDEX finding_run ON finding (run_id, id);
 
+-- POSTs that carried an Idempotency-Key, with their answers, so that one that is repeated is answered alike.
+CREATE TABLE idempotency_key (
+    key_hash     BLOB    NOT NULL, -- of who called and the key
+    org_id       INTEGER NOT NULL REFERENCES organization (id) ON DELETE CASCADE,
+    request_hash BLOB    NOT NULL,
+    status       INTEGER NOT NULL DEFAULT 0, -- 0: there is no answer yet
+    header       TEXT    NOT NULL DEFAULT 'null', -- JSON
+    body         BLOB,
+    created_at   INTEGER NOT NULL,
+    PRIMARY KEY (key_hash, org_id)
+);
+CREATE INDEX idempotency_key_created ON idempotency_key (created_at);
+
 -- The outbox: what is to be sent, written with the change that causes it. A mail holds
 -- no text: it is made of the record when it is sent. resource is the public id of the
 -- user, which a purge looks for, or of the run.
@@ -527,6 +540,7 @@ INSERT INTO sqlite_stat1 (tbl, idx, stat) VALUES
     ('groups', 'groups_stale', '100 100 1');
 
 -- +goose Down
+DROP TABLE idempotency_key;
 DROP TABLE mail;
 DROP TABLE handover;
 DROP TABLE alias;
