@@ -612,6 +612,15 @@ type ClientInterface interface {
 	// Corresponds with GET /runs/{run}/items (the `ListRunItems` operationId).
 	ListRunItems(ctx context.Context, run RunRef, params *ListRunItemsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// ListRunMembers List which members groups would gain and lose by a plan or a held run
+	//
+	// Every direct member that a group would gain or lose if the run were applied now. The changes of a group that the run states come
+	// together, in the order of the items; those of a group that it does not state, because the group has awaited a member that comes, or has
+	// one that is deleted, come with that member. The members of a group that is deleted are not listed. Pages are as those of the items.
+	//
+	// Corresponds with GET /runs/{run}/members (the `ListRunMembers` operationId).
+	ListRunMembers(ctx context.Context, run RunRef, params *ListRunMembersParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// ListTokens List the tokens of administrators
 	//
 	// Corresponds with GET /tokens (the `ListTokens` operationId).
@@ -1953,6 +1962,25 @@ func (c *Client) ListRunFindings(ctx context.Context, run RunRef, params *ListRu
 // Corresponds with GET /runs/{run}/items (the `ListRunItems` operationId).
 func (c *Client) ListRunItems(ctx context.Context, run RunRef, params *ListRunItemsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewListRunItemsRequest(c.Server, run, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListRunMembers List which members groups would gain and lose by a plan or a held run
+//
+// Every direct member that a group would gain or lose if the run were applied now. The changes of a group that the run states come
+// together, in the order of the items; those of a group that it does not state, because the group has awaited a member that comes, or has
+// one that is deleted, come with that member. The members of a group that is deleted are not listed. Pages are as those of the items.
+//
+// Corresponds with GET /runs/{run}/members (the `ListRunMembers` operationId).
+func (c *Client) ListRunMembers(ctx context.Context, run RunRef, params *ListRunMembersParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListRunMembersRequest(c.Server, run, params)
 	if err != nil {
 		return nil, err
 	}
@@ -7105,6 +7133,118 @@ func NewListRunItemsRequest(server string, run RunRef, params *ListRunItemsParam
 	return req, nil
 }
 
+// NewListRunMembersRequest constructs an http.Request for the ListRunMembers method
+func NewListRunMembersRequest(server string, run RunRef, params *ListRunMembersParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "run", run, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/runs/%s/members", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Item != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "item", *params.Item, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Organization != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "organization", *params.Organization, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.ProvostOrganization != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Provost-Organization", *params.ProvostOrganization, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Provost-Organization", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
 // NewListTokensRequest constructs an http.Request for the ListTokens method
 func NewListTokensRequest(server string, params *ListTokensParams) (*http.Request, error) {
 	var err error
@@ -8893,6 +9033,17 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with GET /runs/{run}/items (the `ListRunItems` operationId).
 	ListRunItemsWithResponse(ctx context.Context, run RunRef, params *ListRunItemsParams, reqEditors ...RequestEditorFn) (*ListRunItemsResponse, error)
+
+	// ListRunMembersWithResponse List which members groups would gain and lose by a plan or a held run
+	//
+	// Every direct member that a group would gain or lose if the run were applied now. The changes of a group that the run states come
+	// together, in the order of the items; those of a group that it does not state, because the group has awaited a member that comes, or has
+	// one that is deleted, come with that member. The members of a group that is deleted are not listed. Pages are as those of the items.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /runs/{run}/members (the `ListRunMembers` operationId).
+	ListRunMembersWithResponse(ctx context.Context, run RunRef, params *ListRunMembersParams, reqEditors ...RequestEditorFn) (*ListRunMembersResponse, error)
 
 	// ListTokensWithResponse List the tokens of administrators
 	//
@@ -11689,6 +11840,54 @@ func (r ListRunItemsResponse) ContentType() string {
 	return ""
 }
 
+type ListRunMembersResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *RunMemberList
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Failed
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListRunMembersResponse) GetJSON200() *RunMemberList {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ListRunMembersResponse) GetApplicationProblemJSONDefault() *Failed {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListRunMembersResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListRunMembersResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListRunMembersResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListRunMembersResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 type ListTokensResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
@@ -13286,6 +13485,23 @@ func (c *ClientWithResponses) ListRunItemsWithResponse(ctx context.Context, run 
 		return nil, err
 	}
 	return ParseListRunItemsResponse(rsp)
+}
+
+// ListRunMembersWithResponse List which members groups would gain and lose by a plan or a held run
+//
+// Every direct member that a group would gain or lose if the run were applied now. The changes of a group that the run states come
+// together, in the order of the items; those of a group that it does not state, because the group has awaited a member that comes, or has
+// one that is deleted, come with that member. The members of a group that is deleted are not listed. Pages are as those of the items.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /runs/{run}/members (the `ListRunMembers` operationId).
+func (c *ClientWithResponses) ListRunMembersWithResponse(ctx context.Context, run RunRef, params *ListRunMembersParams, reqEditors ...RequestEditorFn) (*ListRunMembersResponse, error) {
+	rsp, err := c.ListRunMembers(ctx, run, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListRunMembersResponse(rsp)
 }
 
 // ListTokensWithResponse List the tokens of administrators
@@ -15438,6 +15654,39 @@ func ParseListRunItemsResponse(rsp *http.Response) (*ListRunItemsResponse, error
 	switch {
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
 		var dest RunItemList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Failed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseListRunMembersResponse parses an HTTP response from a ListRunMembersWithResponse call
+func ParseListRunMembersResponse(rsp *http.Response) (*ListRunMembersResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListRunMembersResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest RunMemberList
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
 			return nil, err
 		}

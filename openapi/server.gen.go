@@ -227,6 +227,24 @@ func (e Outcome) Valid() bool {
 	}
 }
 
+// Defines values for RunMemberChange.
+const (
+	RunMemberChangeAdded   RunMemberChange = "added"
+	RunMemberChangeRemoved RunMemberChange = "removed"
+)
+
+// Valid indicates whether the value is a known member of the RunMemberChange enum.
+func (e RunMemberChange) Valid() bool {
+	switch e {
+	case RunMemberChangeAdded:
+		return true
+	case RunMemberChangeRemoved:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for RunPhase.
 const (
 	RunPhaseApply   RunPhase = "apply"
@@ -752,6 +770,14 @@ type External struct {
 	UserTypes *[]string `json:"user_types,omitempty"`
 }
 
+// FieldChange An attribute before and after. A value that is absent is none.
+type FieldChange struct {
+	// Field Its SCIM name, a sub-attribute after a dot, or one of external_id, active, stated, enabled, out_of_scope, display_name and description.
+	Field  string          `json:"field"`
+	Before json.RawMessage `json:"before,omitempty"`
+	After  json.RawMessage `json:"after,omitempty"`
+}
+
 // Finding defines model for Finding.
 type Finding struct {
 	// Directory The name of the directory.
@@ -1187,6 +1213,18 @@ type RateLimit struct {
 	PerSecond *float64 `json:"per_second,omitempty"`
 }
 
+// RecordName defines model for RecordName.
+type RecordName struct {
+	Type string `json:"type"`
+
+	// ID Absent of a record that does not exist yet.
+	ID         string `json:"id,omitempty"`
+	ExternalID string `json:"external_id,omitempty"`
+
+	// Name The user_name or display_name.
+	Name string `json:"name"`
+}
+
 // Run defines model for Run.
 type Run struct {
 	// Apply It was started as a run, not as a plan.
@@ -1275,6 +1313,18 @@ type RunItem struct {
 
 	// Reason Why it would be refused or a duplicate, and what to do about it; else what part of it would be left out.
 	Reason string `json:"reason,omitempty"`
+
+	// Item The record's place in the plan, for the list of members.
+	Item string `json:"item"`
+
+	// Changes Of a record that exists, what would change.
+	Changes []FieldChange `json:"changes,omitempty"`
+
+	// MembersAdded Of a group, how many direct members it would gain; who they are tells the list of members.
+	MembersAdded int `json:"members_added,omitempty"`
+
+	// MembersRemoved Of a group, how many it would lose; 0 of one that is deleted.
+	MembersRemoved int `json:"members_removed,omitempty"`
 }
 
 // RunItemList defines model for RunItemList.
@@ -1287,6 +1337,22 @@ type RunItemList struct {
 type RunList struct {
 	Items      []Run  `json:"items"`
 	NextCursor string `json:"next_cursor,omitempty"`
+}
+
+// RunMember defines model for RunMember.
+type RunMember struct {
+	Change RunMemberChange `json:"change"`
+	Group  RecordName      `json:"group"`
+	Member RecordName      `json:"member"`
+}
+
+// RunMemberChange defines model for RunMember.Change.
+type RunMemberChange string
+
+// RunMemberList defines model for RunMemberList.
+type RunMemberList struct {
+	Items      []RunMember `json:"items"`
+	NextCursor string      `json:"next_cursor,omitempty"`
 }
 
 // RunPhase defines model for RunPhase.
@@ -2299,6 +2365,24 @@ type ListRunItemsParams struct {
 // ListRunItemsParamsType defines parameters for ListRunItems.
 type ListRunItemsParamsType string
 
+// ListRunMembersParams defines parameters for ListRunMembers.
+type ListRunMembersParams struct {
+	// Item Only those of the group of this item, by the `item` of the list of items.
+	Item *string `form:"item,omitempty" json:"item,omitempty"`
+
+	// Cursor The `next_cursor` of the page before.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Limit The most items of a page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Organization The id or name of the organization, where a header cannot be set.
+	Organization *OrganizationQuery `form:"organization,omitempty" json:"organization,omitempty"`
+
+	// ProvostOrganization The id or name of the organization.
+	ProvostOrganization *OrganizationHeader `json:"Provost-Organization,omitempty"`
+}
+
 // ListTokensParams defines parameters for ListTokens.
 type ListTokensParams struct {
 	// Instance The tokens of the whole instance, instead of those of the organization.
@@ -2693,6 +2777,9 @@ type ServerInterface interface {
 	// ListRunItems List what a plan or a held run would make of each record
 	// (GET /runs/{run}/items)
 	ListRunItems(ctx echo.Context, run RunRef, params ListRunItemsParams) error
+	// ListRunMembers List which members groups would gain and lose by a plan or a held run
+	// (GET /runs/{run}/members)
+	ListRunMembers(ctx echo.Context, run RunRef, params ListRunMembersParams) error
 	// ListTokens List the tokens of administrators
 	// (GET /tokens)
 	ListTokens(ctx echo.Context, params ListTokensParams) error
@@ -5557,6 +5644,69 @@ func (w *ServerInterfaceWrapper) ListRunItems(ctx echo.Context) error {
 	return err
 }
 
+// ListRunMembers converts echo context to params.
+func (w *ServerInterfaceWrapper) ListRunMembers(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "run" -------------
+	var run RunRef
+
+	err = runtime.BindStyledParameterWithOptions("simple", "run", ctx.Param("run"), &run, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter run: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListRunMembersParams
+	// ------------- Optional query parameter "item" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "item", ctx.QueryParams(), &params.Item, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter item: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "organization" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "organization", ctx.QueryParams(), &params.Organization, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter organization: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Provost-Organization" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Provost-Organization")]; found {
+		var ProvostOrganization OrganizationHeader
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Provost-Organization, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Provost-Organization", valueList[0], &ProvostOrganization, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Provost-Organization: %s", err))
+		}
+
+		params.ProvostOrganization = &ProvostOrganization
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListRunMembers(ctx, run, params)
+	return err
+}
+
 // ListTokens converts echo context to params.
 func (w *ServerInterfaceWrapper) ListTokens(ctx echo.Context) error {
 	var err error
@@ -6298,6 +6448,7 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.GET(options.BaseURL+"/runs/:run", wrapper.GetRun, options.OperationMiddlewares["getRun"]...)
 	router.GET(options.BaseURL+"/runs/:run/findings", wrapper.ListRunFindings, options.OperationMiddlewares["listRunFindings"]...)
 	router.GET(options.BaseURL+"/runs/:run/items", wrapper.ListRunItems, options.OperationMiddlewares["listRunItems"]...)
+	router.GET(options.BaseURL+"/runs/:run/members", wrapper.ListRunMembers, options.OperationMiddlewares["listRunMembers"]...)
 	router.POST(options.BaseURL+"/runs/:run/approve", wrapper.ApproveRun, options.OperationMiddlewares["approveRun"]...)
 	router.POST(options.BaseURL+"/runs/:run/discard", wrapper.DiscardRun, options.OperationMiddlewares["discardRun"]...)
 	router.GET(options.BaseURL+"/tokens", wrapper.ListTokens, options.OperationMiddlewares["listTokens"]...)
@@ -8668,6 +8819,46 @@ func (response ListRunItemsdefaultApplicationProblemPlusJSONResponse) VisitListR
 	return err
 }
 
+type ListRunMembersRequestObject struct {
+	Run    RunRef `json:"run"`
+	Params ListRunMembersParams
+}
+
+type ListRunMembersResponseObject interface {
+	VisitListRunMembersResponse(w http.ResponseWriter) error
+}
+
+type ListRunMembers200JSONResponse RunMemberList
+
+func (response ListRunMembers200JSONResponse) VisitListRunMembersResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListRunMembersdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListRunMembersdefaultApplicationProblemPlusJSONResponse) VisitListRunMembersResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ListTokensRequestObject struct {
 	Params ListTokensParams
 }
@@ -9322,6 +9513,9 @@ type StrictServerInterface interface {
 	// ListRunItems List what a plan or a held run would make of each record
 	// (GET /runs/{run}/items)
 	ListRunItems(ctx context.Context, request ListRunItemsRequestObject) (ListRunItemsResponseObject, error)
+	// ListRunMembers List which members groups would gain and lose by a plan or a held run
+	// (GET /runs/{run}/members)
+	ListRunMembers(ctx context.Context, request ListRunMembersRequestObject) (ListRunMembersResponseObject, error)
 	// ListTokens List the tokens of administrators
 	// (GET /tokens)
 	ListTokens(ctx context.Context, request ListTokensRequestObject) (ListTokensResponseObject, error)
@@ -11190,6 +11384,32 @@ func (sh *strictHandler) ListRunItems(ctx echo.Context, run RunRef, params ListR
 	return nil
 }
 
+// ListRunMembers operation middleware
+func (sh *strictHandler) ListRunMembers(ctx echo.Context, run RunRef, params ListRunMembersParams) error {
+	var request ListRunMembersRequestObject
+
+	request.Run = run
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListRunMembers(ctx.Request().Context(), request.(ListRunMembersRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListRunMembers")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListRunMembersResponseObject); ok {
+		return validResponse.VisitListRunMembersResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // ListTokens operation middleware
 func (sh *strictHandler) ListTokens(ctx echo.Context, params ListTokensParams) error {
 	var request ListTokensRequestObject
@@ -11574,264 +11794,274 @@ func (sh *strictHandler) RestoreUser(ctx echo.Context, user UserRef, params Rest
 // const string: with thousands of chunks the chained `+` fold is several
 // times slower for the Go compiler than parsing a slice literal.
 var swaggerSpec = []string{
-	"7L1td9u2li/+VfDXzFpt1zC283hO7Vc+Tdp6Tpt0HOdk1qozEixCEo4pgAVAK2r+vut+mvvB7ie5C3sD",
-	"JCiBFCXRsdPTV3EkCsTDxn7ev/1pMJbzXAomjB4cfxrMGE2Zgj9fXdCp/Tdleqx4brgUg+PBxYyRG6Y0",
-	"lyIhE6nI2eTRz9SMZwmhIiV0YpgilOSSC0MomVE9I3JCzIwRKvSCqYNBMlDst4Irlg6OjSpYMtDjGZtT",
-	"+zKzzNngeKCN4mI6uL29TQY5VXTOjJvVd4XSUsXnNRLsoxmO4YmRf2tOp4xcsYlUzL6a24d/K5haDpKB",
-	"oHP7NvzFIJzHnH78iYmpmQ2Onzx/kazNKxm8ZBkzLP2eZ4Y1zCfFR4gUTBMzo4aMqSDa8CwjV4wopo1U",
-	"LE0IF9owmpZTVkwzYeB3TXN2Y9cmnbIJLTIzOJ7QTLNy0ldSZowKnDVXbGykWp6zSXzSPCVSEfsWP53U",
-	"/6acS07NLJiK/771ZGs7+jwZzLnw/38c3V85p1xsM034QdMc4cteJ/hKGG4yNmfCtM4SZ8eqpxM7c240",
-	"ueb2xogUlpEQXYxnhGqiZMaOf2bzK7wskdUEg3Vd0tOjo81L+kHJIt+w5SnXeUaXw3Drp/Z3B+S0/iVQ",
-	"vGY3TNGsJCLONCk0I4KxVMOPedqwShi16/oeHz15tnmBZymb59IwMV7+nS3Xl3lKDPtocOZ2buOM24s4",
-	"o5oIuxA79dRxk+rAKHn37uylXb+dKtNuAK4JXGM6pVyQBTczGFPbvblmS/iEC/LkGZnJQulLwTUR0pA5",
-	"TRn+KCFXBb694p9+zydcaUO+LodFzk1GwRIfnTN7Giw9JnbnRt+ckMWMZyz4PddkKrmYXgopCIf/Pzv6",
-	"Fnk5DE2FNDOmiD0ae/xXMl2SZ0+e4GonsB9+1RmjNwznatdXCPvtwaXwx4tTrA44nKo9ju63MafGMGXH",
-	"/J9f/79H/+vDf/z7IHrcExBNcXK28s1u5sKe1cLeO0bTA3I2IVQQms654NooaqSCCwuPsUwzMp5RMWX2",
-	"2EtBaI8IP07tLmouxiyBjfB7w7Xfrkvx9bPHT76BLfZD2U3mYtq2V07MDvaj/8lrKVjXTeGaXAu5ECeE",
-	"T/wUa0sN1umIk2vy9OjZQcsq7AR6WYrQhooxi6/DyGsmtL8ri5nMGEhZChOuyVupSz4m1ZQK/ju1AzUJ",
-	"Xj/KtpL3Jz7nJj7ZubQEYtgcJkxBZWl6fQbDRN/9GFg8/cjnxRz+hxzf/becFBeGTZmCSb05e/nd37hI",
-	"uZh2kGFX+GQDu3bf9ipj3wQH8iPSUkdtIHqUq+T4i5I3UptH4WsGfc33v+DgdphuQhYzppjVnpGnj6mw",
-	"cuGKEc1ME2HI3tawEEy1qbWR2S+EZQ2lInhCRpbKlKDZCIwEvGUgFYUU8INmzTZQJ3dfxXkhOlC0KpoU",
-	"RlV01hafvtg8nQvLjzpMCPhWw5Tgu16v1zvN1AZ1r9BM1XQ9+4EV/tUX++p5dqQ+1bxbO5bOpdAMTMbv",
-	"Kc/ssNbWFcbqzMefBjTPMz6G23KYK3mVsfl//FPbxX8K3vzvyu7O4N8OKyv5EL/Vh7/gr/CF9e17DyqF",
-	"1f0WSoqpU6dAqZQklYReycJy/AM4BTegfd+p3Tr7R65kzpThuAKertvGyeDjo6l8ZD98pK95/kjC22n2",
-	"CGxve3lxHz8+kgoY55PbZGBNjvXjBspKiOTpOCE5U9oyofIeJsTOMC0yy6aIXmrD5gdr+lbwose3/mz3",
-	"n/RTPE5PGr/iCj6Ub5dX/2RjM7hNBqdpqpiG/aJpynHcX4J9dLK5vrVjWQiDfHr19uw79Re3yWAi1dzq",
-	"qunKC54dffti/zfYjc7kmGbcLKMXZf/dTwa51IZmw7FM2V3s0nP7CsXnFA9hRXPafry/Ar1MOV7l3nfk",
-	"mb2wRjFmhrQiuN5fY+8qjtH/jv/l9rb5+jiGY5XRTQzQX7hb0DrP8CeghLrBqVJ0iWPPuTiXWURZPxVW",
-	"GWCKzOnSskYrRpZgaZyUdljwIRjEcyroNNTxa9aaTmralEbueyOtsW51EXQFaRy+SLmRikiRLcH+A62E",
-	"Casx/zqAiQ2SAQxv/8WnA+7jZU4yOM1zJW9odibywmzJg7ShUzacUd1glFXfB3oLil1rt2ZSXrOUUFAN",
-	"A2J5sSsdRunjbzzL6BUeYX36uZJpMTbdCecX/IHVPoB6Vsml0M7ZW9+KV3Q8I8Cvwac6ZoEQCo2aUFrg",
-	"UEk1x5jk+I4WOrIu6oVx6yWAh24tkZTcYP0Ez34h7vvKt+Q9A2OrQ02UbJCpXc7Lrpk65aX+8jNBFlIh",
-	"We8+Nkx0k+r648XFL35Re72uEB3V9p2JO6QQPOUoWczY+PqtoaaInOpoQZU1ekbHhBu7x9eO0VCnQBE9",
-	"k0WWggflgIzsjHKWuscpevqM4ixNyBUbWwpE418bljsPI/jb3HfomzOFEpb4J5Man7oeJAM3n0EymKC+",
-	"mwzcO6P8yi2O5et0nzJDeba+5Pee4UxkIVLnFFuuradVNbTic8JZljZwOmaM5fLUEHBqVD7W0RUX6TCn",
-	"Wlt6Hu18/Cuax4yLCGH/KBdWU58zkYKW3o8u6FXihl2FzTsmI8W0zG7YKCGjsRSCjY3902Ta/mN3YUS+",
-	"lhPCLDfUTN0w9Y39gmo2TMWIfG2/sJ/kdGrpMyEjYIL2D/Cow1/UGMWvCsM0jgaPXApLwHKC/nxtB7Gy",
-	"pcjtL7gYK4g40Gx0QH625GlF9ljOGbotW80BzcZSpEBeqBJDTKaw8qT8pSjmVyBvA03FKlv+Arax4fCu",
-	"ruivhqopixzyqXFeztr2UzKT2iT2IsLe2r/s3pKXrxPcJUv3uEF9EMaTVX4EVFIuO/G3sdrCKKuyUlGv",
-	"X+VxRvmchdajF5QruzxWjJpNDz4GQ5eODb/Z/PBTeBiDlK0PWpaQFmiNb3rWXtm5TPmEb3rSKtCyMEM5",
-	"GeqxzFn709/CIYB7vv3BF+hcgLht+5PWDimE85Rv2NejVSLwxxGstr71SRAADjavWkVSnn0w4ZUtCScY",
-	"o6oyWBwhrJLg2m5lOYCjz4rQhtTUeQE17JHhczaIyKoZFam8ieqEF+hYlCB6rRJlrzOoWFQxDG0RKU5Q",
-	"weciDFVMQO9fDW930V9/dPOJ6a4zqoeajVWU44AHnXghBgFCOJgDcgbiHWOMeiYXoX5TRhGSqCMo8Op0",
-	"Oou/24cbPTTAq0EIdz/dt/4H9sdLMS6Pd1XSMUEo2C4Z1caK9jFjKQM/IyV5oWdoz9gv6XjMcsPSE0Kv",
-	"IIrqVKIydGk3qBv5FHm6Nck5bWrjHrz3z63eYJ56B6c7nmBfa1RSuxK1ybZeSRB46/dSXq/v+2uJSuXM",
-	"qm6gGx6QNwLUTe+1RVlXJam4cIOyugQDQqXupzBUQmhmZrKYztx5jkHVTWUV5YaosY5Q8apiYFje3XKs",
-	"tNbVq9cmUkE/xhe172nJ1NbVwTkVS6LY2BpT9awYCGZ05zBrNia/YcPS4l01ZxPMgmj4rvFnDVZw7W3l",
-	"0K17sos/o6aqr2/nmwlmvmQpzT3nY2Kslva+W9VfOQtyg790X8a3VbRkL7YYV/EaPdn1Ga/tnx7zOXBL",
-	"pq3kK3QCW2m3MZeZvaNXS1LUPFn2J4NkYB+LWoPlG3/iaOivxB/83ex0SSu1YU0+rjJJGK51C37xuQr7",
-	"0N9mQroXmmhe9dtg3NaFr3l7qHfBJGUOh2XmU37DBLlmLNeQelamGCri8gfIDc0Kts6h3NdDJTMW4Y2v",
-	"6ZyBDxa+dyFetnCm0pSZA/LSvUBIwWo61pabvcHJjH7dYS4zPl7GtA+rKeK0rG6YMUO41QwnhGYZuWEK",
-	"9GzvHk68r0mzjI19Fic4PWiWVYvyvwtvm/8MZD7+2qrek0n07rkXRvlkbU3lVJK12TZmPTRtdfvmRnaX",
-	"zSnPhoIthg3e2fczBolitDz+MgsOxU6ZD7c60a80WbBsLOeM2JdUews0HleEmaBXGWubjx/E2tsNY3zE",
-	"FIVNl/eVf85K44KqjRLnB3jo1vHbDQ//9PL0l1CBlmI4j+dngafoitmN0t5XaHXFYLPZbwXNNKGC+PwL",
-	"S7bVjpamYkiu5YfeaIySqaKGDTOfxNS2onNqGGY7Abt3gw9hsu3aAGS+ABV53pVybQ8aTISp1aUMpMb4",
-	"XdCS2P9XC2w+7UJQrflUDDM+ZmLMWkgYmYSptptw4WjYXn9VZXZnmNbCuCJ+2A7k28r6IVNkF62Lfcy5",
-	"YnorMyfukvQLuMTEgMvBijIW4yDRNWHS9brzwGrxWxpku/gNrMVSqNhJgx3hjtjZNRxkp1xEgkrdYxcN",
-	"9rm1aIdMqVjhwvvZEjgiWL2wM95I2yOG0mjbowUzjJ/7xYzV0rou/vvCmTxWz8yLq4zr2UFsp92woEI0",
-	"1IzYr7YfuGQanlnlzGcZBlLWRTxibMs/tRXhQLCYRVTvf3i5e7W0TBYCxFZ8SZU2mLo7RKRC1wGuv35u",
-	"K9tduxsfGq/hLiwlqhU/3ZxXtmbsNE+rF4MD+czu1sYrexi54hgF3kLhfvvd2c9fWevV/55YpUJoLgX5",
-	"+vz778hfXjx7SjQb2+fJs4On36wr2GOpzXDMhMu37Dvb4wn44XOqzNylvt1FBk/Kb7hez7npZfxnoH7m",
-	"mVwyNnRBojt4zWPQggWdso1B/5/dY1ZdC9Nu72BWT6OSNag9iojXHURljaw/7Sx39vBPB0va6KFWrKK2",
-	"+oU8p1wje4b4KEY3aq5iLsyLZ5HEEWurURM3w6jX7rDWQfPfQZSBIS1lVvqo+cTF6RfczGRhCOjLB9G3",
-	"GXrNRKe32WmhqoKK6UxmaXzM7T3dMdHj3NWlrHF7vZ2jOjjOXSTPCj324wlsIbH6IbwT/LfCav1VmZ4/",
-	"UcWmFNWWMdUM3JcYtXGlPDFVeaMTaUe6OyDvQzqryK/0+LjZVBUhR12qQtbSbZNmKb66p4GqpiRE990S",
-	"qiSsqJ4WjNOHShAyyEiULigU3p3dbaNe+Mns4s7c+i7swciOotyrjYSOoiS0vgc3cVnlU+9aoz7wkDUC",
-	"G4q/z+z8MzpmPgCz4l4CWdpRCqTU0OYDQunckMHjQpRlHTx4C6GMtBRD9X0JKG1wPPinluLgnC5+ZlrT",
-	"KSw4DSPw7cZaLcjUs/xWTMtCjdlwj0KEcBif2bzCdbXdMqhBTkjpD4Ht1JJIETUQQax1VnPiL37rcsyg",
-	"tMUJuejLXL1n9GpBYFqquT0PS0MdklNL3AEQu/Bw9Y7V7UrcXXEU6lb+oemq9cJEb7qxz3XCxO8gL0Nf",
-	"O1AI+6MT1GN8GqevjZ04t57LI4REb8EWnW5slAvXpxjdpMD5u4XB934mIVzpfp146sRoArgtQRuoAxLU",
-	"D6GsnIpliFhDLSy1ggcrn+K/vfrvi3/r4I7D2DBQTkQS/INmBfqQy6eqV/wAZ2LX5fdoj0hCxCRfO4rv",
-	"XeHoeiLqZ+Z+abPt40rVXr7en5k2+97QrfOVhpXtsxCZM7GlAYjv3jAvbehVxghPSwiLqhZ0vwxzSHmN",
-	"pw2dom2FyAWo39r1dc//UUWs8KSMeiSkEKWXEO+s/Qgq34dzgOFIiLxhajimeUIgApSQMoF2eEMF1zOW",
-	"JhiOGV6z3CSEixua8XTIhFHLxAfyMsgtdWkhmKZGMmq5o2P7hKaxZP3OafGuGJMu7E5ldL9MfM2Y2IqI",
-	"7EGxaE3+ew+IIVuKITsLbKsp2F0EXaG0vhcz5jEscEwhHen2ViwAghroKVhseN+qTfvQzOn6kM2ead67",
-	"cfODojHFfmo/3pIH8bRRswoQb6J00reHSRc6ZyJtYEnWkhqPoZpHEkqcXesqsoAUuZkBf0RknM6s6oZv",
-	"LDuG/f4Hp118N8EhNB5dH8SINPAwSPEfuIWrmkSFSxQ976isjm1wbaT4JGSR9+WUhShzczKtK11wz8UY",
-	"oZBbJMr25ATeQm1bB45wS5hIVctiKO/R3pPa04bdSElsMmGYZgk58g3wNKpgWMpod6L8CUF1Qyc+JoqJ",
-	"D+4Q130V3gwZ8gbNrVz1V9rudaXAVSbYfvKxUcv1JxdNR67nztZlf5Cy4Wsftro0q0Ufq54ikrEJ5iDB",
-	"I979ldb8DX777QW6kulyj+BuMvC6Y3Q2M6rJXCq2TgRWnAiosbpiFT3Ed8qrSd71ikzoQ8upNvk1tra3",
-	"A9dF7W4EJLB+KYJNCT0etQBDePqNjPbuYwu7s4btYEvWbnM/mAL2GiE9RcgvBR9AyWRdcqRIg/q2mN3/",
-	"9MXGBMKjSHr+DrK+m7TtR4WxN+YBqDCyyD9LkODzUmvU8fODT6bcwgF3Wlm5hl4zxzwhG3KcUa0JXdAl",
-	"sk4OYVPF9ExmUMMyY1lKCmF4VlVpU8BtYNpBW46pSkEgEbRYq6LXS6EKYRV+ee2jDJCy5eEby6gJdUgQ",
-	"KN91VRKjCoGVsquWkr1rw6BWso1OL/yCVmst3S0fKjaXNzuO88zXlAxXyjy3HulxMNLu63oSJZuy/G7t",
-	"yk+UnG/hKyQLyAn3VT1UMaApAd6ejQhH7tzK3W4vGtWGqq30/5Xj9b+/WvaBqmQP2shttiq4cWbG5pu3",
-	"6ElJAR126Pkqh4SThDnWtq4+5MoZfGihlV30hGZqasFI3khT22K0re1K2zL7kITN1a2dpdiPMktj97Pd",
-	"eOqu0ezuXNro6Nkujuj17XcIYbel2l0LBPXnn3Ta+AbnD55RLwSDp33vutPZPJdqp2wjrCZJO1UE2Bvt",
-	"7BT42/22BiqLWMErJSpE06WOm29VjWf99UBPOilVCK5C4xDnMudae1DWiK7eSZdrC9ltEcWJV4id248T",
-	"crV0MOcebWRtO9dw8EPvha9Sg5cckFNB2Dw3S5Jx7Rxd7qvGWOWLLbbhyVFnVCpAsUqIkVNXueLVPTxU",
-	"8pgYSey2YkbiFWb71xwxlMy4SUKoTUVevr73E43pXrVqpe0uGc0yuRjmGbXv+GgiYH+3yaDCpWke/dMG",
-	"z+XgzQ1TiqdM1xoqmIRQTd5+d/ZzFbyzZ2OXVH2ynqRzmwwcuE6dJW6yeMJDCKDYamfgwsp/o5q9fA3l",
-	"X1C7mm6BXeiH4CJ9+RqSpGik3sXu3QTCndpaL7+8+vmkNFhAnwOiBGjPr5zWogrt8mDCa/TiyeNnG6by",
-	"3SkU3xRZNgTgviHYR/Gy+kyKaWhlETCy5nRJJtLSC14ahKD36VXEDl2va3vyrJam9te/vNiQ5eh47nBS",
-	"4hxvtpiDaa4v5m/MLBgTODe7iATwBBEWAORBAJzuEZ4xvVfdIMYzMSysLG0uZcvplA01/72ldOvx0dFR",
-	"JHNv06bgRQk1G5kzAWWMJXpA5d6P5XF6qNhNSsNb/xz8RuZs2CQEywrjgKlC1VCWuRYF0E7FEoul5BNE",
-	"mJ4zKnQAHNnOTbf0Znl7bGgyHedjVnGUhRkGuFdrIUQ7zbJhhAyIoaKBF/VDfPpi8xEWKou8zh7h8eGh",
-	"lSz2T318eJgg5JVlB2V+5G479KKVub07/0mX2m73+xaTPj9X5RnbuMY2ebr6KLFpKX2roi2uvOQrTDU8",
-	"IXQVSsQV9FptoEyKQ+UGcPAgQbHOkPtZweP4djNfaxPLy4qGM7j2zjG4qYQbzbJJAhnpHiGFuu/gzu4V",
-	"WenLnmywDe/AyotkZPtD7dkA/NB4oN+BENrW75qmXEzJAvMfqbNDIFgAHsfgS+C/DtxJRyBv0vSLCEXY",
-	"jZ3LG9Y42YcRLmk45D4Me3f/792wx3noGc8/Oy/qEvHfLXfEpyREV/zavWsbbyWd8+yOhVwTmn1fQigZ",
-	"QNXS3S3i6W0ymEkhlTWGhrliE/7xTl70vPYiXUzu6kUvLC/haZqxu9u1Z1E+85otAKti/U424R++d0mf",
-	"monU6z5XjCqmqr4n60LYv6M1egQPrV463zDFzSd20YIGSBEA8DyPZtacimVVa4cJS/tk0NAi5T5rthfc",
-	"i6aUHK0LppoBKgrdkGt2IX2vOkrmXDgvyT4II0AJ7MaeIRlb+61qtheHgSjwxO72KFpwGNzeBYe1EXYh",
-	"IK1uPukV3dAhNOLKsagM6BFbyeE0I9pVA82+mZARzXOeAvrz7/nImoIj3PIhR0DtgHE8f/wkcgwhpUZn",
-	"O6JFfKgN7sqKNNe6Q8yMyTV5d/5TQjJmDFPkaun/oghm5hpBgOuUQx3OiGs9AmyvV8IoSkYwyvHhoTb6",
-	"YMFFKhf6QDBzePHq9enri8Nd5rwJO0fydNwJOqeFvO2p6eKqy+msEu8awW6g0T4UxpCb7h49fLMCqbB/",
-	"Iu2GSpydYf3CmdZAcLUcKkbTaIfRytqfUU0QL9d1DsAqEXvBQ1i5dZW0V3TaAJa2mvdm7hYsvTdomec9",
-	"QcuEk+uFrkOK7Iewd8nx2o8sbzfM6LNhTjYATQpp+GQ5BKDBKDgbOBeMzADewz6FsbMyH8xleDVHAJ9t",
-	"HfMDwDguhoWK9sNgigVgl/ZhwkVCKEotK2FL6bXmtgts/mgU5S2fijPx7vwnuPCIjzhsFBTQPMOpCr7p",
-	"aYCpmBBKDJvnGTWMZPy6/HZo2EdzQF5BLJU7dySKsFXJtT7hYGI+ohdJdWcfG6YEgXI+npFPnw6swXt7",
-	"m9g/32mmgv+GJHp7C4zy06eDcnfsR4oRxaD+Pz25FJ8+8QkJH/i///v/fPrEMs38nyK1v9LXuoQblAL8",
-	"rBBSbtgNyNxbOcGjTl7rN4Wxq+4C6IhpQycwH98RkglfKeiQtoWpYfveZ6+AihB+mVHNLlwx/kp/KPvV",
-	"RtDIQsAQg3qzkPqGHVVVoFNp92ylCjTeUMRHa3bExMHp+zHa+3D4npBb9tQpO0USM7Nkx2PltO2dc7iV",
-	"wQQeKLvn7GOUxhvjvO9Strl1Z6nG8pWwTsUJGFo69TBW9pUmmZzuW3xcqHFrTXYvW6obWkld+OZZ+EAD",
-	"XBQ3WcMUAZ9ITohrYwo4BPGeX40Ftac+IcUKn2MyKpQ4zrE58rEb9ngEvNdxJl/eDLK8qnbG8F5C5oWh",
-	"VzzjZpmQQtDCzKTiv7M0IROprniaMgF+2KFrJTVnZibTof0E0kTsk2MpJhkfGzsC/61ggmmdAOQillpn",
-	"9r1VB/nhNVuCqNaRz3XOhEkAQTaxeoi9wRx7LRsphxlVU6gD10WeS0g2nbOUU0BGWB9NMcs28adzKpZJ",
-	"GbdIyFWhlwlx4d8Dksqx9v1l9cE8JewjZMBoSGw42Mh8XC4fnv56V6AGHlR11+vUSrbNFOraYiC0KPA3",
-	"sblV0MBbOkMcSLAe83lCZlU/BuAKei1bDP0amEiimUhPMI/EgRH7zHyrlMqFcN2srBrx7Mm364rpVaFi",
-	"3e/eSpwENdCM0KGcUJLTQrMTcpSE6kMC6PxMuYQAoizds5RgUeMqvlI7vFIyqAaKyUgMGAN4U20OJ8Qq",
-	"QXa+GaPakKODo8dx+dlpPl66xlSe80JE3anZMhqpWVDAllCQU6lR08E4Dfwvz6jYK07sijz2yp6/TbYF",
-	"q+rUIum8EPs1R+oHJAXjXGOq0nKX1s2v8glIUJCqPLMa+IRXxffUDVrgkrnpASJ5gn4qHUcTgxZDkEVF",
-	"/IM+JWNJFtCdX1+z1Iqzzm2jWiAbJhwxRLaDty6ybOj6QzZuFCSh1dOgdlYJZZYOmxqNutcFNnjvBcUt",
-	"2XdnpiXbjmgO/FkQRlXGmVrpH7o9P9naooEfbNEgtzSmIrRiueF2AHXoHJjPqVqW2enQe4xCLiJIL+9B",
-	"sbOxxuK2YHVbbJ6SU98pd9P++Udvg04am3/2Fh51vrq25spvDRWpBrCBoMV01aG3sJo0drY6wW2joqrv",
-	"45pcWTFOjDwgkMpjjwabmUGp4V5tancoGQvx0jdtETzXkKXgBUoFP+5tYCfTgkMsaXujx7iSdBGwGJ/6",
-	"2SpZSzlZKqVdHm/ohdXS/Oq82MmlbflxpPyhzoATCHs6UbKa/LvGug7IKRKV/WyFlROaga9+L07WlHT7",
-	"dinGMyUFAIRapmpmTDM7HfjFV7qxECWs6HgARSmeW7Y5F2CHjSSgoK64PZ/uAQjQUDES39sgnazq01tW",
-	"lVBD5hI1EldIYhU71+nLl418HSYYfZNAy9o6ZJsp121tHwf+cSleSwdZ5HRt8HU+uNoTey1N1LnWI27f",
-	"Sg7PVggrDegqJaiNnIASIoyvp51RXXbF6iO1qYsfzc4ocTkT7CPXpqc2xm3AhkFlk894dZZpQLD4XQvQ",
-	"T1C7LCuXemsgzD221sC3VYdFkQ/tL8E/jhI9wAtsALBz9jV842E8w+EAeEYWvfQT/0s/6cmrKeAR15Pz",
-	"6fgd/9B8MfuItPo7fu85p+eF6Gk9D2Itv3iLxRPLbwUrXMCH+n8se0YnTTJwgENWH5SCRUM+oYIedfbw",
-	"Lq2/7YuHjU1OV1gMPNzkklzrLEunm5uUr2xi8IL61MrxknJpDVtdWR/x8AnG8XSlBKBnQUg0OhYzmbW2",
-	"jK32qqTABi//1spSubM9j9wgzd+uNXfKqBBIlYUQeBesJWV33zeLrto9BS6rKH2+DUrRtqlTjedhpZRn",
-	"y2MMyXKUVinF46HGKgmD48H/fP3r0eMPvx49+vbD///k16NHTz98c/zr0aPn+NG/xww2rJBM6VI3v7Wq",
-	"B3u8Ug72YlM1GJzCDc2GmLfZ0ifxybN6rdnzJ887VJtdRzvU+jH928NwtZxMBtW8AM6cZ/Fawt8t52k5",
-	"CyrI2enrUzyP32sFoe8uvltR5F90wyR6y6gaz75zsafWmGCpwpnSzwqghTRNLU8sK7sjPVXbfbYrqCsO",
-	"I29FjSxLZfaE8IuqkK3AN3E978zoegV7qNttQIppjCV9aDyhH7nZjC/Sd7XVatOrrnZHoLTtZ1A4NOmr",
-	"pcucQY8rn2PQ8vMYGi86GRrhMupGh51LT1P5a69WRxKpx6xDdvRtjDzdbIxAsZ0Phdtr5YwSMOc/i6nx",
-	"bS11obWmG27mWx+jrmlufRsryWDBzazbjEpuHo5w1GDvlCF2WZ6Xr9cSLfxolxT/qh7GjkAmUpWZXyXt",
-	"JkibSKvW8MQUi3WZUlVWr6XQA8IFfo9dCZ89f/z8G3B7r9YwQlZe4Gwihqm5TsiTI5IyVrbr/6fkAr1P",
-	"p69fVpAn4aXH9632w/rr42+fJHvgPvmtaA92lhd6obgxTGDKY9VOYzUnfw8fX9kR2QXZndNr5QzchmqX",
-	"MjDjRq/G/TfW9TeXEXtm5wB2wII4AU1EG6a4vraCxAc67PsN+2gSl3N+RcfXOqN6VrUvqn4Hno/qCcR/",
-	"40YDvAI4exd02d92Nitk50zD5u5njVeqQ8Qmn0sV31uXGwJAkzMElaQCnbYn0N8GvhFUKbnIlg0Nn2M9",
-	"auCNzSzlbUO+2HsXiEKx75j+nF6zmpZwQEaCLUbHZVap69nhDlHesDrCNihGZBTYpenoeO1Wy4Xw6q8X",
-	"NpfCtQI8ICMvqOxrBaK2uKdnrlan1JNRST4gIyfQcKaFtX0lwwRyaKpjIKXa+a5RpRlTYb++YuXa0GPt",
-	"ZYtgC8vIg5VA6KoUAj7vNWZzVDiU2/FySCECwkBYb8sX5+VnOVNjp5gtXHQRkB0gbriC3JnUVagy0CIR",
-	"MaR0kK52kY2CjZfWHRp3zVlFK8LVTbgNYGZz6lBb2tBGlM+G2tJdUmR26YzemIVgWemYNRWcT6VMq3hy",
-	"rQ/dXnG6uy/QXPuiqo5eh23C2OVYMXsLp1w0tKxhN3LbPu/QNLJLte+5fbAtC9G1n3TL2Bie/qx995vJ",
-	"6IdmAqrh49UtqO0Jaqf6q27Hc5rOefx4wpNpPIM+3O6uHnznSq2KwgKTJUyMgM7vg2RA7VpdlaWptZqr",
-	"9gxMnXUHOaBpNUn3HINNXApNNGPHBB/3ue/lVJIKf9Kqc1xgV4N42aCTuUxvPkH/4K5JiZ+7c8kdtBzZ",
-	"D5fnc3Uc2SKhch6tQLkAfEQOyWFeKdsnbbMs32sjMGxACLK5CXrVzgtuF9dGUSOVb2Gy4KaWOR8QOKv1",
-	"8d/QC8o/ib/znaG2mfoD6L7SlL9zUWHllWV23ptU9ZZB1fKkRMOxc6JCL5iC22DVTX8LtgAMAqCeiIHV",
-	"pFLNt9jzPtrKZHJMs72u0k6Nafz9bVso4P7YZ/n4eu8Lv28nnD1TZKVgQ1T2tzjffCaN3OZ5xSZMKZYO",
-	"MyqmBZ3utWO5khOeMV/uu3NFmQdC7rYGSzA+1LXrK8vysJ0HiPln+0AyD1vR7jPBbXoUJYOPz4++HY4D",
-	"1Nuux9ECqF4t0mOhDir5VWt3tGNHI7vnu/iRT9H7RzVGHwOZCQ5Qhg1NLqRLywS+LhhLtYuKlE7RNaC+",
-	"HdTFLdE2/6VVhs17s5VwrATbRsSZnYXR5infK+ffuPAVFr8Z9XkPZr5xMiXX3ryrNQ67bUZujQFvnNU+",
-	"vDPK0/qw6EEe3Xsm3T88yu/28MN3BsrojLcIDvWOfYE60clu2SUlSnKYmPP8+c5J9hshjB1pdqUyPN9N",
-	"TeyTwfsAgCkG6MCzDCIYC6mufVaBR+8hmi5bm2B3TL67RaSMQnGzfGvn73ojeL/5qo4AX7jUkJqUTIIW",
-	"ZTIDDwlTCT4DoRr0bZGvFaOpBmPxmxOX63T2Ev7wzZDdG+xQb3Imzl5eiu+kEGxsTU9dMFUVV7nSl7D0",
-	"104j8Q2U7EwAlgRCRxRRg8oytTnNc5bazaugUtyvNAaD4EjhNgDCZCX8Z8bkg9tbMCYnkR5Yr6oKG4+/",
-	"DfYRhLvhbYFP9tilaDmsFrsBCbFbCt6k+o5gZqd3/UIqyiVgJZelHPapGaMpU2T0C8IvPArxb0Y+DvZb",
-	"wdSS5FTROTP26XBOowQT0UcuJD06uBSXAtCKblyFusH6ER0EB6tu/mWYDsg4lQcEIfihsEfOc6rcWVmS",
-	"VWxKFRzEmGoGb7LsHp/O6ZTpYwfaMgpY9QjK4REPKiE51VZFtRdl5L830ld0HpDv4DMcUub0twLf80op",
-	"/+kocJh6uIX/+Ke2OwYJD98+e/6Xbw7IBbTQGVlCGLkKyKuMnbjWOoBUxDFKnjOZZ8xtnAQcAcCppIJY",
-	"3g4vgtQro8no4yOHlfHI0t/oGGAQ7ZWBl6Ajf+XGjeD/8D38hTkYcPN0QkbwB3zrProUUBjkiSf4Krwv",
-	"YQBqneJgNafg3sFbDFMjU8oFAse4m5PxMROoD/PU6rkTbhns4DSn4xl79OTgyAdZap8BjuEcRRGo4mMr",
-	"hLBBD3KdkEgdBn4998T+PZMLSwtjS4BGkiv0ZaOiNHCXIjCxjgePoetvzgTN+eB48PTgMUzQEjkwxMMr",
-	"nmX2nCF5OoZLe4q+dZyPnJRNJjBz7obFmr27KiwIu7IUamjtREviOEsHx4MfmPmbfzkAzeRSOHvqydER",
-	"hm2FcXHWkIT/6VLCUC5tklrlO4CrrdtEMEncXc+tYPJuKQfosXfpK/FXlXM//B6Tr29rxw21lojn6+ZC",
-	"fBK9oVZM/ortyECrql8XK89c8ARamziWZn8Tn0r1SA3o7kfgm4PbZKtf/ZdlpIPbD7fJ4NA7vnyePZJK",
-	"/UQtb3sZPHeHp+pfswT1OXK0p1nmRMu8bK/Vw1na19WCTLhOf47hpw/0MJNBLqOILRTaFIC6AQEmQEQg",
-	"UB7vagUweyxwJDvgmSyluQt1V9oSgkSUwBdlT1l8wTo7+A7cLy+DMOJ2O3RW4RD9neFCHQLO3yRijfZL",
-	"eOiLuq2bRxVqVkj2j/t/exM3E2wR+qj3513oFAtOfRtqh/jv7Qr7OPxUjnWLZJgx05Az78CLEcQQ8iUO",
-	"iM+lD6WjAwoMoKashqmYj6EiWaIFUSe7l/BAC9m1oxLyyGTATLEPgyJaqQNV5VRILklw9N6/fM1YXiIT",
-	"RsLmHa7+2eRnAFHFe1Ajx2dN+Tlus3ogG9zV/cgmiQuZH5jZg0lMXkvBGnfm6PNd1FogCc0amMSrCzpt",
-	"Gtw9dgjPwLhPmw8TUgrBgvR5AzOKYET254QLcjZ5ZHfjEWzHXtPYj1h+YKYmVtxd1aQE1Lhz8Voe1zmb",
-	"bCtY9xbHHux4RR57j0iJIVHBBmtDl85zsrRfnRDqTAlrwc5pXroC8HmHOoWuFpml2B/wtIYOPJVW/Dus",
-	"pUCOl54ZDulsVMBX64z0HeS57nM1w2t5h4IbwaU7Ce774Afu4kKSz+IebyU2wgov5lfa5dCXJCGVS3Ts",
-	"VSk4HM/Y+Bp84l/OJY7q1N8jOEJUYT4gF3bhrocnahLo9tPka8W0zG4Y4HwKZg3qi5/eVncyiD8k5IqL",
-	"9JvE4Y8Gqjdc7IyBgnIpuHAYTXDpwVl57JruUs0ADQUcUsm6bhU0WEaOnBBKNJ3nmXcucuV9jlWLWqwm",
-	"y6S8flTk1gJDf9Kl4Kl38CJ6SzeoHyTH0jBJiGAcfo444+jTUeyAXEAGv6/SQdfxk+fEARM7pKoFlPyZ",
-	"S6HsFpT+RfBajfQ1t2sZHZDXEAcufb+l0xecS277gFgxd8ieRLzeh45h59CFtGL32N+HbPPueRC8sokR",
-	"acNynfiEJ4gfAGguZElVCH/QHrMPAwO2z4qvm3qvR+aIhuVILpouy5jAnIk0YDmqEDvzmhDpcKNTY/m9",
-	"f3pb6YZe2i78BRFg71Q5/T5oahJznQAnsFfbb06fjhOZM1EOvOJR6HSmX56O10Z/MypSeePkeyMB/lg+",
-	"dYdk4V/SwaXWJ0GUOwAuZJGSiZLzmtgsNWDUUSF36I9tEsS1CbsvQi6smMfcJNT3sUljGTtcaZirA992",
-	"WQIdIDb50il4YGT3fgQZogn2eAAAZ3Z8KbiVqDfeMsCAWOLrr2bcygwIMDrNgaKe4AO5bmBteJZB4bgr",
-	"yga56bjBAQFYbjK3CnoNvA0DPJgKlThRNC+seM8yjMaBEgGJ7MJXBWs7RA1nAZyZQcVYbeuuGLRbN7Ka",
-	"K4W8X24uRSEMz1D62U2IyfG3hqrynj5U76Wf3704L8vNadA8PCPwJ2z1vys2LUQf3IatXg4DNaE3TgHF",
-	"QC9SBdZm9mvSlEzu8JOlrlbH53uv/ELFI9Chdj3x4cas296vRBpQXid3nx2fibQXHe4V1ErPqhls7enb",
-	"kzXHsTZUHN/bx4TdiVu5YmlBADGUvtucmlnlurVn1uq53bJT1wNRPrBI+o9gab/FsBVat+7Ex/acxbo9",
-	"K0W2PCDnpbAauZzZEdBCBfyAnjHjEoP1iRe6xluQHlrGgwNwXZZ7u4ozowOhCBY+ZNvCnT6A9oucaSIL",
-	"o3lqpbKbMpYcQNW6h1qeUJ7FxM4ZzMGN9FDFDk5yC6HzpLdXA8ZgXN5AH4X+RQ0uton6XD4ZUEVZnwi8",
-	"SpqeTFrJ0/Gjqy52bdCS8k4ti9VOmpvi9YItmDbox+rT1MC0O+Kz7q42WqH/QtbFKXn73dnPrjkM5HSB",
-	"QwzbUZP/fH/h2arLVXSQFbUW1eTMHpo1DdCf6R4FQ4Jr1M250ZfC913VmEJUfVvyyXpnXyvPQVCD6K7s",
-	"QYhuoN/vtXQJhXbqE1473UthFjJM2Tguwx7Pjr6NeuWA54ctWx8oa11rpPyZlfpaV9vmnAR3GH1p8pgW",
-	"gIlzK5fa0ZzOGb0uc/3uJnuhzmkPP7m/VpT7WL5BnbC2jM+f+PUDDU+4MdBPxmVJAHpLjyF80cA170HN",
-	"38Ttqk19UC6+PKNC/xGU7JUYzAGB9g1eQ0UfCfSynVEN+bYjAE4enbjYCnQVY3Nnc7neAk2ZYL9kUKTR",
-	"A9P9/JqlXdddqJblfgfRYpFii4YguoduPgyd9aRTwm/bVMlz+8AXHRXxoOatERG7D31qpHa8FfWzrv7+",
-	"QUMiTSzmfdVoI0H5BsTNNXHA4v5auS6FTgv1bYdOfJ+hEth1KgXDhph2EN+04OtnR9/ip98cXIr3rlwD",
-	"3eDh7eKusUzpx075ZGINunBChcggAX7GyLSgKiV0SrnQhtDxGGoEaIaim0tBZjLzIeVCNPqRLW95oApn",
-	"2f/n1mmafxjDHXYeWWhPXBOxS/8Iov9UXyPVAlyqS9cQcpHE8x0gE8IlPSQQWlmgtYi5JugQcahs3JR4",
-	"qGj//bNIrZaBpUEzLH2il6KSbPCA1XiFXKxlhngUViEdahEyR22nAd0AIeAEcK9jQPO8LpE/y+SVKpgW",
-	"LgQsS8sODi7FqcelxSch5ySTYoruQUGeHPmMkxrbeX709JvopYfB6lkg/V/dEIz3M+e/1YBKI9f6vfep",
-	"up7H6DZzflWfVr3/DcczW802WUkwaUIPhXSfGe/LTYdGXLe8kwt89g4PqEKX28Y5572ZmJtvBWiv2lFg",
-	"5//rueday2MQw++h18gEsJGf2S31mi0czGFchUBXYZnKgFmsXqmw0gOqP/VMLgSqc33W0gQvxxfSmu8V",
-	"XFe6B99V+IXL0y0hHTawpcNP8G+rK+scbv0aSXb1ZvmCnj7MYjtSWFG+Z+HJ3TILxM+8Fw+VnFvLpF3m",
-	"uGfuMhEVXnFflZuAm8BSkpYLLenDffLgKzfrp3aaprijD1YewOzup2ASN6bJT8fAW+xIoTJlLv77ouxj",
-	"JD0kZB8SACA7qHtfV8oLVEl87PAT/tGaRfTOF+yDDMEFakOXJ0RICMlYZQ08sYAkL+xVaymQ9DPuyt0x",
-	"NFfkPezaD1ZZ95tGiny7fWspI2xY09Fnoj6cfB8bhAV0WxHVzpoxDHqf0quk/sMbpvhkuYN75X7W0MS/",
-	"/wHLeBjUGKjAsLsc22xjkQvGGynPtMPKRSwZ/FxjliIWaDiW6eL5mlyzHBFsAKqfKSXVqA+ZLuX1KsMu",
-	"ciLkYn/eengji518d/dNXDFu7Fv9uKoedmPtjExOyWImScrTdbb/D7v6PtWKeyFqT8P98VrYFwdg5SRS",
-	"0HjAkpdVKLix4vTl67cd6RAR84EOV7EzGxX1V+GDG2AL3mAndanLdP9rLtImoALoW5l0PIBgGn+3v+uS",
-	"3fqg4n7BAtrjfytFcXKCmaHQvaQf88RlBQLG1NhljTocoi8HLajdgxXs9kM1V4Ip3ovNEm5RS0pVwCj6",
-	"dE5ZQkrARQ5EiCVGjgg70mAlVENmdvgp+F+r6XKK5bYON6iKxlqbAqrE7PIxQrAS0/3mxKU9ELcbQ0y/",
-	"dpmkcdtmL5J8CDArHPMkoaKFG6yfg+iZZfRWwmPQmW93fs2G034b9pkQWDrcotoN+hOFxfRz+3eVQMGB",
-	"3ScKSwzVpD8OcafS6l6QTba7Zw8M3QR8Y9V8PYKsZrSzwtVF2B1aBlyv8Y4564IaJcxfkhkk9poZm2uW",
-	"3TDtS2RXi1c9gy8zK+G7r7Svdl0XfVBV7mb1Raft4SI2Z+65I7ir1ALQ33eQtV8itwRiv1kxUFfzOSRE",
-	"UK8ZyzFxqI5wXKKs2tOBIg/tQp7gQkJ8PToxDLqyzrnWVYYPZmuw4AOz4IDgC9mDo9PxmOXmGCCLcZ6P",
-	"tFGMzkdhD6eykSoT6bFLNkK/CNdEV6wKppIEoGSwAoe+dSlGPB15LzumRT2CH8NQCBxtljnzOOcj+Hzk",
-	"a/Jd0fp/vn3zGtxjKTV0FEsQAoP/poupD5i2OEc3rYxqN5+qdFEzJk7IkV2ruwklcFCTVwBOo+YWKG/M",
-	"UbLedqalnertes3uWzu7qyWhPgguJ+vb6diiw0TSGJg/AQWLC9e1dwTTHJWLQMFRreInqs0j2MlHZy9r",
-	"q9lzBW8cZrSdppwQxbQs1Ji5EAxHMkiILsYze9TvoOE+dHi3UudlCAcY230/3tB3Yo+VHr94Fq01bp0o",
-	"Vr/j4D4CxjXh6caZ8LRpHustC24fiK/npvLyJIM1BlEfaHUFDZb4R0+dCDpKcKgekVLKrH93aMgWqbvl",
-	"gZxxPPkBo0hXHfmiUuN7TANdLfAzcopQYSXmhxWycZ3mB3zD2jJjlFzrxtRAyh1ayNj9iA0f9jPab/RN",
-	"u70QTOHedTkc9Bqk3X/woPQ9OODN6l6/it3UU1Wl0sEHX6QLFnbwoTpfYXL34nbFbWlxuLrm8r25WoN2",
-	"ulN3JF3IqzI48anDT/DvRixtD3wE2BMNrtAdSeNBYE3vtZ3Nzs5dt+QzuTlbqdZR7J+uTePdJXfMwuE0",
-	"Hpr3so9LfUeM/l48lpuvzAP0UiKUlap7Kye9C5FD56tqSzyA/fsBn/uiXYewhi6qpF1qfz5CWnIjdBbe",
-	"safwfnhSI2m1hYFj9QXfKzn3HGyzclFd4dK/57zoPZzfBb32EfJaY78qROaxS9ev4uZo692d6j1H1oqI",
-	"pQ9Xj4spXgeuyYyVkAVBKedpGOTggJQGnkHAR5sBiHe59e44IA0g0m3MvvBC7kJJ3qPfR6auncUGEoL/",
-	"bE9AkQvnNP5WZv6ze6aDV9kldbKUsMmEBW3hkjAFzgqrIhrOgn484OfMHLBqk4uxHD/ubnadZFf7VX9p",
-	"ngzc+s3yxx3jnUauTBQZ919LW0Ztq/FC3LO+jPPCOf6pMTcR82mKYB2KzWVZ4l2j7L4VZsW0kYptnyh+",
-	"b9QfzROHEgDXLA1WllSddz3YN3chNye0wfhPyma3bpOPfZMIYcqua8RXfAboK4XgvxVMMK2/uRTYBNch",
-	"L3ux67BdELr7dBUPnmuSF1nG8LwRWLzS+RBVsNQFYWGYIAHFvJEI6zmeY4/O0YdyGXsIQMHWEFqnkK1v",
-	"TtjidgMwae3Ju0QmDV50XwWptW2poEcqNEvNQhiv+i5uEsgtcYBw7Q8W3jKY4/3gW4ab1BIcCE+l1xiB",
-	"rJ9Sdyrwna0jd+/wU/jf28ar+AMz7USyHmWogNcboNRX1vP5INU/m0u+C8nUyeVPB73Zi9RrFki0m+J7",
-	"pzLUeyjqUlKWHRQ3N048sVNl89wssSn+OGNUYRsTFstKQCf8H+ke3a2hE+7UvcQHtr2/D61jY/0ifaXL",
-	"fo3b3alKb1OFFRmqaJcUUczCVU1KS4f3prQhj4+OjoIeY3Ff0KTCp9/CFXTHQKEtyIS91fMD3p3POs2V",
-	"nCqmtTNuAUbtLpFBz4v7qfGvSO0QMT13MKzvY+5tZrU9yKm1TKU7UPaRgg/Um9HW0tWGQp9LB4AK/x3O",
-	"qJ5B/nOhDblyFXE+Z7MQCWGZdk2BSIloeozQytBt/1LYsTMJ6GzUEC3nDFOm7S+xIRZmBlvKdTuegtjR",
-	"kM3uPwLDB6EBHM+vWrU5DKs0tQQaM61PcZAHDGp66vBjHxCyqaOYHtiJ235CMciyPbxpcClTrsdUpV/a",
-	"pVzJdcJF9EaP9yJnnNbRVw8vtycePxkymfcnl07dVc8L8Wdf1Z77qpZeJEspmi7+6MoC9BVozCt/RbHn",
-	"1pSlHibGoS8GTTHHEpvFWXFailhsduygvhHwON4ZmYfdNfHxg0tx7prMNTbnDLv4E/CypmWvf68SOLqZ",
-	"0yX6tSdsAWVRbK4RbHiUWdoeJSDKiZCCJd6lXq+6AowePxdoWEbmUrEDAjUhIXS6Az7H/gIVJ8AJwKuP",
-	"V5WPsRSTjI9NU/nSeSHO4JS6YJVgqFMqaNZWxjrjFsJaRQwTxdxS+jsNlT/oMP/QtTQmaAXpm15zXaOS",
-	"ponIwtivO0OnvHHPf3GRa3eUHdol4F72nDu1LqFiSM347j8k4+sAHV0iRm+p35RO4w//wmDTVpfh2ihq",
-	"pAq9Jm7fWxCcHkLNxypPK1ugLmYyY8THBYD705RB2aUgsID4k00teh40CPWf2NMt2NOYCFGj823IvBVY",
-	"elsA6R2pqIVRfXbI6TtlEfcHFw1KWE/FmuSCfYQzsFOgVs31eSOKTSkC7Y6pZglhH8csNySonoxXegIS",
-	"RrdCz7KR/J51mCuCSizDhMevNHao954w1qiwwmN/pILTRgW+pA0K6ZxJqdGvNPIUshl2YD0RdIfEzy+7",
-	"5tWS+mZlG7a8L42ocLfL8zX8/xdZ7+rMwAeppdi53YuSApvSks9iz/tual0LPI4OhFW5FOGhw0/2nw7d",
-	"VXc78IdWxLrtPjWXsO64H58pXaaNEpEK/0yPMYTCXlRWwxoiwR0waHsy95mev6pvsizVNZ0hSOUJHall",
-	"Mg/0dSMSW4nvndlzKd5M/DmsYZPKhdCo2oxcU/8R9Je7Yq6qKYU+5fYVyyoCu5YVbW2ENNoiDtOIemBt",
-	"9y7EPh/reGiZOXvLvvXy3FVlEBPAESm3zC/AnqMyqM1azOTcfuVruoAdloVGqHNDApo0zdbXnzXA+/mx",
-	"gUThcAAojmUTCLe4iosI5kz/xcH3wuIbqLo7QPQFvQ5rR6HiI1o/+t7H3aqtRpQ5vCaQA3oQKQXxhceO",
-	"3XarFoV3rJYdu4O9g+rjEqPX1Ryv8Jb+S463oJUvueLYb6v3T1EyUQwxYV2os7G6eHtyucva4nIlUFG8",
-	"NXms3dKdK93uS4/cWOhWAAhjxzo3F/cPK5qd/cDFpgo3AtH4S+Er3PDsXYEb/Mfje0jhkhB04EfctfoN",
-	"OVL34rf+PCUPQ+G7g8q3rTU4Ox4bF4qbJewmBgyOf/1gNwohTnGbC5UNjgeHNOeHN49hG91L1iiYCVBG",
-	"yBvBPPW6ZSaEfeTaaJQJgC9rqAIVLlI2oCPOWyj0R8sINUVIi7HDlZi1XJUZ5fgRhDwOQlzFqs9m5A0N",
-	"cdZgABdEWf/ty9dvXXJqmVFTy8SH3o61qbimO+tDvfINEtZyczjTmJ2Tuv5VoUcmHBwPf31oxKAs2wly",
-	"5euQqw2sEBQChG43rFP81sc9X2kPE7wglzJz7dMrTAnfOgY/r8CpEZc0eB+IgvX3/ZJR4TLOCzyxcItK",
-	"QxwZUUgeYU6/R40tGsktk1NI2gAIZhTIQTSUZtqKrwljaTCcgzq9/XD7/wIAAP//",
+	"7L3rdtu2ti/+Kvhr7zHajs3YjnNZq/YnryZts1ebdDvOyh6jzpZgEZJQUwBLgFa08vcZ52nOg50nOQNz",
+	"AiBIgdSNjp2ufoojUSAuE/M+f/PTYCznuRRMaDU4+TSYMZqyAv58eUGn5t+UqXHBc82lGJwMLmaM3LBC",
+	"cSkSMpEFeTV59DPV41lCqEgJnWhWEEpyyYUmlMyomhE5IXrGCBVqwYqDQTIo2O8lL1g6ONFFyZKBGs/Y",
+	"nJqX6WXOBicDpQsupoPb29tkkNOCzpm2s/quLJQs4vMaCfZRD8fwxMi9NadTRq7YRBbMvJqbh38vWbEc",
+	"JANB5+Zt+ItBOI85/fgTE1M9G5wcP3uerMwrGbxgGdMs/Z5nmrXMJ8VHiBRMET2jmoypIErzLCNXjBRM",
+	"aVmwNCFcKM1o6qdcMMWEht+1zdmOXZt0yia0zPTgZEIzxfykr6TMGBU4a16wsZbF8pxN4pPmKZEFMW9x",
+	"00ndb/xccqpnwVTc950nW9vRZ8lgzoX7/+Po/so55WKbacIP2uYIX/Y6wZdCc52xORO6c5Y4O1Y9nZiZ",
+	"c63INTc3RqSwjISocjwjVJFCZuzkZza/wssSWU0w2KZLenJ0tH5JPxSyzNdsecpVntHlMNz6qfndATmr",
+	"fwkUr9gNK2jmiYgzRUrFiGAsVfBjnrasEkbddH2Pj46frl/gq5TNc6mZGC//zparyzwjmn3UOHMzt3HG",
+	"zUWcUUWEWYiZemq5SXVglLx79+qFWb+ZKlN2AK4IXGM6pVyQBdczGFOZvblmS/iEC3L8lMxkWahLwRUR",
+	"UpM5TRn+KCFXJb694p9uzye8UJp87YdFzk1GwRIfnTNzGiw9IWbnRt+cksWMZyz4PVdkKrmYXgopCIf/",
+	"Pz36Fnk5DE2F1DNWEHM05vivZLokT4+PcbUT2A+36ozRG4ZzNesrhfn24FK448UpVgccTtUcx+a3Mada",
+	"s8KM+T+//n+P/teH//j3QfS4JyCa4uRs5JvZzIU5q4W5d4ymB+TVhFBBaDrngitdUC0LuLDwGMsUI+MZ",
+	"FVNmjt0LQnNE+HFqdlFxMWYJbITbG67cdl2Kr58+Pv4GttgNZTaZi2nXXlkxO9iP/ievpWCbbgpX5FrI",
+	"hTglfOKmWFtqsE5LnFyRJ0dPDzpWYSbQy1KE0lSMWXwdWl4zodxdWcxkxkDKUphwTd5K5fmYLKZU8H9S",
+	"M1Cb4HWjbCt5f+JzruOTnUtDIJrNYcIUVJa212cwTPTdj4HF0498Xs7hf8jx7X/9pLjQbMoKmNSbVy++",
+	"+xsXKRfTDWTYFT7Zwq7tt73K2DfBgfyItLShNhA9yiY5/lLIG6n0o/A1g77m+19wcDtMNyGLGSuY0Z6R",
+	"p4+pMHLhihHFdBthyN7WsBCs6FJrI7NfCMMavCJ4SkaGygpBsxEYCXjLQCoKKeAH7ZptoE7uvorzUmxA",
+	"0UXZpjAW5cba4pPn66dzYfjRBhMCvtUyJfiu1+v1TrFijbpXKlbUdD3zgRH+1Rf76nlmpD7VvFszlsql",
+	"UAxMxu8pz8ywxtYV2ujMJ58GNM8zPobbcpgX8ipj8//4TZnFfwre/O+F2Z3Bvx1WVvIhfqsOf8Ff4Qvr",
+	"2/ceVAqj+y0KKaZWnQKlUpJUEnolS8PxD+AU7IDmfWdm68wfeSFzVmiOK+Dpqm2cDD4+mspH5sNH6prn",
+	"jyS8nWaPwPY2lxf38eMjWQDjPL5NBsbkWD1uoKyESJ6OE5KzQhkm5O9hQswM0zIzbIqopdJsfrCibwUv",
+	"enzrznb/ST/B43Sk8Suu4IN/u7z6jY314DYZnKVpwRTsF01TjuP+Euyjlc31rR3LUmjk083bs+/Un98m",
+	"g4ks5kZXTRsveHr07fP932A2OpNjmnG9jF6U/Xc/GeRSaZoNxzJld7FLz8wrCj6neAgNzWn78f4K9DLl",
+	"eJV735Gn5sLqgjE9pBXB9f4ac1dxjP53/C+3t+3XxzIco4yuY4Duwt2C1vkKfwJKqB2cFgVd4thzLs5l",
+	"FlHWz4RRBlhB5nRpWKMRI0uwNE69HRZ8CAbxnAo6DXX8mrWmkpo2pZD73khjrBtdBF1BCocvU65lQaTI",
+	"lmD/gVbChNGYfx3AxAbJAIY3/+LTAfdxMicZnOV5IW9o9krkpd6SBylNp2w4o6rFKKu+D/QWFLvGbs2k",
+	"vGYpoaAaBsTyfFc6jNLH33iW0Ss8wvr080Km5VhvTji/4A+M9gHU0ySXUllnb30rXtLxjAC/Bp/qmAVC",
+	"KDRqQmmBQyXVHGOS4ztaqsi6qBPGnZcAHro1ROK5weoJvvqF2O8r35LzDIyNDjUpZItM3eS8zJqpVV7q",
+	"L38lyEIWSNa7jw0TXae6/nhx8Ytb1F6vK8WGavvOxB1SCJ5ylCxmbHz9VlNdRk51tKCFMXpGJ4Rrs8fX",
+	"ltFQq0ARNZNlloIH5YCMzIxyltrHKXr6dMFZmpArNjYUiMa/0iy3Hkbwt9nv0Deny0IY4p9ManzqepAM",
+	"7HwGyWCC+m4ysO+M8iu7OJav0n3KNOXZ6pLfO4YzkaVIrVNsubKeTtXQiM8JZ1nawumY1obLU03AqVH5",
+	"WEdXXKTDnCpl6Hm08/E3NI8ZFxHC/lEujKY+ZyIFLb0fXdCpxC27Cpt3QkYFUzK7YaOEjMZSCDbW5k+d",
+	"KfOP2YUR+VpOCDPcULHihhXfmC+oYsNUjMjX5gvzSU6nhj4TMgImaP4Ajzr8RbUu+FWpmcLR4JFLYQhY",
+	"TtCfr8wgRraUufkFF+MCIg40Gx2Qnw15GpE9lnOGbstOc0CxsRQpkBeqxBCTKY088b8U5fwK5G2gqRhl",
+	"y13ALjYc3tWG/qppMWWRQz7T1stZ235KZlLpxFxE2Fvzl9lb8uJ1grtk6B43qA/COG7yI6ASv+zE3cZq",
+	"C6OsykhFtXqVxxnlcxZaj05QNnZ5XDCq1z34GAxdOtb8Zv3DT+BhDFJ2PmhYQlqiNb7uWXNl5zLlE77u",
+	"SaNAy1IP5WSoxjJn3U9/C4cA7vnuB5+jcwHitt1PGjukFNZTvmZfj5pE4I4jWG1965MgABxsXrWKxJ99",
+	"MOHGloQTjFGVDxZHCMsTXNet9ANY+qwIbUh1nRdQzR5pPmeDiKyaUZHKm6hOeIGORQmi1yhR5jqDikUL",
+	"hqEtIsUpKvhchKGKCej9zfD2Jvrrj3Y+Md11RtVQsXER5TjgQSdOiEGAEA7mgLwC8Y4xRjWTi1C/8VGE",
+	"JOoICrw6G53F383DrR4a4NUghDc/3bfuB+bHSzH2x9uUdEwQCrZLRpU2on3MWMrAz0hJXqoZ2jPmSzoe",
+	"s1yz9JTQK4iiWpXIhy7NBm1GPmWebk1yVptauwfv3XPNG8xT5+C0xxPsa41KaleiNtnOKwkCb/VeyuvV",
+	"fX8tUamcGdUNdMMD8kaAuum8tijrqiQVG24ojC7BgFCp/SkMlRCa6ZkspzN7nmNQdVNZRbkhaqwiVNxU",
+	"DDTLN7ccK621efW6RCrox/ii7j31TG1VHZxTsSQFGxtjqp4VA8GMzTnMio3Jb9jQW7xNczbBLIiW71p/",
+	"1mIF197mh+7ck138GTVVfXU730ww8yVLae44HxPjYmnuu1H9C2tBrvGX7sv4toqW7MUW4ypeqye7PuOV",
+	"/VNjPgduyZSRfKVKYCvNNuYyM3f0aknKmifL/GSQDMxjUWvQv/EnjoZ+I/7g7uZGl7RSG1bkY5NJwnCd",
+	"W/CLy1XYh/7WE9K90ET7qt8G43YufMXbQ50LJvE5HIaZT/kNE+SasVxB6plPMSyIzR8gNzQr2SqHsl8P",
+	"C5mxCG98TecMfLDwvQ3xsoU1laZMH5AX9gVCClbTsbbc7DVOZvTrDnOZ8fEypn0YTRGnZXTDjGnCjWY4",
+	"ITTLyA0rQM927uHE+ZoUy9jYZXGC04NmWbUo97vwtrnPQObjr43qPZlE7559YZRP1tbkp5KszLY166Ft",
+	"q7s3N7K7bE55NhRsMWzxzr6fMUgUo/74fRYcih2fD9ec6FeKLFg2lnNGzEuqvQUajyvCTNCrjHXNxw1i",
+	"7O2WMT5iisK6y/vSPWekcUmLtRLnB3jo1vLbNQ//9OLsl1CBlmI4j+dngafoipmNUs5XaHTFYLPZ7yXN",
+	"FKGCuPwLQ7bVjnpTMSRX/6EzGqNkWlDNhplLYupa0TnVDLOdgN3bwYcw2W5tADJfgIoc70q5MgcNJsLU",
+	"6FIaUmPcLihJzP+rBbafdimoUnwqhhkfMzFmHSSMTEJX2024sDRsrn9RZXZnmNbCeEHcsBuQbyfrh0yR",
+	"XbQu9jHnBVNbmTlxl6RbwCUmBlwOGspYjINE14RJ16vOA6PFb2mQ7eI3MBZLWcROGuwIe8TWruEgO+Ui",
+	"ElTaPHbRYp8bi3bIiiJWuPB+tgSOCFYv7Iwz0vaIobTa9mjBDOPnfjFjtbSui/++sCaP0TPz8irjanYQ",
+	"22k7LKgQLTUj5qvtB/ZMwzGrnLksw0DK2ohHjG25p7YiHAgWs4jq/Q8nd6+WhslCgNiIL1mkLabuDhGp",
+	"0HWA66+fW2O7a3fjQ+s13IWlRLXiJ+vzylaMnfZp9WJwIJ/Z3dp4aQ4jLzhGgbdQuN9+9+rnr4z16n5P",
+	"jFIhFJeCfH3+/XfkL8+fPiGKjc3z5OnBk29WFeyxVHo4ZsLmW/ad7XEMfvicFnpuU9/uIoMn5Tdcrebc",
+	"9DL+U1A/80wuGRvaINEdvOYxaMGCTtnaoP/P9jGjroVpt3cwqydRyRrUHkXE6w6iskbWn3aWO3v4p4Ml",
+	"rfVQF6yitvqFPKdcIXuG+ChGN2quYi7086eRxBFjq1EdN8Oo0+6w1kHxf4IoA0Naysz7qPnExukXXM9k",
+	"qQnoywfRt2l6zcRGbzPTQlUFFdOZzNL4mNt7umOix7qrvayxe72dozo4zl0kT4Me+/EEdpBY/RDeCf57",
+	"abT+qkzPnWjBphTVljFVDNyXGLWxpTwxVXmtE2lHujsg70M6q8jPe3zsbKqKkKNNqkJW0m2Tdine3NNA",
+	"VSskRPftEqokrKieFozTh0oQMshIlC4oFN6d3W2jXrjJ7OLO3Pou7MHIjqLcq4uEjqIktLoHN3FZ5VLv",
+	"OqM+8JAxAluKv1+Z+Wd0zFwApuFeAlm6oRRIqabtB4TSuSWDx4YofR08eAuhjNSLofq+BJQ2OBn8pqQ4",
+	"OKeLn5lSdAoLTsMIfLexVgsy9Sy/C6ZkWYzZcI9ChHAYl9nc4LrKbBnUICfE+0NgO5UkUkQNRBBrG6s5",
+	"8Re/tTlmUNpihVz0ZbbeM3q1IDAti7k5D0NDGySnetwBELvwcPWO5nYl9q5YCrUr/9B21Xphojebsc9V",
+	"wsTvIC9DXVtQCPOjU9RjXBqnq42dWLeezSOERG/BFhvd2CgXrk8xukmB83cLg+/9TEK40v46cdSJ0QRw",
+	"W4I2UAckqB+Cr5yKZYgYQy0stYIHK5/iv73874t/28Adh7FhoJyIJPgHzUr0Ifunqlf8AGdi1uX2aI9I",
+	"QsQkXzmK7znL0u+ARUbrA3yu4gqDPSBn1rHkQw1WEVc+2tSIt0+smd3FeHerk8HJ9T/2cXvKrJF7b797",
+	"9bMFkKBElVePqu1yYCypRMwJiUkfjniHPE1sbCaxoYSEYGAlTUiYKZbUgR3M/gcTWVML1riguJQPUTpA",
+	"195qQvJnloJpuw1sSxZfvN5fqLb7YNG995WCle2zEJkzsaUjAN+9Zl5KGyIhPPVQJlVN8H6VBpD6HE8f",
+	"O8OrjQgWaOeY9W2eB1aUsQIkH/1KSCm8txh5t/kIEBCGc4BjSYi8YcVwTPOEQCQwqZjT8IYKrmbm6sBd",
+	"Gl6zXCeEixua8XTIhC6WiQvoZpBjbK8kpiuSjJrbasU/oWmsaGPj8ghblEsXZqcyul9FhmJMbEVE5qBY",
+	"FJvhvQNGkR1FsRsrbkZjNLsIOqP3wixmzGGZ4JhCWtLtrWgEFDagp2Cx4X2rNq2D0/Whozmmee9G7g8F",
+	"jRl4U/PxljyIp60adoB8FKWTvj2NqlQ5E2kLSzIW9XgMVV2SUGL9G7YyD0iR6xnwR0RI2phV3fC15eew",
+	"3//gdBMfXnAIrUfXBzEiDTwMUvwHbmFTk6jUmOh5R2V1bINrI8UnIcu8L+c8ZBu0J1XbEhb7XIwRCrlF",
+	"wnRPwYAt1LZVABG7hIksatks/h7tPak9fRlrKYlNJgzTbaFWogWmqCgZlrSCYu5+QlDdUImLjWMCjD3E",
+	"VZ9VoNG3IBG6VX+lzF5XClxliu8nH1u1XHdy0bT0eg51XfYHqTuuBmarS9Ms/mlaTiRjE8xFg0ecGzSt",
+	"+Z3c9psLdCXT5R5B/mTgdMfobGZUkbkxbleIwIgTAbV2V6yih/hOOTXJueCRCX3oONU2/9bWfpfAhVW7",
+	"GwEJrF6KYFNCz1ct0BSefiujvfsY0+6sYTv4mpXb3A+2hLlGSE8R8kvBF+SZrE2SFWlQ5xjz/zx5vjaR",
+	"9ChSprGDrN9M2vajwpgb8wBUGFnmnyVY9HmpNeoA/MEl1W7hiD2rrFxNr5llnpAVO86oUoQu6BJZJ4fw",
+	"ecHUTGZQyzRjWUpKoXlWVetTwO9gykKcjmmRgkAiaLFWxc+XoiiFUfjltYs2Qeqeg/H00TNqEUFQvquq",
+	"NKooBVZMNy0lc9eGQc1sF51euAU1a27tLR8WbC5vdhznqastGjbKfbce6XEw0u7rOo6SjS/DXLnyk0LO",
+	"t/AVkgXUBrjqLlowoCkB3p61SFf23PxudxcPK02LrfT/xvG6318t+0DXMget5TZbFdw4PWPz9Vt07Clg",
+	"gx16tuItNicJc6xtXX3Ixhl86KCVXfSEdmrqwMpeS1PbYvWt7ErXMvuQhO1VzhtLsR9llsbuZ7fxtLlG",
+	"s7tzaa2jZ7t4stO33yGU4ZZqdy0g2J9/0mrja5w/eEa9EAye9r3rTq/muSx2yjqzwa+NKkPMjbZ2Cvzt",
+	"A2cBuDBiRjdKlYiiSxU336pa3/rrgZ5U4lUIXoTGIc5lzpVy4LwRXX0jXa4rdLtFFCdeKXhuPk7I1dJG",
+	"Kx3qzMp2rvRDCL0XrloRXnJAzgRh81wvScaVdXTZr1pj1s+32Ibjo43RyQDNLCFaTm0Fk1P38FDJY6Il",
+	"MduKmalXWPVRc8RQMuM6CSFXC/Li9b2faEz3qlWtbXfJaJbJxTDPqHnHRx0BfbxNBhU+Ufvon9Z4Lgdv",
+	"blhR8JSpWmMNnRBqw+ZVqFxLYpZUfbKarHWbDCzIUp0lrrN4wkMIIPlqZ2DDyn+jir14DWWAUMOcboFh",
+	"6YbgIn3xGpLlaKTuyezdBMKdylgvv7z8+dQbLKDPAVECxOtXVmspSmXzocJr9Pz48dM1U/nuDIqwyiwb",
+	"AoDjEOyjOLxCJsU0tLIIGFlzuiQTaegFLw22InBZIMQMXa9vPH5aS1f861+er8l2tTx3OPF41+st5mCa",
+	"q4v5G9MLxgTOzSwiAVxJhIcAeRAA6Dukb0zzLm4Q65toFlYYt5c05nTKhor/s6OE7/HR0VEkg3PdpuBF",
+	"CTUbmTMB5aweRaJy78fyeR1k8Dql4a17Dn4jczZsE4K+0jxgqlA9lmW2VQW01THEYij5FJHG54wKFQCI",
+	"dnPTLb1Zzh4b6kzF+ZhRHGWphwH+2UoI0UzTNw6RATFUNPC8fohPnq8/wrLIIq8zR3hyeGgki/lTnRwe",
+	"Jgh9ZtiBz5PdbYeedzK3d+c/Ka/tbn7fYtLn56pMZxvX2DpPVx+lVh0lkFW0xZYZfYUpp6eENiFlbGG3",
+	"0QZ8ciQqN4CHCImqdYbczwoex7ebuZqrWF5WNJzBlXOOwU0lXCuWTRKoTHBIOdR+B3d2r8hKX/Zki214",
+	"B1ZeJDPfHWrPBuCH1gOtUi638bumKRdTssA8WGrtEAgWgMcx+BL4rwX5UpFUzDT9IkIRZmPn8oa1TvZh",
+	"hEtaDrkPw97e/3s37HEeasbzz86LNon475Y74lISoit+bd+1jbeSznl2x0KuratBX0IoGUD12t0t4slt",
+	"MphJIQtjDA3zgk34xzt50bPai1Q5uasXPTe8hKdpxu5u155G+cxrtgDMktU72YaD+d4mfSomUqf7XDFa",
+	"sKLqf7MqhN07OqNH8FDz0rnGOXY+sYsWNMKKAMHneTSz5kwsq5pLTFjaJ4OGlil3WbO94J+0peQoVbKi",
+	"HaikVC25ZhfS9SykZM6F9ZLsgzQDlMBuzBmSsbHfqqaLcTiQEk/sbo+iA4/D7l1wWGvhNwLS2swn3dAN",
+	"LVInrhxrX4AesaUgTjOiXbXQ7JsJGdE85ymggP8zHxlTcIRbPuQIrB4wjmePjyPHEFJqdLYjWsaHWuOu",
+	"rEhzpQpopnWuyLvznxKSMa1ZQa6W7i+KoHa2IQi4TjnUY424UiPAeHspdEHJCEY5OTxUWh0suEjlQh0I",
+	"pg8vXr4+e31xuMuc12EoSZ6ON4JQ6iBvc2qqvNrkdJrEu0Kwa2i0D4Ux5Ka7Rw/fNKA19k+kXVOJszO8",
+	"YzjTGhiyksOC0TTaabay9mdUEcRNth0ksErEXPAQXnBVJe0VpTiAJ67mvZ67BUvvDWLoWU8QQ+HkeqHr",
+	"kCL7Iexdcrz2I8vbNTP6bNijLYCjQmo+WQ4BcDIK0gfOBS0zgHkxT2HszOeD2Qyv9gjg061jfgAcyMWw",
+	"LKJ9UVjBAtBT8zDhIiEUpZaRsF56rbjtAps/GkV5y6filXh3/hNceMTJHLYKCmiiYlUF1/w2wNZMCCWa",
+	"zfOMakYyfu2/HWr2UR+QlxBL5dYdiSKsKblWJxxMzEX0Iqnu7GPLlCBQzscz8unTgTF4b28T8+c7xYrg",
+	"vyGJ3t4Co/z06cDvjvmoYKRggAORnl6KT5/4hIQP/N///X8+fWKZYu5PkZpfqWvlYSelAD8rhJRbdgMy",
+	"9xoneLSR1/pNqc2qNwH2xLShU1exC51BmXCVghZxXegaxvN99oyoCOGXGVXswoIyNPqEma/WgoeWAoYY",
+	"1JvG1DfsqKoCnUqzZ40q0HhjGRet2REbCafvxujux+J6g27ZW8l3DCV6ZsiOx8ppuzsocSODCTzguyjt",
+	"Y5TGGyS936Rsc+sOY63lK2GdihUw1Dv1MFb2lSKZnO5bfFwW486a7F62VLW0FLtwTdTwgRbYMK6zlikC",
+	"TpWcENvOFvAo4r3fWgtqz1xCihE+J2RUFuIkxybZJ3bYkxHwXsuZXHkzyPKq2hnDewmZl5pe8YzrZUJK",
+	"QUs9kwX/J0sTMpHFFU9TJsAPO7QtxeZMz2Q6NJ9Amoh5cizFJONjbUbgv5dMMKUSgN7EUuvMvDdl81xq",
+	"JsbL4TVbgqhWkc9VzoROAEk4MXqIucEce25rKYcZLaZQB67KPJeQbDpnKaeAkLE6WsEM28SfzqlYJj5u",
+	"kZCrUi0TYsO/BySVY+X6DKuDeUrYR8iAUZDYcLCW+dhcPjz91e5QLTyo6rK4UUvhLlNo01YToUWBv4nN",
+	"rYKI3tIZYsGi1ZjPEzKr+nIAV1Ar2WLo18BEEsVEeop5JBaU2mXmG6VULoTtambUiKfH364qpldlEeuC",
+	"+FbiJKiGppQedSOnpWKn5CgJ1YcEujSwwiYEkMLQPUsJFjU2cba6YbaSQTVQTEZiwBhAvGpzOCVGCTLz",
+	"zRhVmhwdHD2Oy8+N5uOka0zlOQeu6aIYTbzqWuFIHy79qJMWC0kDtQrVqFQyNE/YR640WTLdTzu3LmCP",
+	"WmZfGAVa2zOxhxB0FyiLZS+thvR5KaJu8WwZjbgtKGCEFJAbq1BjxXgb/C/PqNgr3m+LdfaqgrhNtgWf",
+	"26jl2Xkp9mt21g/YDcYrx7RI/S6tmtH+CUg0kYU/sxqIiDOp9tTxOuDPue4B8nyC/kYVR0mClmGQDUfc",
+	"gy61ZkkWxn6n6pqlRi3ZuA1cB/TGhCMWzHZw9WWWDW2/19aNgmTCejrbzqq9zNJhW+Ng+7rAl9J7YXhH",
+	"FuUr3ZE1SRQHOSsIo0XGWdHoB7w9P9naMoUfbNHw2hvFEVox3HA7wEl08szntFj6KgPoJUghpxS0EOcJ",
+	"M7MxRv+24JNbbF4hp67z9br9c4/eBp1x1v/sLTxqfa5dzdLfaipSBaARQcv4quN2aSwi7FR3ittGRVWn",
+	"yRW5MuoY0fKAQEqWORpsTgglo3u1nd6h9C/sf7Bui+C5lmwTJ1CqdgLOl2FlWnCInrbXev4rSRcB/XEp",
+	"vJ2S1ctJb1xs8nhLb7uOZnbn5U6hCcOPI2UsdQacQPjaipJmEvcK6zogZ0hU5rMGKyc0g5jLXpysLXn6",
+	"7VKMZ4UUAPhrmKqeMcXMdOAXX6nWgqKwMucBFBc5btnlJIId1pKAgtpwXz/ZA9ihpfInvrdBWmDVd9tX",
+	"B1FN5hI1ElsQZBQ727nPGQlfhybCNwm0oK5D72m/bmPDWhCXS/FaWugpq2uDz/rB1RCZa6ljTlILpd6S",
+	"JxsacWC7KRtuQtZeYS1vqMRV4KO3uy2u0Ue6T/TIRibZVjg/LRg/HlrJWMSCAC4hbuaMVqipd2WNN725",
+	"ZkaJzdzBw+zLCueWtDpgLGuQ4eaigFsSIR24gh2yXLHTPv9rgLpA05SlLYQ7RWRr77XCw/KMlzsKnlIu",
+	"TiGJGqwTKMJiWabWTGzLblX1/uNR3IgN1uAnnUlwdpmpeUxL7iHJ+pnm402dKy6d3rq9Quxa6Vex1uci",
+	"q3hdZ5TdPrbSJb7TsMJdgx7LEHxDNTMAI21Bx7TOO/jGYUWHwwGqlSx7cWb95fM6nqodt7f3Q7vQ6COb",
+	"w8mfe89rPy9FT+t5EGtpKxca+3oTR0zILV2BRRqnpybUytptqHzODZEw9xPb/vdPVsD7cTVuUn70zk3p",
+	"6ZgfSkGGd4kEZ/p7yUp7qNT9Y1Qp9BYnA4tgZwxTKVg0hyD0FES9znwdjsxTZMDpsLV7eoM04OG2GNdK",
+	"y3o6XTeBFXIJXlCfmh8v8Utr2erKDRKPx2NiiKqsEXRxConej8VMZp296Ku98nTYEjbe2mrzO9vzyC1m",
+	"xduVrpEZFQKpshQC78KMAciULVAL+0gGvvMofb4Napu3AT6IJ/amlGfLE8zx4aihpBSPh2qj7w9OBv/z",
+	"9a9Hjz/8evTo2w////GvR4+efPjm5NejR8/wo3+PeY6w5D6lS9X+1qrA+HGjvvj5uvJiOIUbmg2xEKCj",
+	"AfPx03rx8rPjZxuUL19HW9+7Md3bw/wnOZkMqnlBnxSexYvT/2k4T8dZUEFenb0+w/P4Zw1h4N3Fdw2P",
+	"wvPNQO7eMlqMZ9/ZZIbOJBNvjWkf8AEUXJqmhid6qJBIs/bu4FEDxsuCrjYsQl97uScmbNQa7BTvcd3+",
+	"lVY7Bk6P25MTPrSe0I9crwes6rt8t9lNc1MXQqCo7+cbsO0JrpY2FRNDP3yOWTCfx2fwfCOfQbiMuv/A",
+	"zKWnqfy1V0sziRT41zGg+jZAn6w3QKF62+VWmWtlDVHwK34W8/LbWi5cJ0gI3My3Lumpprn1baAmgwXX",
+	"s81m5Ll53ZkSt3F9zlZl5boCYNHBj3apGasKLM0IZCILn0rsaTdB2qw6+mDO3qpMqaA6VmqyADIJv8d2",
+	"x0+fPX72DTjRmkXxkOYdeL2JZsVcJeT4iKSM5dBIkyvym+QC3eBnr19UGFrhpcf3NRtt/vXxt8fJHkCC",
+	"biu6sy78hV4UXGsmMIe+6tPVLPLaI9iQufQ4m7Vlve+NM7AbqmwO2oxr1UwkWwsU045L4ZidRWwDC+IU",
+	"NBGlWcHVtREkLuJq3q/ZR53YIqYrOr5WGVWzqm1X9TvwdlVPIKAo1wrweiDqtKDL/razXSE7Zwo2dz+b",
+	"vFIdIjb53LYFW9lbm2wIyMUzRCmmAqNHp9A4D74RtCjkIovFBdua38Eb21nK25YE5Pc2Io5i3zL9Ob1m",
+	"NS3hgIwEW4xOfCjGNoGyhyhvWL1lAyhGZBTYpenoZOVWy4Vw6q8TNpfC9hg+ICMnqMxrBcKA2adntvjT",
+	"68moJB+QkRVoONPS2L4u5Q+69Wmo0bH+flRpxlSYr6+YXxuGzpxsEWxhGHmwEoiheyHgCiliNkcFbLwd",
+	"L4ecVCAM7BNh+OLcf5azYmwVs4VNcwCoIEhgaLj0k7oK5QMP1mXvneLN9vTR7hXeukPjrj1NtSFc7YS7",
+	"EMvW56J25aGuhY1uASvYJVePfcx5wVQvRfnCsNIxa0MwmUqZVokttQa3eyUM3H3F/8oXFdzGKg4gJlGM",
+	"C2Zu4ZSLlh5o7EZeb9vYTq4HowPSODcPdqW1277Wdhlr82Rg0J3QaHehrlYy+qGdgGqAq3ULanuC2qmg",
+	"d7PjOUvnPH484cm0nkEfzncLMLJz6W9FYYHJEmZoyYXAcn2zVlu2r2s9bKs9A1Nn1UEO8Ixt0j3HACOX",
+	"QhHF2IltAOqi4H4qQSdQo85xgW1y4nXoVuYytf4E3YO7Zkd/7lZYd9DDaj+gt8/VwmqLzO55tKTxAgB3",
+	"OWSpOqVsn/xxXw/eRWDY2RhkcxuWt5kX3C6udEG1LFxPrAXXtVKsgMCZmUpe8PVZwi+rJ/F3rtXgNlN/",
+	"AO282hIJLyrwVV+37bxJVbMyVC1PPbyamRMVasEKuA1G3XS3YAsEOkB+ixhYbSrVfIs976NPWSbHNNvr",
+	"Ku3U6czd366FQjjbPMvH13tf+H1bq+2Zqy8FG6Kyv8X55jOp5TbPF2zCioKlw4yKaUmne+1YXsgJz5jD",
+	"j9i5RNkh62+2BkMwLtS16yt9vfHOA8T8s320xgh73O8zwW2a3iWDj8+Ovh2OAxj1TY+jo0NHtUgHrj2o",
+	"5Fetf96OLfLMnu/iRz5D7x9VGH0MZCY4QBl2yLqQNj8c+LpgLFU2KuKdoivIrzuoi1vCN/9Lqwzr92Yr",
+	"4VgJtrUQZjsLo/VTvlfOv3bhDRa/vo3AHsx87WQ8116/qzUOu21pQI0Br53VPrwzytP6sOhBHt17Jt0/",
+	"HGz89nj2d4bya423SGODHRvNbUQnu2WXeNj9MDHn2bOdq33WYuJb0tyUyvB81xTT3CaD9wGiXwwhiGcZ",
+	"RDAWsrh2WQUODo4oumzNG6+ZWt3Jd7cIvVQWXC/fmvnbZjvOb97UEeALmxpSk5JJ0PNSZuAhYUWCz0Co",
+	"Bn1b5OuC0VSBsfjNqc11evUC/nDd9e0bzFBvciZevbgU30kh2NiYnqpkRVXlaWvwQgwCM43EdeQzMwGc",
+	"KwgdUYSh8wULc5rnLDWbV2Fv2V8pDAbBkcJtAMjiSvjPtM4Ht7dgTE4iTRVfVqV+rqED2EcQ7oa3BT7Z",
+	"E5uiZcG/zAYkxGwpeJPqO4KZnc71C6kolwC+72vKzFMzRlNWkNEviOfzKARUG7k42O8lK5YkpwWdM22e",
+	"Duc0SrD4YGRD0qODS3EpAP7uxkKeaCxkU0Fw0Jh+2CjRh+mAjFN5QLCnC1QYynlOC3tWhmQLNqUFHMSY",
+	"KgZvMuwen87plKkTiwI2Clj1CPBVEGAwITlVUFdDFRm577V0peUH5Dv4DIeUOf29xPe8LAr36ShwmDr8",
+	"nv/4TZkdg4SHb58++8s3B+QCerKNDCGMbCn2VcZOba82gL7jGCXPmcwzZjdOAjANAB9TQQxvhxdB6pVW",
+	"ZPTxkQVfemTob3QCuLrmysBL0JHfuHEj+D98D39hDgbcPJWQEfwB39qPLgVUKDriCb4K70sYgFqlOFjN",
+	"Gbh38BbD1KCOCZHI7M3J+JgJ1Id5avTcCTcMdnCW0/GMPTo+OHJBltpnAIw7R1EEqvjYCCFfCQUl2hWR",
+	"2qYq9dwT8/dMLgwtjA0Bakmu0JeNitLAXorAxDoZPIY28jkTNOeDk8GTg8cwQUPkwBAPr3iWmXOG5OkY",
+	"0PkZ+tZxPnLiuxZh5twNq/ibuTyI12TLQSHsylIo5jcT9cTxKh2cDH5g+m/u5YBclkth7anjoyMM2wpt",
+	"46whCf9mU8JQLq2TWv4dwNVWbSKYJO6u41YwebuUA/TY2/SV+Kv83A+/x+Tr29pxQ9E3AsTbuRCXRK+p",
+	"EZO/Yn9L0Krq18XIMxs8gV5ZlqWZ38SnUj1SQ079Efjm4DbZ6lf/ZRjp4PbDbTI4dI4vl2ePpFI/UcPb",
+	"XgTP3eGputcsQX2OHO1ZllnRMvf9Gns4S/O6WpAJ1+nOMfz0gR5mMshlFAKMQt8bUDcgwATQLARwOmyt",
+	"AGaPBY5ki2SWpTS3oe5KW0K0Go/A45uU4wtW2cF34H55EYQRt9uhVxWw3d8ZLtRCqv1NInh1v4SHvqjb",
+	"unlUwTCGZP+4/7e3cTPBFqGPen/ehU6x4NS3oXaI/9422MfhJz/WLZJhxnRLzrxFw0dUXMiXOCAulz6U",
+	"jhZ5NsAuNBpmwVwMFckSLYg62b2ABzrIrhvmlkcmA2aKeRgU0UodqCqnQnJJgqN3/uVrxnIPdRsJm29w",
+	"9V9NfgZUbrwHNXJ82paf4wud9yYb3NX9yCaJC5kfmN6DSUxeS8Fad+bo813UWiAJzRqYxMsLOm0b3D52",
+	"CM/AuE/aD5Mql0fg8gZmFFHRzM8JF+TV5JHZjUewHXtNYz9i+YHpmlixd1URj+xz5+LVH9c5m2wrWPcW",
+	"xw49vyGPnUfEg9lUOPRK06X1nAC2wimh1pQwFuyc5t4VgM9b+Dt0tcgsxYazZzW4+ak04t+CvgVy3Htm",
+	"OKSzUQFfrTLSd5Dnus/VDK/lHQpu7FawkeC+D35gLy4k+Szu8VYinkx4Mb9SNofek4QsbKJjr0rB4XjG",
+	"xtfgE/9yLnFUp/4eATGiCvMBuTALt02hUZNAt58iXxdMyeyGAXC0YMagvvjpbXUng/hDQq64SL9JLKB1",
+	"oHrDxc4YKCiXggsLFgeXHpyVJ7aLO1UMYJnAIZWs6lZBx37kyAmhRNF5njnnIi+cz7HqeY7VZJmU14/K",
+	"3Fhg6E+6FDx1Dl6EkdoMcwzJ0RsmCRGMw8+xcQX6dAp2QC4gg99V6aDr+PgZsUj3FjJvASV/+lIUZgu8",
+	"fxG8ViN1zc1aRgfkNcSBve/XO33BuWS3D4gVc4fMScTrfegYdg5dSA27x/w+ZJt3z4PglW2MSGmWq8Ql",
+	"PEH8AFDYIUuqghqFfst9GBiwfUZ83dSbBzNLNCxHclF06WMCcybSgOUUpdiZ14SQq2udGsvv3dPbSjf0",
+	"0m7CXxBS/E6V0++DLlkx1wlwAnO13eb06TiRORN+4IZHYaMz/fJ0vC76m1GRyhsr31sJ8Ef/1B2ShXvJ",
+	"Bi61PgnC7wC4kEVKJoWc18Sm14BRR4XcoT+2SRDXJsy+CLkwYh5zk1Dfx66/PnbY6MCuAt+2L4EOULpq",
+	"aGcjs/cjyBBNsGkQdARgJ5eCG4l64ywDDIglrv5qxo3MgACj1Rwo6gkukGsHVppnGRSO26JskJuWGxwQ",
+	"6PNA5kZBr6FIYoAHU6ESK4rmpRHvWYbROFAiIJFduKpgZYao4SyAMzOoGKtt3RXLoGmNrOZKIe+X60tR",
+	"Cs0zlH5mE2Jy/K2mhb+nD9V76eZ3L85LvzktmodjBO6Ejf53xaal6IPbsObl0FATemMVUAz0IlVgbWa/",
+	"Jo1ncoefDHV1Oj7fO+UXKh6BDsGJU2BH0Ijv/KVIA8rbyN1nxmci7UWHewm10rNqBlt7+vZkzXGsjSLe",
+	"aMDFhO2JAzQlhUyEG5vNbwbJqZ5VrltzZp2e2y1bPz4Q5QOLpP8IlvZbDFuhdWtPfGzOWazas1JkywNy",
+	"7oXVyObMjoAWKuAH9IxpmxisTp3Q1c6CdNAyDhyAK1/ubSvOtAqEIlj4kG0Ld/oA+vlypogsteKpkcp2",
+	"ylhyAFXrDvN9QnkWEzuvYA52pIcqdnCSWwid495eDYCScXkDDV36FzW42Dbqs/lkQBW+PhF4ldQ9mbSS",
+	"p+NHV5vYtUGP4zu1LJqtmdfF6wVbMKXRj9WnqYFpd8Rl3V2ttUL/hayLM/L2u1c/225jkNMFDjHFQLj/",
+	"5/sLx1ZtrqKFrMAEQgzUAgDOBEwD9GfaR8GQ4Ap1c67VpXCNvBWmEFXfej5ZbxVv5DkIahDdlT0I0Q30",
+	"+72WNqHQTH3Ca6d7KfRChikbJz7s8fTo26hXDnh+2AP8gbLWlc78n1mpr7VJb89JsIfRlyaPaQGYONe4",
+	"1JbmVM7otc/1u5vshTqnPfxk/2oo97F8gzphbRmfP3XrBxqecK2hsZXNkgD0lh5D+KKFa96Dmr+O21Wb",
+	"+qBcfHlGhfojKNmNGMwBgT4yTkNFHwk0R59RBfm2IwBOHp3a2Aq0qWRza3PZfgVtmWC/ZFCk0QPT/fya",
+	"JfZh6F+19PsdRItFir1iguhe2ESkJ50SftulSp6bB77oqIhDsO+MiJh96FMjNeM11M+6+vsHDYm0sZj3",
+	"VcefBOUbEDdXxAKLu2tl295aLdT1Pzt1Dc88sOtUCoYdls0grlHF10+PvsVPvzm4FO9tuQa6wcPbxW2H",
+	"K+/HTvlkAo1OggmVIoME+Bkj05IWKaFTyoXShI7HUCNAMxTdXAoyk5kLKZei1Y9seMsDVTh9I7Jbq2n+",
+	"YQx32HlkoT1xTcQu/SOI/jN1jVQLcKk2XUPIRRLPd4BMCJv0kEBoZYHWIuaaoEPEorJx7fFQ0f77rUyN",
+	"loGlQTMsfaKXopJs8IDReIVcrGSGOBRWIS1qETJHZaYBbUkh4ARwr2NA87z2yJ8+eaUKpoULAcvSsIOD",
+	"S3HmcGnxScg5yaSYontQkOMjl3FSYzvPjp58E730MFg9C6T/qxuC8X7m/LcaUGnkWr93PlXbRB/dZtav",
+	"6tKq97/heGbNbJNGgkkbeiik+8x4X246NOI2yzu5wGfv8IAqdLltnHPOm4m5+UaA9qodBXb+v557rrM8",
+	"BjH8HnqNTAAb+ZndUq/ZwsIcxlUIdBX6VAbMYnVKhZEeUP2pZnIhUJ3rs5YmeDm+kNZ8r+C6Uj34rsIv",
+	"bJ6uh3RYw5YOP8G/na6sc7j1KyS5qTfLFfT0YRabkcKK8j0LT+6WWSB+5r14qOTcWCbdMsc+c5eJqPCK",
+	"+6rcBNwElpLUL9TTh/3kwVdu1k/tLE1xRx+sPIDZ3U/BJG5Mm5+OgbfYkkJlylz894XvYyQdJGQfEgAg",
+	"O6h936aUF6iS+NjhJ/yjM4vonSvYBxmCC1SaLk+JkBCSMcoaeGIBSV6Yq9ZRIOlmvCl3x9Bcmfewaz8Y",
+	"Zd1tGoE+hVvsW0cZYcuajj4T9eHk+9ggLKDbiqh21oxh0PuUXp76D29YwSfLHdwr97OGNv79D1jGw6DG",
+	"QAWG3eXY7x+LXDDeSHmmLFYuYsng5wqzFLFAw7JMG89X5JrliGADUP2sKGQx6kOmS3ndZNhlToRc7M9b",
+	"D29kuZPv7r6JK8aNXasfW9XDboydkckpdOhOebrK9v9hVt+nWnEvRO1ouD9eC/tiAaysRAoaDxjyMgoF",
+	"10acvnj9dkM6RMR8oMMmdmarov4yfHANbMEbkS1t8oxN97/mIm0DKoC+lcmGBxBM4+/md5tktz6ouF+w",
+	"gO74X6MoTk4wMxS6l/RjntisQMCYGtusUYtD9OWgBXV7sILdfqjmSjDFe7FZwi3qSKkKGEWfzilDSAm4",
+	"yIEIscTIEuGGNFgJ1ZCZHX4K/tdpupxhua3FDaqiscamgCoxs3yMEDRiut+c2rQHYndjiOnXNpM0btvs",
+	"RZIPAWaFY54kVLRwjfVzED0zjN5IeAw68+3Or91w2m/DPhMCywa3qHaD/kRh0f3c/l0lUHBg94nCEkM1",
+	"6Y9D3Km0uhdkk+3u2QNDNwHfWDVfhyCrGN1Y4dpE2B0aBlyv8Y4564IaJcxfkhkk9uoZmyuW3TDlSmSb",
+	"xauOwfvMSvjuK+WqXVdFH1SV21l90Wl7uIj1mXv2CO4qtQD09x1k7ZfILYHYbxoGajOfQ0IE9ZqxHBOH",
+	"6gjHHmXVnA4UeSgb8gQXEuLr0Ylm0JV1zpWqMnwwW4MFH+gFBwRfyB4cnY3HLNcnAFmM83ykdMHofBT2",
+	"cPKNVJlIT2yyEfpFuCKqYlUwlSQAJYMVWPStSzHi6ch52TEt6hH8GIZC4Gi9zJnDOR/B5yNXk2+L1v/z",
+	"7ZvX4B5LqaajWIIQGPw3m5j6gGmLc7TTyqiy86lKFxVj4pQcmbXam+CBg9q8AnAaNbeAvzFHyWrbmY52",
+	"qrerNbtvzeyuloS6ILicrG6nZYsWE0lhYP4UFCwubNfeEUxz5BeBgqNaxU9U6Uewk49evaitZs8VvLGY",
+	"0WaackIKpmRZjJkNwXAkg4SocjwzR/0OGu5Dh3cjdV6EcICx3XfjDV0n9ljp8fOn0Vrjzoli9TsO7iJg",
+	"XBGerp0JT9vmsdqy4PaB+HpuKi9PMlhhEPWBmitoscQ/OupE0FGCQ/WIlOKz/u2hIVuk9pYHcsby5AeM",
+	"Il115ItKje8xDbRZ4KflFKHCPOaHEbJxneYHfMPKMmOUXOvG1ELKG7SQMfsRGz7sZ7Tf6Ot2eyFYgXu3",
+	"yeGg1yDd/AcPSt+DA16v7vWr2E0dVVUqHXzwRbpgYQcfqvMVJncvblfclg6Hq20u35urNWinO7VHsgl5",
+	"VQYnPnX4Cf5di6XtgI8Ae6LFFbojaTwIrOm9trPd2bnrlnwmN2cn1VqK/dO1qZ275I5ZOJzGQ/Ne9nGp",
+	"74jR34vHcv2VeYBeSoSyKureyknvQuTQ+qq6Eg9g/37A575o1yGsYRNV0iy1Px8h9dwInYV37Cm8H57U",
+	"SlpdYeBYfcH3hZw7DrZeuaiusPfvWS96D+d3Qa9dhLzW2K8KkTns0tWruD7aenenes+RtTJi6cPV42KK",
+	"14ErMmMesiAo5TwLgxwckNLAMwj4aDMA8fZbb48D0gAi3cbMCy/kLpTkPPp9ZOqaWawhIfjP9gQUuXBW",
+	"4+9k5j/bZzbwKtukTpYSNpmwoC1cEqbAGWFVRsNZ0I8H/JyZBVZtczH68ePuZttJttmv+kvzZODWr5c/",
+	"9hjvNHKlo8i4/1raMmpbrRfinvVlnBfO8U+NuY2Yz1IE6yjYXPoS7xpl960wF0xpWbDtE8XvjfqjeeJQ",
+	"AmCbpcHKkqrzrgP75jbkZoU2GP+Jb3ZrN/nENYkQ2nddI67iM0BfKQX/vWSCKfXNpcAmuBZ52Yldi+2C",
+	"0N1nTTx4rkheZhnD80Zg8UrnQ1RBrwvCwjBBAop5IxHWczzHHp2jD+Uy9hCAgq0htE4hW9+csMXtGmDS",
+	"2pN3iUwavOi+ClJr21JBj1RoloqFMF71XVwnkDviAOHaHyy8ZTDH+8G3DDepIzgQnkqvMQJZP6XNqcB1",
+	"to7cvcNP4X9vW6/iD0x3E8lqlKECXm+BUm+s5/NBqn82l/wmJFMnlz8d9HovUq9ZINFuiu+tylDvoai8",
+	"pPQdFNc3Tjw1U2XzXC+xKf44Y7TANiYslpWATvg/0j26W0Mn3Kl7iQ9se38fWsfG+kX6Svl+jdvdqUpv",
+	"K0ojMoqyW1JEMQubmpSSFu+tUJo8Pjo6CnqMxX1BkwqffgtX0B0DhXYgE/ZWzw94dy7rNC/ktGBKWeMW",
+	"YNTuEhn0vLyfGv+K1A4R03MHw/o+5t5lVpuDnBrLVNoDZR8p+ECdGW0sXaUp9Lm0AKjw3+GMqhnkP5dK",
+	"kytbEedyNkuREJYp2xSIeETTE4RWhm77l8KMnUlAZ6OaKDlnmDJtfokNsTAz2FCu3fEUxI6CbHb3ERg+",
+	"CA1geX7Vqs1iWKWpIdCYaX2GgzxgUNMzix/7gJBNLcX0wE7s9hOKQZbt4U2DS5lyNaZF+qVdykauEy6i",
+	"N3q8FzljtY6+enjZPXH4yZDJvD+5bNRd9bwUf/ZV7bmvqvciGUpRdPFHVxagr0BrXvlLij23pix1MDEW",
+	"fTFoijmW2CzOiFMvYrHZsYX6RsDjeGdkHnbXxMcPLsW5bTLX2pwz7OJPwMua+l7/TiWwdDOnS/RrT9gC",
+	"yqLYXCHY8CgztD1KQJQTIQVLnEu9XnUFGD1uLtCwjMxlwQ4I1ISE0OkW+Bz7C1ScACcArz5pKh9jKSYZ",
+	"H+u28qXzUryCU9oEqwRDnbKAZm0+1hm3EFYqYpgo54bS3ymo/EGH+YdNS2OCVpCu6TVXNSppm4gstfl6",
+	"Y+iUN/b5Ly5ybY9yg3YJuJc9506tSqgYUjO++4/O+FZzPBqsDwoba3FQB6yBsSLcOQjryYJk0tzpdvaH",
+	"JoPL02mWIXuBg7zNEPelcNU7q/A50E3MsITTCpuoNh7XVUgPxqxA3KvgnrFw6IJybVhnbYm2dFMW5plL",
+	"4bscV+nnCTzjyt6o26HuTsHVzz2rzrjShlX/QqcWVBH4ul2TX2cHa9wwD6cO5FRtgisyNK8BWw2KTc3/",
+	"fHUquDdBvpmZtLAw82VrVd9xzXn4ZBfn4UNjY1vm4PTHyKCFtSUwmyQV3EQjdeEqXi1318i/NK62ASC+",
+	"x8Hf0mrzobAP/8IQ+sZC40oXVMsi9AXbfe/ApXsIlWxNPugZ4GImM0ZctBN0WprizREEFhB/sq3x2IOG",
+	"1v8TUb8DUR/Tu2p0vg2Zd8LlbwuLvyMVdTCqzw6kf6cs4v5A8MG07KkEnVywj3AGZgrUGO8uG65gU4rw",
+	"4WOqWELYxzHLNQlqwuP164Dvs1n5ullIH7XrDUEllmEa91eKsDnlmfPvs1bVER77I5XRt7olPG1QSFJP",
+	"vJ+i0Z5YyHYwldX09h3S2b/sSn5D6us1b9jyvjSi0t4ux9fw/19kFb91bj1ILcXM7V6UFNiUjiw9c953",
+	"U8Ff4nFsQFhVoAQeOvxk/tmgZ/RuB/7QSvO33af2wvwd9+MzJQF2USJS4Z9Jf5pQ2IvKaljBWbkDBm1O",
+	"5j6Ljpr6JstSVdMZggTFMDzkUxShWyWRV7+xcQ/5ipfizcSdwwrislwIharNiAl6lbF0BF0zr5wPOCUz",
+	"BlMTyyqvZKXWw9gIabTxJSZH9sDa7l2IfT7W8dDyDfeWfaugA01lEJ3ciP/ts6awk7IMKk4XMzk3X7lK",
+	"VWCHvnwSdW5Iq5W63fr6E9lgv+gckCgcDsBfsmwC7mxbRxZB0uof8uBeWHwLVW8Oe39Br8OKeKhji1bF",
+	"v3extmqrMVCA1wQy2w8iBW4OTsGy281q4OEdTTAFe7B3gKngkcctkkKDt/QPpLAFrXzJOApuW51/ipJJ",
+	"wRDp2iZwtGImbE8ud4mY4FcCOAlbk8fKLd25fve+9Mi15bslQMtuWL1rY/IhToO1H7hYV7dLIMfoUri6",
+	"XTx7W7YL/3GoRVLY1CoV+BF3relFjrR5SW9/npKHofDdQT3v1hqcGY+Ny4LrJewmBgxOfv1gNgqBm3Gb",
+	"yyIbnAwOac4Pbx7DNtqXrFAwE6CMkDeCOeq1y0wI+8iVVigTADVb0wJUuEgxlIo4bwG+BC0j1BQh7cMM",
+	"55G4eeHrZPAjCHkchGixVffgyBta4qzBADaIsvrbF6/f2pR7n0VTqy+CjrW1qdhWYqtDvXRtX1YyDjlT",
+	"mEOT2q58oUcmHBwPf3XoH2yWgm2SyguXVVRtYIULE/QdsMNaxW913PNG06vgBbmUmcLpVkg5riEWfl5B",
+	"7iPacvA+EAWr7/slo8LW0ZR4YuEWeUMcGVFIHmGlksPCLlvJLZNTSEWD/CsUyEE0lGbKiK8JY2kwnAVw",
+	"vv1w+/8CAAD//w==",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,

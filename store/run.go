@@ -201,18 +201,6 @@ type StagedGroup struct {
 	Members     []string `json:"members,omitempty"`
 }
 
-// PlanItem is what applying a stage would make of one staged record, as things are
-// when it is asked for.
-type PlanItem struct {
-	Kind       Kind
-	ID         ID     // of a record that exists
-	ExternalID string // the directory's stable id; empty for an entry without one
-	Name       string // userName or displayName
-	DN         string
-	Outcome    Outcome
-	Reason     string // why it is refused or a duplicate, or what part of it is left out
-}
-
 // Stock is how much a directory has stored, without what is deleted.
 type Stock struct {
 	Users, Groups       int

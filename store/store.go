@@ -250,6 +250,13 @@ type RunReader interface {
 	EarlierLosses(ctx context.Context, directory Key, since time.Time) (map[LossClass]int, error)
 	// StagedWindow returns the rows of one window in order.
 	StagedWindow(ctx context.Context, run Key, window int) ([]Staged, error)
+	// PlanRecords returns what [RunWriter.NotePlan] noted of the records with some
+	// stable ids.
+	PlanRecords(ctx context.Context, run Key, ids []string) ([]PlanRecord, error)
+	// Belongings lists the live groups of a directory that hold records, by group key.
+	Belongings(ctx context.Context, q BelongingQuery) ([]Belonging, error)
+	// RecordNames names live records; those that are not are left out.
+	RecordNames(ctx context.Context, org Key, records []Edge) (map[Edge]RecordName, error)
 }
 
 // RunWriter changes runs and their stage. Methods with a [Lease] fail with
@@ -276,6 +283,8 @@ type RunWriter interface {
 	// references, such that records of one kind that trade a name share a window,
 	// and returns how many there are and a hash of the whole stage.
 	SealStage(ctx context.Context, run Key, records, refs int) (windows int, hash string, err error)
+	// NotePlan keeps what a plan would make of records, until the stage is cleared.
+	NotePlan(ctx context.Context, run Key, records []PlanRecord) error
 	// NoteLosses keeps what an incremental run takes away, for those that follow. It
 	// counts once the run has applied something.
 	NoteLosses(ctx context.Context, run Key, losses []Loss, now time.Time) error

@@ -77,9 +77,14 @@ func TestAGroupThatIsNestedIntoTheScopeOfADomainLaterJoinsIt(t *testing.T) {
 		}
 		same(t, "the group out of scope publishes", 0, len(state.Groups["later"].Effective))
 
-		// A scope group that cannot be found must not look like an empty one.
+		// A scope group is kept by its stable id, whatever it is called.
+		admin.rename(groupDN("chosen"), groupDN("chosen still"))
+		renamed := p.mustPull(t)
+		same(t, "users of a scope group that was renamed", map[string]int{"unchanged": 1}, renamed.tally("users"))
+
+		// One that cannot be found must not look like an empty one.
 		before := db.trace()
-		admin.rename(groupDN("chosen"), groupDN("chosen no more"))
+		admin.remove(groupDN("chosen still"))
 		failed, code := p.pull(t)
 		if code != exitFailed {
 			t.Errorf("without the scope group: exit code %d, state %s", code, failed.State)

@@ -5,25 +5,28 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/provost-scim/provost/openapi"
 )
 
-type syncPlan struct{ syncOne }
+type syncPlan struct {
+	syncOne
+	Members bool `help:"Also list every member that a group would gain or lose."`
+}
 
 // Help shows how it is used.
 func (*syncPlan) Help() string {
 	return `It prints the summary and then, like a difference, the first records: + is created, ~ modified, restored or claimed,
-- deleted, deactivated or out of scope, ! refused or a duplicate, with the reason.
+- deleted, deactivated or out of scope, ! refused or a duplicate, with the reason. Below a record is what would change of it.
 
-With --json the plan is one document: the run with its summary, and what would become of each record as "items".
+With --json the plan is one document: the run with its summary, what would become of each record as "items", and, with --members,
+who would join and leave which group as "members".
 
 Example:
 
     provost sync plan corp
+    provost sync plan corp --members
     provost sync plan corp --json | jq '.items[] | select(.outcome == "refused")'
     provost sync run corp --plan ID`
 }
@@ -31,7 +34,8 @@ Example:
 // plannedRun is what --json prints: the run, and what would become of each record.
 type plannedRun struct {
 	*openapi.Run
-	Items []openapi.RunItem `json:"items"`
+	Items   []openapi.RunItem   `json:"items"`
+	Members []openapi.RunMember `json:"members,omitempty"`
 }
 
 // Run makes a plan and shows it. One that could not be made is a failed run.
@@ -53,6 +57,12 @@ func (c *syncPlan) Run(s *session) error {
 			doc.Items = append(doc.Items, *item)
 			return nil
 		})
+		if err == nil && c.Members {
+			err = runMembers(s, api, run.ID, func(m *openapi.RunMember) error {
+				doc.Members = append(doc.Members, *m)
+				return nil
+			})
+		}
 		if err != nil {
 			return err
 		}
@@ -63,6 +73,11 @@ func (c *syncPlan) Run(s *session) error {
 	}
 	if err := showPlan(s, api, run); err != nil {
 		return err
+	}
+	if c.Members {
+		if err := showMembers(s, api, run.ID); err != nil {
+			return err
+		}
 	}
 	said(s, &c.remote, "next: provost sync run %s --plan %s", c.Name, run.ID)
 	return nil
@@ -115,6 +130,12 @@ type planSummary struct {
 		Had       int    `json:"had"`
 		Of        int    `json:"of"`
 	} `json:"vanished"`
+	ScopeChange *struct {
+		Was     string      `json:"was"`
+		Is      string      `json:"is"`
+		Added   []planGroup `json:"added"`
+		Dropped []planGroup `json:"dropped"`
+	} `json:"scope_change"`
 	Domains []struct {
 		Name  string `json:"name"`
 		Users int    `json:"users"`
@@ -127,6 +148,10 @@ type planSummary struct {
 	} `json:"over_cap"`
 }
 
+type planGroup struct {
+	Name string `json:"name"`
+}
+
 // How many records, domains and groups over the cap a person is shown, and how wide
 // a name may be.
 const (
@@ -134,19 +159,6 @@ const (
 	showNames = 10
 	showWidth = 40
 )
-
-// signs are those of a difference, by what would become of a record.
-var signs = map[openapi.Outcome]string{
-	openapi.OutcomeCreated:     "+",
-	openapi.OutcomeModified:    "~",
-	openapi.OutcomeRestored:    "~",
-	openapi.OutcomeClaimed:     "~",
-	openapi.OutcomeDeleted:     "-",
-	openapi.OutcomeDeactivated: "-",
-	openapi.OutcomeOutOfScope:  "-",
-	openapi.OutcomeRefused:     "!",
-	openapi.OutcomeDuplicated:  "!",
-}
 
 // errEnough ends a list before its end.
 var errEnough = errors.New("enough is shown")
@@ -190,29 +202,6 @@ func showPlan(s *session, api *openapi.ClientWithResponses, run *openapi.Run) er
 	return err
 }
 
-// writeDifference prints a line for each record: a sign, what it is, its name, what
-// would become of it, and why or which entry it is.
-func writeDifference(w io.Writer, items []openapi.RunItem) error {
-	names, outcomes := 0, 0
-	name := func(item *openapi.RunItem) string {
-		return cut(plain(cmp.Or(item.Name, item.ExternalID, item.ID)), showWidth)
-	}
-	for i := range items {
-		names = max(names, utf8.RuneCountInString(name(&items[i])))
-		outcomes = max(outcomes, utf8.RuneCountInString(string(items[i].Outcome)))
-	}
-	var b strings.Builder
-	b.WriteByte('\n')
-	for i := range items {
-		item := &items[i]
-		line := fmt.Sprintf("%s %-5s  %-*s  %-*s  %s", cmp.Or(signs[item.Outcome], "?"), item.Type, names, name(item),
-			outcomes, strings.ReplaceAll(string(item.Outcome), "_", " "), plain(cmp.Or(item.Reason, item.DN)))
-		b.WriteString(strings.TrimRight(line, " ") + "\n")
-	}
-	_, err := io.WriteString(w, b.String())
-	return err
-}
-
 // changes is how many records would not stay as they are.
 func (p *planSummary) changes() int {
 	n := 0
@@ -237,6 +226,7 @@ func (p *planSummary) pairs(run *openapi.Run) [][2]string {
 	if p.Counts != nil {
 		pairs = append(pairs, [2]string{"users", tally(p.Counts.Users)}, [2]string{"groups", tally(p.Counts.Groups)})
 	}
+	pairs = append(pairs, p.scopePairs()...)
 	for i, d := range p.Domains {
 		if i == showNames {
 			pairs = append(pairs, [2]string{"domains", fmt.Sprintf("%d more", len(p.Domains)-i)})
@@ -255,6 +245,31 @@ func (p *planSummary) pairs(run *openapi.Run) [][2]string {
 		pairs = append(pairs, [2]string{"over the cap", fmt.Sprintf("%s: %d effective users", g.Name, g.EffectiveUsers)})
 	}
 	return append(pairs, p.guardPairs()...)
+}
+
+// scopePairs say which groups were chosen, or are no more, since the last run.
+func (p *planSummary) scopePairs() [][2]string {
+	if p.ScopeChange == nil {
+		return nil
+	}
+	var pairs [][2]string
+	if c := p.ScopeChange; c.Was != c.Is {
+		words := map[string]string{"all": "everything", "groups": "selected groups"}
+		pairs = append(pairs, [2]string{"scope", fmt.Sprintf("%s, and was %s at the last run", words[c.Is], words[c.Was])})
+	}
+	for _, list := range []struct {
+		groups []planGroup
+		what   string
+	}{{p.ScopeChange.Added, "added to the scope"}, {p.ScopeChange.Dropped, "dropped from the scope"}} {
+		for i, g := range list.groups {
+			if i == showNames {
+				pairs = append(pairs, [2]string{list.what, fmt.Sprintf("%d more groups", len(list.groups)-i)})
+				break
+			}
+			pairs = append(pairs, [2]string{list.what, g.Name})
+		}
+	}
+	return pairs
 }
 
 // guardPairs say what would be taken away, and what makes a run wait for a person.

@@ -1,7 +1,10 @@
 package main
 
 import (
+	"fmt"
+	"maps"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -90,4 +93,72 @@ func TestAPlanTellsWhatARunWouldDo(t *testing.T) {
 	if strings.Contains(shown, "+ ") || strings.Contains(shown, "! ") || strings.Contains(shown, " more") {
 		t.Errorf("it shows what does not change:\n%s", shown)
 	}
+}
+
+func TestAPlanTellsWhoJoinsAndLeavesAndWhatTheScopeGainsAndLoses(t *testing.T) {
+	t.Parallel()
+	onBothDatabases(t, func(t *testing.T, dsn string) {
+		server := testenv.Slapd(t, testenv.SlapdOptions{Write: oddNames})
+		admin := ldapAdmin{server.Admin(t), t}
+		person := func(uid string) string { return "uid=" + uid + ",ou=people," + server.Suffix }
+		group := func(cn string) string { return "cn=" + cn + ",ou=groups," + server.Suffix }
+		p, db := startProvost(t, "--database", dsn), openPeer(t, dsn, "")
+		p.must(t, append([]string{"directory", "create", "corp", "--domain-policy", "off", "--scope-group", "staff"}, pullFrom(t, server, server.TLSURL)...)...)
+		p.mustPull(t)
+		same(t, "the scope", []string{"ann", "bob"}, slices.Sorted(maps.Keys(db.state().Users)))
+
+		admin.set(group("staff"), "member", person("ann"), person("cid"))
+		admin.set(person("ann"), "title", "Chief")
+		plan := decode[plannedRun](t, p.must(t, "sync", "plan", "corp", "--members", "--json"))
+		var moves []string
+		for _, m := range plan.Members {
+			moves = append(moves, fmt.Sprintf("%s %s %s %s", m.Group.Name, m.Change, m.Member.Type, m.Member.Name))
+		}
+		same(t, "who moves", []string{"staff added User cid", "staff removed User bob"}, moves)
+		var changes []string
+		for _, item := range plan.Items {
+			for _, c := range item.Changes {
+				changes = append(changes, fmt.Sprintf("%s %s %s %s", item.Name, c.Field, c.Before, c.After))
+			}
+		}
+		same(t, "what changes", []string{`ann title  "Chief"`, `bob active true false`, `bob out_of_scope false true`}, changes)
+		shown := p.must(t, "sync", "plan", "corp", "--members")
+		for _, want := range []string{
+			`(?m)^~ User +ann +modified +uid=ann,.*\n      title: none → Chief$`,
+			`(?m)^- User +bob +out of scope.*\n      active: true → false\n      out_of_scope: false → true$`,
+			`(?m)^~ Group +staff +modified .*\n      members: \+1, -1$`,
+			`(?m)^members of staff\n\+ User   cid\n- User   bob$`,
+		} {
+			if !regexp.MustCompile(want).MatchString(shown) {
+				t.Errorf("the plan has no %s:\n%s", want, shown)
+			}
+		}
+		before := db.state()
+		p.must(t, "sync", "run", "corp", "--plan", planID(t, p), "--wait")
+		same(t, "staff before", []string{"ann", "bob"}, before.Groups["staff"].Members)
+		same(t, "staff after", []string{"ann", "cid"}, db.state().Groups["staff"].Members)
+
+		// Another group instead of staff, which is renamed before: it is kept by its stable id.
+		admin.rename(group("staff"), group("team"))
+		if shown := p.must(t, "sync", "plan", "corp"); strings.Contains(shown, "the scope") || !strings.Contains(shown, "display_name: staff → team") {
+			t.Errorf("a scope group that was renamed is shown as\n%s", shown)
+		}
+		p.must(t, "directory", "set", "corp", "--scope-group", "cooks")
+		shown = p.must(t, "sync", "plan", "corp")
+		for _, want := range []string{`(?m)^added to the scope +cooks$`, `(?m)^dropped from the scope +staff$`, `(?m)^- Group +staff +out of scope`} {
+			if !regexp.MustCompile(want).MatchString(shown) {
+				t.Errorf("the plan has no %s:\n%s", want, shown)
+			}
+		}
+		p.must(t, "directory", "set", "corp", "--scope", "all")
+		if shown := p.must(t, "sync", "plan", "corp"); !regexp.MustCompile(`(?m)^scope +everything, and was selected groups at the last run$`).MatchString(shown) {
+			t.Errorf("the plan of everything is\n%s", shown)
+		}
+	})
+}
+
+// planID makes a plan and returns its id.
+func planID(t *testing.T, p *provostServer) string {
+	t.Helper()
+	return strings.TrimSpace(p.must(t, "sync", "plan", "corp", "--quiet"))
 }

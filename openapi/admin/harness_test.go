@@ -159,6 +159,10 @@ func (d decider) PlanItems(ctx context.Context, org store.Key, id store.ID, wind
 	return d.engine.PlanItems(ctx, org, id, window)
 }
 
+func (d decider) PlanMembers(ctx context.Context, org store.Key, id store.ID, window int) ([]store.PlanMember, error) {
+	return d.engine.PlanMembers(ctx, org, id, window)
+}
+
 func (d decider) Plan(ctx context.Context, org store.Key, ref string, cause store.Cause) (*store.Run, error) {
 	return d.create(ctx, org, ref, false, cause)
 }

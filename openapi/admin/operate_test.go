@@ -175,6 +175,12 @@ func (w *world) held(directory string, state store.RunState) *store.Run {
 		if err := tx.SaveRun(ctx, run); err != nil {
 			return err
 		}
+		err = tx.NotePlan(ctx, run.Key, []store.PlanRecord{
+			{Kind: store.KindUser, ExternalID: "2", Name: "bob@home.example", Arrives: true}, {Kind: store.KindGroup, ExternalID: "9", Name: "staff", Arrives: true},
+		})
+		if err != nil {
+			return err
+		}
 		return tx.Open(ctx, []store.Finding{
 			{FindingKey: store.FindingKey{Directory: d.Key, Rule: store.RuleGuard}, Org: w.org, Run: run.Key, Sentence: "users deleted: 50 of 100", OpenedAt: now, SeenAt: now},
 			{FindingKey: store.FindingKey{Directory: d.Key, Rule: store.RuleDuplicate, Kind: store.KindUser, Record: "1"}, Org: w.org, Run: run.Key,
@@ -280,6 +286,23 @@ func TestAHeldRunSaysWhyAndShowsWhatItWouldDo(t *testing.T) {
 	if list := ask[openapi.RunItemList](w, w.auditor, "GET", path+"/items", nil, 200); list.Items[3].ID == "" || list.Items[1].ID != "" || list.NextCursor != "" {
 		t.Errorf("the one that exists has the id %q, one that does not has %q; next is %q", list.Items[3].ID, list.Items[1].ID, list.NextCursor)
 	}
+	group := ask[openapi.RunItemList](w, w.auditor, "GET", path+"/items?type=Group", nil, 200).Items[0]
+	joins := openapi.RunMember{Change: openapi.RunMemberChangeAdded, Group: openapi.RecordName{Type: "Group", ExternalID: "9", Name: "staff"},
+		Member: openapi.RecordName{Type: "User", ExternalID: "2", Name: "bob@home.example"}}
+	for query, want := range map[string][]openapi.RunMember{"": {joins}, "item=" + group.Item: {joins}, "item=0.0": {}} {
+		list := ask[openapi.RunMemberList](w, w.auditor, "GET", path+"/members?"+query, nil, 200)
+		if diff := cmp.Diff(openapi.RunMemberList{Items: want}, list); diff != "" {
+			t.Errorf("members with %q (-want +got):\n%s", query, diff)
+		}
+	}
+	if group.MembersAdded != 1 || group.MembersRemoved != 0 {
+		t.Errorf("the group is %+v", group)
+	}
+	for _, item := range []string{"99.0", "0.x", "staff"} {
+		w.refused(w.auditor, "GET", path+"/members?item="+item, nil, 400, store.CodeInvalid, "item")
+	}
+	w.refused(w.auditor, "GET", path+"/members?cursor=cjE", nil, 400, store.CodeInvalid, "cursor")
+	w.refused(w.stranger, "GET", path+"/members", nil, 404, store.CodeNotFound, "")
 	for name, cursor := range map[string]string{"another list": "cjE", "no list": "x", "before the first": "aS0xLjA", "no index": "aTE"} {
 		t.Run("a cursor of "+name, func(t *testing.T) {
 			w.in(t).refused(w.auditor, "GET", path+"/items?cursor="+cursor, nil, 400, store.CodeInvalid, "cursor")

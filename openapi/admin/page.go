@@ -29,6 +29,7 @@ const (
 	cursorFindings     = "f"
 	cursorRuns         = "r"
 	cursorItems        = "i"
+	cursorRunMembers   = "j"
 	cursorEntitlements = "e"
 	cursorGrants       = "h"
 )
@@ -58,30 +59,39 @@ func notOfThisList() error {
 	return invalid("cursor", "pass the next_cursor of the page before, or none", "the cursor is not one of this list")
 }
 
-// itemPlace is where the list of what a run would do goes on: at an item of a window.
+// itemPlace is where the list of what a run would do goes on: at an item of a window,
+// or at a member of one.
 type itemPlace struct{ window, index int }
 
-func (p itemPlace) cursor() string {
-	return base64.RawURLEncoding.EncodeToString(fmt.Appendf(nil, "%s%d.%d", cursorItems, p.window, p.index))
+func (p itemPlace) cursor(list string) string {
+	return base64.RawURLEncoding.EncodeToString([]byte(list + p.String()))
 }
+
+// String names an item.
+func (p itemPlace) String() string { return fmt.Sprintf("%d.%d", p.window, p.index) }
 
 // placeOfItem reads what [itemPlace.cursor] wrote; without a cursor it is the first
 // item of the first window.
-func placeOfItem(given *string) (p itemPlace, err error) {
+func placeOfItem(list string, given *string) (p itemPlace, err error) {
 	if given == nil || *given == "" {
 		return p, nil
 	}
 	text, err := base64.RawURLEncoding.DecodeString(*given)
 	if err == nil {
-		window, index, _ := strings.Cut(strings.TrimPrefix(string(text), cursorItems), ".")
-		w, badWindow := strconv.ParseUint(window, 10, 31)
-		i, badIndex := strconv.ParseUint(index, 10, 31)
-		p = itemPlace{int(w), int(i)}
-		if badWindow == nil && badIndex == nil && p.cursor() == *given {
+		if p, ok := itemNamed(strings.TrimPrefix(string(text), list)); ok && p.cursor(list) == *given {
 			return p, nil
 		}
 	}
 	return itemPlace{}, notOfThisList()
+}
+
+// itemNamed reads what [itemPlace.String] wrote.
+func itemNamed(text string) (itemPlace, bool) {
+	window, index, _ := strings.Cut(text, ".")
+	w, badWindow := strconv.ParseUint(window, 10, 31)
+	i, badIndex := strconv.ParseUint(index, 10, 31)
+	p := itemPlace{int(w), int(i)}
+	return p, badWindow == nil && badIndex == nil && p.String() == text
 }
 
 func memberCursor(m *store.Member) string {

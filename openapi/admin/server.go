@@ -43,6 +43,8 @@ type Runs interface {
 	// held run, from 0 to [store.Run.Windows] - 1. A window's items are always as many
 	// and in the same order; their outcomes are those of now.
 	PlanItems(ctx context.Context, org store.Key, run store.ID, window int) ([]store.PlanItem, error)
+	// PlanMembers tells which members groups would gain and lose by one window.
+	PlanMembers(ctx context.Context, org store.Key, run store.ID, window int) ([]store.PlanMember, error)
 	// Search asks a live directory, given by name or id, for at most limit entries, and
 	// says what an import would make of each. It changes nothing.
 	Search(ctx context.Context, org store.Key, directory string, q store.DirectorySearch, limit int) (*store.SearchResult, error)

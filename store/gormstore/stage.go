@@ -59,6 +59,7 @@ func (r *reader) StagedWindow(ctx context.Context, run store.Key, window int) ([
 // ClearStage removes all rows of a run's stage.
 func (t *tx) ClearStage(ctx context.Context, run store.Key) error {
 	err := t.batch(ctx, []statement{
+		{query: "DELETE FROM plan_record WHERE run_id = ?", args: []any{run}, want: -1},
 		{query: "DELETE FROM stage_window WHERE run_id = ?", args: []any{run}, want: -1},
 		{query: "DELETE FROM stage WHERE run_id = ?", args: []any{run}, want: -1},
 	})

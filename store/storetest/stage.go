@@ -133,6 +133,68 @@ var stage = map[string]func(*env){
 			e.Errorf("managers (-want +got):\n%s", diff)
 		}
 	},
+	"what a plan would make of records is read by stable id, of its run, until the stage is cleared": func(e *env) {
+		d := e.directory("ldap", store.DirectoryLDAP)
+		run, other := e.run(d).Key, e.run(e.directory("other", store.DirectoryLDAP)).Key
+		var noted []store.PlanRecord
+		for i := range 30 { // enough to be copied in bulk
+			noted = append(noted, store.PlanRecord{Kind: store.KindUser, ExternalID: fmt.Sprintf("u%02d", i), Name: fmt.Sprint("ann", i), Arrives: i%2 == 0, Record: store.Key(i)})
+		}
+		noted = append(noted, store.PlanRecord{Kind: store.KindGroup, ExternalID: "u01", Name: "all"})
+		e.update(func(t store.Tx) error { return t.NotePlan(e.Context(), run, noted) })
+		e.update(func(t store.Tx) error { return t.NotePlan(e.Context(), other, noted[5:6]) })
+		ask := func(ids ...string) []store.PlanRecord {
+			return got(e, func(r store.Reader) ([]store.PlanRecord, error) { return r.PlanRecords(e.Context(), run, ids) })
+		}
+		if diff := cmp.Diff([]store.PlanRecord{noted[0], noted[30], noted[1], noted[29]}, ask("u29", "u01", "none", "u00")); diff != "" {
+			e.Errorf("noted (-want +got):\n%s", diff)
+		}
+		if none := ask(); none != nil {
+			e.Errorf("of nobody it tells %v", none)
+		}
+		e.update(func(t store.Tx) error { return t.ClearStage(e.Context(), run) })
+		if rest := ask("u01", "u05"); len(rest) != 0 {
+			e.Errorf("once the stage is cleared there are %v", rest)
+		}
+	},
+	"groups are found by who is in them, known or awaited, and records are named": func(e *env) {
+		p := e.at("corp")
+		stable := func(id string) func(*store.User) { return func(u *store.User) { u.ExternalID = id } }
+		ann, gone := p.user("ann", stable("a")), p.user("gone", stable("g"))
+		inner := p.group("inner")
+		outer := p.group("outer", ann, gone, inner)
+		p.group("apart", ann)
+		e.update(func(t store.Tx) error {
+			_, err := t.Apply(e.Context(), &store.ChangeSet{Org: e.org, Directory: p.dir, Now: e.now, Cap: 10,
+				Groups: []store.GroupChange{{After: store.Group{Key: outer.Key, ID: outer.ID, Org: e.org, Directory: p.dir}, AddPending: []string{"late"}}}})
+			return err
+		})
+		p.deleteUser(gone)
+		foreign := e.at("elsewhere").group("theirs", ann)
+		user := func(u *store.User) store.Edge { return store.Edge{Kind: store.KindUser, Key: u.Key} }
+		group := func(g *store.Group) store.Edge { return store.Edge{Kind: store.KindGroup, Key: g.Key} }
+		list := got(e, func(r store.Reader) ([]store.Belonging, error) {
+			return r.Belongings(e.Context(), store.BelongingQuery{Org: e.org, Directory: p.dir, Awaited: []string{"late", "a"}, Members: []store.Edge{user(gone), group(inner), user(ann)}})
+		})
+		var found []string
+		for _, b := range list {
+			found = append(found, fmt.Sprintf("%s: %s%s %t", b.Group.Name, b.Awaited, b.Member.Kind, b.Member == user(gone)))
+		}
+		slices.Sort(found)
+		if diff := cmp.Diff([]string{"apart: User false", "outer: Group false", "outer: User false", "outer: User true", "outer: late false"}, found); diff != "" {
+			e.Errorf("groups (-want +got):\n%s", diff)
+		}
+		names := got(e, func(r store.Reader) (map[store.Edge]store.RecordName, error) {
+			return r.RecordNames(e.Context(), e.org, []store.Edge{user(ann), user(gone), group(foreign)})
+		})
+		want := map[store.Edge]store.RecordName{
+			user(ann):      {Kind: store.KindUser, ID: ann.ID, ExternalID: "a", Name: ann.Attributes.UserName},
+			group(foreign): {Kind: store.KindGroup, ID: foreign.ID, Name: "theirs"},
+		}
+		if diff := cmp.Diff(want, names); diff != "" {
+			e.Errorf("names (-want +got):\n%s", diff)
+		}
+	},
 	"an empty stage has no windows": func(e *env) {
 		e.wantWindows(e.run(e.directory("ldap", store.DirectoryLDAP)).Key, 2)
 	},

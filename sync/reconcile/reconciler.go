@@ -142,28 +142,6 @@ func (r *Reconciler) revise(ctx context.Context, tx store.Tx, want store.Stateme
 	return r.finish(ctx, tx, have, want, v)
 }
 
-// Preview plans a statement without locking or writing anything, for the page
-// that shows a plan. Effects are empty.
-func (r *Reconciler) Preview(ctx context.Context, tx store.Tx, want store.Statement) (*Outcome, error) {
-	for i := range want.Users {
-		want.Users[i].NewKey = store.Key(-1 - i) // never stored
-	}
-	for i := range want.Groups {
-		want.Groups[i].NewKey = store.Key(-1 - i)
-	}
-	have, err := load(ctx, tx, &want, true)
-	if err != nil {
-		return nil, err
-	}
-	if err := loadClaimable(ctx, tx, &want, have); err != nil {
-		return nil, err
-	}
-	cs := Plan(have, want, r.policy())
-	out := outcomeOf(have, &want, &cs)
-	out.Effects = &store.Effects{}
-	return out, nil
-}
-
 // PublishTx brings stale effective membership up to date, one step of about
 // p.Rows rows, and opens and resolves the findings of rule 5 that come of it.
 func (r *Reconciler) PublishTx(ctx context.Context, tx store.Tx, p store.Publication, run store.Key) (*store.Effects, bool, error) {

@@ -91,52 +91,10 @@ func (g *graph) addGroup(e *store.Entry, node int32) {
 
 // scope decides which groups and which names of users are in scope.
 type scope struct {
-	all   bool
-	dns   map[int32]bool
-	names map[int32]bool
-}
-
-// choose puts the groups of the given names and all below them in scope; no names
-// mean everything. A name that no group has is an error: a group that cannot be
-// found must not look like one that was emptied.
-func (g *graph) choose(names []string) (*scope, error) {
-	if len(names) == 0 {
-		return g.everything(), nil
-	}
-	byName := make(map[string][]int32, len(g.groups))
-	for i := range g.groups {
-		folded := store.Fold(g.groups[i].name)
-		byName[folded] = append(byName[folded], int32(i))
-	}
-	var queue []int32
-	for _, name := range names {
-		found := byName[store.Fold(name)]
-		if len(found) == 0 {
-			e := store.Errorf(store.CodeInvalid, "the scope group %q was not found in the directory", name)
-			e.Field, e.Hint = "scope_groups", "check its name, the base DNs and the group filter; nothing has been changed"
-			return nil, e
-		}
-		queue = append(queue, found...)
-	}
-	s := &scope{dns: map[int32]bool{}, names: map[int32]bool{}}
-	for len(queue) > 0 {
-		group := &g.groups[queue[len(queue)-1]]
-		queue = queue[:len(queue)-1]
-		if group.within {
-			continue
-		}
-		group.within = true
-		for _, dn := range group.members {
-			s.dns[dn] = true
-			if nested, ok := g.groupAt(dn); ok {
-				queue = append(queue, nested)
-			}
-		}
-		for _, name := range group.uids {
-			s.names[name] = true
-		}
-	}
-	return s, nil
+	all    bool
+	dns    map[int32]bool
+	names  map[int32]bool
+	chosen []ScopeGroup
 }
 
 // everything puts all groups and whoever comes in scope.

@@ -37,6 +37,16 @@ func (g *testGraph) node(name string) int32 {
 	return n
 }
 
+// index has a node for each name, with the name as its stable id.
+func (g *testGraph) index() *index {
+	x := newIndex(0, 0)
+	x.nodes = make([]node, len(g.nodes))
+	for name, i := range g.nodes {
+		x.nodes[i].id, x.groups[name] = name, i
+	}
+	return x
+}
+
 func (g *testGraph) group(name string, members ...string) {
 	g.addGroup(&store.Entry{Kind: store.KindGroup, DN: name, DisplayName: name, MemberDNs: members}, g.node(name))
 }
@@ -52,7 +62,7 @@ func TestScopeIsTheSelectedGroupsAndAllBelowThem(t *testing.T) {
 	g.group("Sales", "cid")
 	g.addGroup(&store.Entry{Kind: store.KindGroup, DN: "posix", DisplayName: "posix", MemberNames: []string{"Dora"}}, g.node("posix"))
 	g.addGroup(&store.Entry{Kind: store.KindGroup, DN: "domain", DisplayName: "domain", SID: "S-1-513"}, g.node("domain"))
-	s, err := g.choose([]string{"staff", "POSIX", "domain"})
+	s, err := g.choose(wish{names: []string{"staff", "POSIX", "domain"}}, g.index())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -81,7 +91,7 @@ func TestScopeIsTheSelectedGroupsAndAllBelowThem(t *testing.T) {
 func TestAScopeGroupThatIsNotFoundIsAnError(t *testing.T) {
 	g := newTestGraph()
 	g.group("Staff")
-	if _, err := g.choose([]string{"Staff", "Stuff"}); err == nil || !strings.Contains(err.Error(), `"Stuff"`) {
+	if _, err := g.choose(wish{names: []string{"Staff", "Stuff"}}, g.index()); err == nil || !strings.Contains(err.Error(), `"Stuff"`) {
 		t.Errorf("error %v, want one that names the group", err)
 	}
 }
@@ -90,7 +100,7 @@ func TestMembersThatWereNotReadAreCounted(t *testing.T) {
 	g := newTestGraph()
 	g.group("Staff", "ann", "elsewhere", "Ops")
 	g.group("Ops")
-	s, err := g.choose(nil)
+	s, err := g.choose(wish{}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -117,7 +127,7 @@ func TestEffectiveCountsEqualABreadthFirstSearch(t *testing.T) {
 			}
 			g.group("G"+strconv.Itoa(i), direct[i]...)
 		}
-		s, err := g.choose(nil)
+		s, err := g.choose(wish{}, nil)
 		if err != nil {
 			t.Fatal(err)
 		}

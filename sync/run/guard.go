@@ -2,7 +2,6 @@ package run
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"strings"
 	"time"
@@ -207,20 +206,4 @@ func (c *GuardClass) phrase() string {
 		what += fmt.Sprintf(" (%d of them by runs of the last 24 hours)", c.Earlier)
 	}
 	return what + fmt.Sprintf(", which is %.3g %% where %d and %g %% are allowed", float64(c.Taken)*100/float64(max(c.Of, 1)), c.Limit.Count, c.Limit.Percent)
-}
-
-// lastComplete is the summary of the last complete read that was applied, nil if there
-// is none.
-func (r *reading) lastComplete(ctx context.Context) (last *PlanSummary, err error) {
-	err = r.w.e.store.View(ctx, func(v store.Reader) error {
-		runs, err := v.Runs(ctx, store.RunQuery{
-			Org: r.directory.Org, Directory: &r.directory.Key, State: store.RunSucceeded, Complete: true, Limit: 1,
-		})
-		if err != nil || len(runs) == 0 || len(runs[0].Plan) == 0 {
-			return err
-		}
-		last = &PlanSummary{}
-		return json.Unmarshal(runs[0].Plan, last)
-	})
-	return last, err
 }

@@ -4,12 +4,10 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
-	"fmt"
 	"slices"
 	"strings"
 
 	"github.com/provost-scim/provost/store"
-	"github.com/provost-scim/provost/sync/reconcile"
 )
 
 // PlanSummary is [store.Run.Plan]: what a complete read found, and what applying
@@ -26,6 +24,10 @@ type PlanSummary struct {
 	Vanished []Vanished `json:"vanished,omitempty"`
 	// Attributes counts the entries in scope that have which attribute, of a complete read.
 	Attributes map[string]int `json:"attributes,omitempty"`
+	// Scope are the groups that the settings choose, of a complete read; none if that is
+	// everything. ScopeChange is how that differs from the last one.
+	Scope       []ScopeGroup `json:"scope,omitempty"`
+	ScopeChange *ScopeChange `json:"scope_change,omitempty"`
 	// Domains are those of the users' deciding addresses, most used first, at most
 	// 1,000; UsersElsewhere counts the users of all others, UsersWithoutAddress those
 	// whom no domain can let in.
@@ -137,108 +139,4 @@ func (r *reading) encodeSummary(ctx context.Context, tx store.Tx, s *PlanSummary
 		s.Domains[i].State = states[s.Domains[i].Name]
 	}
 	return json.Marshal(s)
-}
-
-// preview counts what applying the stage would do, by planning every window
-// without writing.
-func (w *worker) preview(ctx context.Context, run *store.Run) (store.RunCounts, error) {
-	counts := run.Counts
-	for number := range run.Windows {
-		var of *window
-		err := w.update(ctx, func(tx store.Tx, run *store.Run) error {
-			var err error
-			of, _, err = w.e.previewWindow(ctx, tx, run, number)
-			return err
-		})
-		if err != nil {
-			return counts, err
-		}
-		of.count(&counts)
-	}
-	return counts, nil
-}
-
-func (e *Engine) previewWindow(ctx context.Context, tx store.Tx, run *store.Run, number int) (*window, *reconcile.Outcome, error) {
-	rows, err := tx.StagedWindow(ctx, run.Key, number)
-	if err != nil {
-		return nil, nil, err
-	}
-	of, err := newWindow(run, run.Cause, rows)
-	if err != nil {
-		return nil, nil, err
-	}
-	if of.statement.New, err = newUsers(ctx, tx, run); err != nil {
-		return nil, nil, err
-	}
-	out, err := e.reconciler.Preview(ctx, tx, of.statement)
-	if err != nil {
-		return nil, nil, err
-	}
-	of.results = out.Results
-	return of, out, nil
-}
-
-// PlanItems tells what would become of each record of one window of a plan or a
-// held run, from 0 to [store.Run.Windows] - 1, as things are now. A window has one
-// item for each staged record, always in the same order. What the read found
-// unchanged is not staged and not listed.
-func (e *Engine) PlanItems(ctx context.Context, org store.Key, id store.ID, number int) (items []store.PlanItem, err error) {
-	err = e.store.Update(ctx, func(tx store.Tx) error {
-		run, err := tx.Run(ctx, org, id)
-		if err != nil {
-			return err
-		}
-		if run.Phase != store.PhaseReady {
-			return conflict(run, "only a plan that is ready and a held run tell what they would do")
-		}
-		if number < 0 || number >= run.Windows {
-			return store.Errorf(store.CodeInvalid, "the plan has no window %d: it has %d, from 0", number, run.Windows)
-		}
-		of, out, err := e.previewWindow(ctx, tx, run, number)
-		if err != nil {
-			return err
-		}
-		items = of.items(out)
-		return nil
-	})
-	if err != nil {
-		return nil, fmt.Errorf("look at plan %s: %w", id, err)
-	}
-	return items, nil
-}
-
-// items joins the rows of a window with what would become of them.
-func (of *window) items(out *reconcile.Outcome) []store.PlanItem {
-	items := make([]store.PlanItem, 0, len(of.users)+len(of.groups)+len(of.invalid))
-	add := func(row *store.Staged, r *store.Result, name string) {
-		item := store.PlanItem{Kind: row.Kind, ExternalID: row.ExternalID, DN: row.DN, Name: name, Outcome: r.Outcome}
-		if r.Key > 0 { // a record to be created has a provisional one
-			item.ID = r.ID
-		}
-		if r.Err != nil {
-			item.Reason = r.Err.Message
-		}
-		items = append(items, item)
-	}
-	for i, row := range of.users {
-		name := of.statement.Users[i].Attributes.UserName
-		if name == "" {
-			name = out.Users[i].Attributes.UserName
-		}
-		add(row, &out.Results[i], name)
-	}
-	for i, row := range of.groups {
-		name := out.Groups[i].DisplayName
-		if n := of.statement.Groups[i].DisplayName; n != nil {
-			name = *n
-		}
-		add(row, &out.Results[len(of.users)+i], name)
-	}
-	for i := range of.invalid {
-		v := &of.invalid[i]
-		items = append(items, store.PlanItem{
-			Kind: v.row.Kind, ExternalID: v.row.ExternalID, DN: v.row.DN, Name: v.body.Name, Outcome: store.Refused, Reason: v.body.Sentence,
-		})
-	}
-	return items
 }

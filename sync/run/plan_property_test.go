@@ -273,11 +273,17 @@ func TestWhatThePlanSaysIsExactlyWhatTheRunDoesAndItsCountsAreTheDifference(t *t
 				t.Fatalf("the plan is %s: %v", plan.Plan, err)
 			}
 			planned, refused := map[string]store.Outcome{}, map[string]store.Outcome{}
+			var moves []string
 			for window := range plan.Windows {
 				items, err := e.PlanItems(t.Context(), w.org, plan.ID, window)
 				if err != nil {
 					t.Fatal(err)
 				}
+				members, err := e.PlanMembers(t.Context(), w.org, plan.ID, window)
+				if err != nil {
+					t.Fatal(err)
+				}
+				moves = append(moves, lines(t, items, members)...)
 				for _, item := range items {
 					switch name := string(item.Kind) + " " + item.ExternalID; item.Outcome {
 					case store.Unchanged:
@@ -295,7 +301,12 @@ func TestWhatThePlanSaysIsExactlyWhatTheRunDoesAndItsCountsAreTheDifference(t *t
 			if r.State != store.RunSucceeded {
 				t.Fatalf("the run is %s: %s", r.State, r.Error)
 			}
-			happened := difference(before, w.stored())
+			after := w.stored()
+			happened := difference(before, after)
+			slices.Sort(moves)
+			if diff := cmp.Diff(moved(before, after), moves); diff != "" {
+				t.Errorf("after %d changes, seed %d: how members moved and were planned to (-moved +planned):\n%s", done, seed, diff)
+			}
 			if diff := cmp.Diff(happened, planned); diff != "" {
 				t.Errorf("after %d changes, seed %d: what happened and what was planned (-happened +planned):\n%s", done, seed, diff)
 			}
@@ -314,6 +325,72 @@ func TestWhatThePlanSaysIsExactlyWhatTheRunDoesAndItsCountsAreTheDifference(t *t
 			}
 		}
 	})
+}
+
+// moved are the direct members that each group has gained and lost, judged by nothing
+// but the state before and after; of groups that are gone it says nothing.
+func moved(before, after storedRecords) []string {
+	name := func(id store.ID) string {
+		for _, s := range []storedRecords{after, before} {
+			if u, ok := s.users[id]; ok {
+				return "User " + u.ExternalID
+			}
+			if g, ok := s.groups[id]; ok {
+				return "Group " + g.ExternalID
+			}
+		}
+		return string(id)
+	}
+	var out []string
+	for id, g := range after.groups {
+		if g.Deleted() {
+			continue
+		}
+		was, is := strings.Fields(before.members[id]), strings.Fields(after.members[id])
+		for _, m := range is {
+			if !slices.Contains(was, m) {
+				out = append(out, g.ExternalID+" + "+name(store.ID(m)))
+			}
+		}
+		for _, m := range was {
+			if !slices.Contains(is, m) {
+				out = append(out, g.ExternalID+" - "+name(store.ID(m)))
+			}
+		}
+	}
+	slices.Sort(out)
+	return out
+}
+
+// lines writes the members that a window of a plan moves as [moved] does, and holds the
+// counts of its items to them.
+func lines(t *testing.T, items []store.PlanItem, members []store.PlanMember) (out []string) {
+	t.Helper()
+	joining, leaving := make([]int, len(items)), make([]int, len(items))
+	for _, m := range members {
+		sign := " - "
+		if m.Joins {
+			sign = " + "
+		}
+		out = append(out, m.Group.ExternalID+sign+string(m.Member.Kind)+" "+m.Member.ExternalID)
+		if m.Member.Name == "" || m.Group.Name == "" {
+			t.Errorf("%q has no name: %+v", out[len(out)-1], m)
+		}
+		switch {
+		case m.Item < 0:
+		case m.Joins:
+			joining[m.Item]++
+		default:
+			leaving[m.Item]++
+		}
+	}
+	for i := range items {
+		if items[i].Joining != joining[i] || items[i].Leaving != leaving[i] {
+			t.Errorf("the item %s counts %d who join and %d who leave, and there are %d and %d",
+				items[i].Name, items[i].Joining, items[i].Leaving, joining[i], leaving[i])
+		}
+	}
+	return out
 }
 
 // otherUser makes a user of another directory.
@@ -340,5 +417,50 @@ func (w *world) otherUser(name string) {
 			Org: w.org, Directory: d.Key, Now: now, Cap: 10, Users: []store.UserChange{{Op: store.OpCreate, After: u, Claim: u.Attributes.IdentityKeys()}},
 		})
 		return err
+	})
+}
+
+// A group is not staged for a member that it has awaited and that comes, nor when it is
+// refused itself while a member is deleted; the plan tells of both.
+func TestAPlanTellsOfMembersOfGroupsThatTheRunDoesNotState(t *testing.T) {
+	both(t, func(t *testing.T, w *world) {
+		w.domain("example.com", store.DomainVerified)
+		w.settings(func(s *store.Settings) { s.DomainPolicy = store.DomainsVerified })
+		e, _ := w.engine(w.store)
+		late := user("late", "late")
+		late.Attributes.UserName = "late@elsewhere.test"
+		w.pulled(e, user("ann", "ann"), user("bob", "bob"), late, group("g1", "waits", "ann", "late"), group("g2", "refused", "ann", "bob"), group("g3", "other"))
+		w.fake.change(func() {
+			w.fake.user("late").Attributes.UserName = "late@example.com"
+			for i := range w.fake.groups {
+				if g := &w.fake.groups[i]; g.ExternalID == "g2" {
+					g.DisplayName = "other" // which g3 has
+				}
+			}
+		})
+		w.fake.drop("bob")
+		before := w.stored()
+		plan := w.rest(e.Plan(t.Context(), w.org, "corp", person))
+		var planned []string
+		for window := range plan.Windows {
+			items, err := e.PlanItems(t.Context(), w.org, plan.ID, window)
+			if err != nil {
+				t.Fatal(err)
+			}
+			members, err := e.PlanMembers(t.Context(), w.org, plan.ID, window)
+			if err != nil {
+				t.Fatal(err)
+			}
+			planned = append(planned, lines(t, items, members)...)
+		}
+		if diff := cmp.Diff([]string{"g1 + User late", "g2 - User bob"}, planned); diff != "" {
+			t.Errorf("planned (-want +got):\n%s", diff)
+		}
+		if r := w.rest(e.Start(t.Context(), w.org, "corp", plan.ID, false, person)); r.State != store.RunSucceeded {
+			t.Fatalf("the run is %s: %s", r.State, r.Error)
+		}
+		if diff := cmp.Diff(planned, moved(before, w.stored())); diff != "" {
+			t.Errorf("moved (-planned +moved):\n%s", diff)
+		}
 	})
 }

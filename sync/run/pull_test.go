@@ -348,7 +348,12 @@ func TestSelectedGroupsBoundWhatIsPulled(t *testing.T) {
 		if r := w.pull(e); r.Counts.Users.OutOfScope != 1 || r.Counts.Groups.OutOfScope != 1 {
 			t.Errorf("counts %+v, want a user and a group out of scope", r.Counts)
 		}
-		w.fake.change(func() { w.fake.groups[0].DisplayName = "personnel" })
+		// It is kept by its stable id, whatever it and others are called then.
+		w.fake.change(func() { w.fake.groups[0].DisplayName, w.fake.groups[2].DisplayName = "personnel", "staff" })
+		if r := w.pull(e); r.Counts.Users.OutOfScope != 0 || w.state()["user ann@example.com"] != "a" {
+			t.Errorf("counts %+v after it was renamed, and %v", r.Counts, w.state())
+		}
+		w.fake.drop("g-1", "g-3")
 		if r := w.rest(e.Start(t.Context(), w.org, "corp", "", false, person)); r.State != store.RunFailed || !strings.Contains(r.Error, `"Staff"`) {
 			t.Errorf("the run is %s with %q, want a failure that names the group", r.State, r.Error)
 		}

@@ -52,6 +52,9 @@ func (r *reading) everything(ctx context.Context, because string) error {
 	if err := r.loadKnown(ctx); err != nil {
 		return fmt.Errorf("load what is stored of the directory: %w", err)
 	}
+	if err := r.wished(ctx); err != nil {
+		return fmt.Errorf("find what the last run had in scope: %w", err)
+	}
 	if err := r.selectOnly(ctx); err != nil {
 		return fmt.Errorf("find what is stored of the named users and groups: %w", err)
 	}
@@ -122,8 +125,10 @@ type reading struct {
 	noCookie  string // why
 	index     *index
 	graph     *graph
-	scope     *scope     // nil until every group was read
-	only      *selection // nil: everything is staged
+	wish      wish
+	last      *PlanSummary // of the last complete read that was applied; nil if there is none
+	scope     *scope       // nil until every group was read
+	only      *selection   // nil: everything is staged
 	hash      *hasher
 	stager    *stager
 	losses    losses
@@ -253,7 +258,7 @@ func (r *reading) entry(e *store.Entry) error {
 
 func (r *reading) chooseScope() (err error) {
 	if r.scope == nil {
-		if r.scope, err = r.graph.choose(r.ldap.ScopeGroups); err == nil {
+		if r.scope, err = r.graph.choose(r.wish, r.index); err == nil {
 			r.only.chooseGroups(r)
 		}
 	}

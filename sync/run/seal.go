@@ -36,12 +36,9 @@ func (r *reading) seal(ctx context.Context) (store.RunPhase, error) {
 	summary := r.summary(classes)
 	against := verdict{over: exceeded(classes)}
 	if !run.Incremental && run.Selection == nil { // else it has not judged every entry
-		last, err := r.lastComplete(ctx)
-		if err != nil {
-			return "", fmt.Errorf("compare with the last run: %w", err)
-		}
 		summary.Attributes = r.attributes()
-		summary.Vanished = vanished(last, summary)
+		summary.Vanished = vanished(r.last, summary)
+		summary.Scope, summary.ScopeChange = r.scope.chosen, r.scopeChange()
 		against.vanished = summary.Vanished
 	}
 	waits := !run.Apply || against.holds() && !run.Approved

@@ -113,7 +113,7 @@ func (e *Engine) judgeHits(ctx context.Context, d *store.Directory, found []stor
 	if len(users)+len(groups) == 0 {
 		return hits, nil
 	}
-	var out *reconcile.Outcome
+	var out *reconcile.Planned
 	err := e.store.Update(ctx, func(tx store.Tx) (err error) {
 		out, err = e.reconciler.Preview(ctx, tx, want)
 		return err

@@ -444,6 +444,18 @@ CREATE TABLE stage_window (
     PRIMARY KEY (run_id, window_no, first)
 );
 
+-- What a plan would make of records, by stable id: who would be there and is not yet, and which groups
+-- would have the members that it states.
+CREATE TABLE plan_record (
+    run_id      INTEGER NOT NULL REFERENCES run (id) ON DELETE CASCADE,
+    external_id TEXT    NOT NULL,
+    kind        TEXT    NOT NULL,
+    name        TEXT    NOT NULL, -- userName or displayName
+    arrives     boolean NOT NULL,
+    record_id   INTEGER NOT NULL, -- of one that another directory, or none, has until then; else 0
+    PRIMARY KEY (run_id, external_id, kind)
+);
+
 -- What incremental runs take away, by class (rule 6): they are judged together.
 CREATE TABLE run_loss (
     run_id       INTEGER NOT NULL REFERENCES run (id) ON DELETE CASCADE,
@@ -545,6 +557,7 @@ DROP TABLE mail;
 DROP TABLE handover;
 DROP TABLE alias;
 DROP TABLE finding;
+DROP TABLE plan_record;
 DROP TABLE run_loss;
 DROP TABLE stage_window;
 DROP TABLE stage;
