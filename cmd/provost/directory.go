@@ -10,8 +10,8 @@ import (
 
 // directoryCommand is `provost directory`.
 type directoryCommand struct {
-	List     directoryList     `cmd:"" help:"List the directories."`
-	Show     directoryShow     `cmd:"" help:"Show a directory with its settings and counts."`
+	List     directoryList     `cmd:"" help:"List the directories." example:"list"`
+	Show     directoryShow     `cmd:"" help:"Show a directory with its settings and counts." example:"show corp"`
 	Create   directoryCreate   `cmd:"" help:"Create a directory. Nothing is synchronized yet."`
 	Set      directorySet      `cmd:"" help:"Change the settings of a directory; what is not given stays."`
 	Handover directoryHandover `cmd:"" help:"Let one directory take over the users and groups of another."`
@@ -152,16 +152,24 @@ func (c *directorySet) Run(s *session) error {
 
 type directoryDelete struct {
 	directoryOne
+	confirmFlag
 	Users string `required:"" enum:"keep,delete" help:"What becomes of its users and groups: keep makes them internal, delete deletes them."`
 }
 
 // Help shows how it is used.
 func (*directoryDelete) Help() string {
-	return "Example:\n\n    provost directory delete corp --users keep"
+	return "Its runs and tokens go with it.\n\nExample:\n\n    provost directory delete corp --users keep"
 }
 
 // Run deletes the directory.
 func (c *directoryDelete) Run(s *session) error {
+	what := "delete the directory " + c.Name + ", and make its users and groups internal"
+	if c.Users == "delete" {
+		what = "delete the directory " + c.Name + " with its users and groups"
+	}
+	if sure, err := c.sure(s, "%s", what); err != nil || !sure {
+		return err
+	}
 	api, err := c.apiWithin(deleteTimeout)
 	if err != nil {
 		return err

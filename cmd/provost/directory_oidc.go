@@ -7,8 +7,8 @@ import (
 // oidcCommand is `provost directory oidc`.
 type oidcCommand struct {
 	Add    oidcAdd    `cmd:"" help:"Let tokens of an OpenID Connect issuer speak for a directory."`
-	List   oidcList   `cmd:"" help:"List the bindings of a directory."`
-	Remove oidcRemove `cmd:"" help:"Remove a binding; tokens that fitted it are refused."`
+	List   oidcList   `cmd:"" help:"List the bindings of a directory." example:"list entra"`
+	Remove oidcRemove `cmd:"" help:"Remove a binding; tokens that fitted it are refused." example:"remove entra 01a205b2-e199-73fc-971e-d9327b92b0c7"`
 }
 
 type oidcAdd struct {
@@ -22,7 +22,9 @@ type oidcAdd struct {
 
 // Help shows how it is used.
 func (*oidcAdd) Help() string {
-	return `A client that has no secret then sends a token that it got from the issuer. This binds Microsoft Entra ID, where TENANT is the id of the tenant and APP that of the application which provisions (docs/scim.md says how to find it):
+	return `A client that has no secret then sends a token that it got from the issuer. This binds Microsoft Entra ID, where TENANT is the id of the tenant and APP that of the application which provisions (docs/entra.md says how to find it).
+
+Example:
 
     provost directory oidc add entra --issuer https://sts.windows.net/TENANT/ \
         --audience 8adf8e6e-67b2-4cf2-a259-e3dc5476c621 --app-id APP`
@@ -83,11 +85,15 @@ func (c *oidcList) Run(s *session) error {
 
 type oidcRemove struct {
 	directoryOne
+	confirmFlag
 	ID string `arg:"" name:"id" help:"The id of the binding."`
 }
 
 // Run removes the binding.
 func (c *oidcRemove) Run(s *session) error {
+	if sure, err := c.sure(s, "refuse the tokens that fit binding %s of directory %s", c.ID, c.Name); err != nil || !sure {
+		return err
+	}
 	api, err := c.api()
 	if err != nil {
 		return err

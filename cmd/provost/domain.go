@@ -7,10 +7,10 @@ import (
 // domainCommand is `provost domain`.
 type domainCommand struct {
 	Add    domainAdd    `cmd:"" help:"Claim a domain and print the TXT record to publish."`
-	Verify domainVerify `cmd:"" help:"Look the TXT record up now."`
-	Vouch  domainVouch  `cmd:"" help:"Vouch for a domain instead of proving it by DNS; needs an owner's token and is audited."`
-	List   domainList   `cmd:"" help:"List the claimed domains."`
-	Delete domainDelete `cmd:"" help:"Give a domain up; its users stay."`
+	Verify domainVerify `cmd:"" help:"Look the TXT record up now." example:"verify example.com"`
+	Vouch  domainVouch  `cmd:"" help:"Vouch for a domain instead of proving it by DNS; needs an owner's token and is audited." example:"vouch example.com"`
+	List   domainList   `cmd:"" help:"List the claimed domains." example:"list"`
+	Delete domainDelete `cmd:"" help:"Give a domain up; its users stay." example:"delete example.com"`
 }
 
 // domainOne are the arguments of the commands about one domain.
@@ -91,10 +91,16 @@ func (c *domainList) Run(s *session) error {
 	}, func(d *openapi.Domain) string { return d.ID }, whole(domains.Items))
 }
 
-type domainDelete struct{ domainOne }
+type domainDelete struct {
+	domainOne
+	confirmFlag
+}
 
 // Run gives the domain up.
 func (c *domainDelete) Run(s *session) error {
+	if sure, err := c.sure(s, "give up the domain %s, and let no new users of it in", c.Name); err != nil || !sure {
+		return err
+	}
 	api, err := c.api()
 	if err != nil {
 		return err

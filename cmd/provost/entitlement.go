@@ -14,28 +14,28 @@ import (
 // about, a command knows by its parent's name.
 type (
 	roleCommand struct {
-		Create roleCreate `cmd:"" help:"Create a role."`
+		Create roleCreate `cmd:"" help:"Create a role." example:"create Editor --description 'edits pages'"`
 		entitlementCommands
 	}
 	licenceCommand struct {
 		Create licenceCreate `cmd:"" help:"Create a licence with a pool of seats."`
-		Seats  licenceSeats  `cmd:"" help:"Change the size of a licence's pool."`
+		Seats  licenceSeats  `cmd:"" help:"Change the size of a licence's pool." example:"seats Basic 200"`
 		entitlementCommands
 	}
 	productCommand struct {
-		Create roleCreate `cmd:"" help:"Create a product, to which groups can be given access."`
+		Create roleCreate `cmd:"" help:"Create a product, to which groups can be given access." example:"create Wiki"`
 		entitlementCommands
 	}
 )
 
 // entitlementCommands are what all three have.
 type entitlementCommands struct {
-	List    entitlementList    `cmd:"" help:"List them."`
-	Show    entitlementShow    `cmd:"" help:"Show one."`
-	Holders entitlementHolders `cmd:"" help:"List who holds it."`
+	List    entitlementList    `cmd:"" help:"List them." example:"list"`
+	Show    entitlementShow    `cmd:"" help:"Show one." example:"show Basic"`
+	Holders entitlementHolders `cmd:"" help:"List who holds it." example:"holders Basic --json"`
 	Grant   entitlementGrant   `cmd:"" help:"Grant it to users or groups."`
 	Revoke  entitlementRevoke  `cmd:"" help:"Take it from users or groups."`
-	Delete  entitlementDelete  `cmd:"" help:"Delete it, and take it from everyone."`
+	Delete  entitlementDelete  `cmd:"" help:"Delete it, and take it from everyone." example:"delete Basic"`
 }
 
 // kindOf is the kind that a command is about: role, licence or product.
@@ -169,10 +169,16 @@ func (c *licenceSeats) Run(s *session, k *kong.Context) error {
 	return showEntitlement(s, &c.remote, e)
 }
 
-type entitlementDelete struct{ entitlementOne }
+type entitlementDelete struct {
+	entitlementOne
+	confirmFlag
+}
 
 // Run deletes it.
 func (c *entitlementDelete) Run(s *session, k *kong.Context) error {
+	if sure, err := c.sure(s, "delete the %s %s, and take it from everyone", kindOf(k), c.Name); err != nil || !sure {
+		return err
+	}
 	api, err := c.api()
 	if err != nil {
 		return err
@@ -245,7 +251,7 @@ type entitlementGrant struct{ holderFlags }
 // Help shows how it is used.
 func (*entitlementGrant) Help() string {
 	return "A role can be granted to users and groups, a licence to users, access to a product to groups.\nGranting what is held changes nothing.\n\nExamples:\n\n" +
-		"    provost role grant Editor --user ann@example.com --group Writers\n    provost product grant Mail --group Staff"
+		"    provost role grant Editor --user ann@example.com --group Writers\n    provost licence grant Pro --user ann@example.com\n    provost product grant Mail --group Staff"
 }
 
 // Run grants it.
@@ -266,6 +272,11 @@ func (c *entitlementGrant) Run(s *session, k *kong.Context) error {
 }
 
 type entitlementRevoke struct{ holderFlags }
+
+// Help shows how it is used.
+func (*entitlementRevoke) Help() string {
+	return "Examples:\n\n    provost role revoke Editor --user ann@example.com --group Writers\n    provost licence revoke Pro --user ann@example.com\n    provost product revoke Mail --group Staff"
+}
 
 // Run takes it.
 func (c *entitlementRevoke) Run(s *session, k *kong.Context) error {

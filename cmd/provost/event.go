@@ -12,7 +12,7 @@ import (
 
 // eventCommand is `provost event`.
 type eventCommand struct {
-	List   eventList   `cmd:"" help:"List events, oldest first."`
+	List   eventList   `cmd:"" help:"List events, oldest first." example:"list --resource-type Group --json"`
 	Follow eventFollow `cmd:"" help:"Print events as they come, until interrupted."`
 }
 

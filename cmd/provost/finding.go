@@ -6,7 +6,7 @@ import (
 
 // findingCommand is `provost finding`.
 type findingCommand struct {
-	List findingList `cmd:"" help:"List findings."`
+	List findingList `cmd:"" help:"List findings." example:"list --directory corp"`
 }
 
 type findingList struct {

@@ -8,11 +8,16 @@ import (
 
 // groupCommand is `provost group`.
 type groupCommand struct {
-	List    groupList    `cmd:"" help:"List groups."`
-	Show    groupShow    `cmd:"" help:"Show a group."`
+	List    groupList    `cmd:"" help:"List groups." example:"list --directory corp"`
+	Show    groupShow    `cmd:"" help:"Show a group." example:"show Engineering"`
+	Create  groupCreate  `cmd:"" help:"Create an internal group." example:"create Engineering --user ada@example.com --group Testers"`
+	Set     groupSet     `cmd:"" help:"Change an internal group; what is not given stays." example:"set Engineering --description 'builds things'"`
+	Add     groupAdd     `cmd:"" help:"Add members to an internal group." example:"add Engineering --user ada@example.com"`
+	Remove  groupRemove  `cmd:"" help:"Remove members from an internal group." example:"remove Engineering --user ada@example.com"`
+	Delete  groupDelete  `cmd:"" help:"Delete an internal group; its members stay." example:"delete Engineering"`
 	Members groupMembers `cmd:"" help:"List the members of a group."`
 	Restore groupRestore `cmd:"" help:"Restore a deleted group, without members."`
-	Grants  groupGrants  `cmd:"" help:"List what a group holds: roles, access to products."`
+	Grants  groupGrants  `cmd:"" help:"List what a group holds: roles, access to products." example:"grants Engineering"`
 }
 
 type groupList struct {

@@ -148,7 +148,7 @@ func TestAHybridCustomerMovesFromADirectoryThatIsPulledToEntraWithoutLosingAnyth
 		if _, stderr, code := p.run(t, "directory", "handover", "corp", "entra", "--end"); code != exitError || !strings.Contains(stderr, "no such handover") {
 			t.Errorf("ending it twice: exit code %d, %s", code, stderr)
 		}
-		p.must(t, "directory", "delete", "corp", "--users", "keep")
+		p.must(t, "directory", "delete", "corp", "--users", "keep", "--yes")
 		sameState(t, "after the old directory was deleted", state, db.state())
 		same(t, "ids at the end", ids, db.identities())
 	})

@@ -93,7 +93,7 @@ func TestPulledUsersAreWelcomedOnceAndTheSettingIsOffAtFirst(t *testing.T) {
 		if counts := db.mailCounts(); len(counts) != 0 {
 			t.Errorf("mails while the setting is off: %v", counts)
 		}
-		p.must(t, "directory", "delete", "corp", "--users", "delete")
+		p.must(t, "directory", "delete", "corp", "--users", "delete", "--yes")
 
 		p.must(t, append([]string{"directory", "create", "corp", "--domain-policy", "off", "--email-new-users"}, pullFrom(t, directory, directory.TLSURL)...)...)
 		p.mustPull(t)

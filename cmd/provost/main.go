@@ -34,7 +34,7 @@ func main() {
 type commands struct {
 	Serve   serveCommand   `cmd:"" help:"Run the server: SCIM, REST, and the workers, in one process."`
 	Migrate migrateCommand `cmd:"" help:"Bring the database to the schema of this program."`
-	Version versionCommand `cmd:"" help:"Print the version."`
+	Version versionCommand `cmd:"" help:"Print the version." example:"version"`
 	Admin   adminCommand   `cmd:"" help:"What works straight on the database, without a server."`
 
 	Org       orgCommand       `cmd:"" help:"Organizations."`
@@ -46,13 +46,16 @@ type commands struct {
 	Role      roleCommand      `cmd:"" help:"Roles, and who holds them."`
 	Licence   licenceCommand   `cmd:"" help:"Licences with their pools, and who holds them."`
 	Product   productCommand   `cmd:"" help:"Products, and which groups have access."`
-	Billable  billableCommand  `cmd:"" help:"Count the active users of groups with access to a product."`
+	Billable  billableCommand  `cmd:"" help:"Count the active users of groups with access to a product." example:"billable --json"`
 	Sync      syncCommand      `cmd:"" help:"Plans and runs of directories that are pulled."`
 	Search    searchCommand    `cmd:"" help:"Search a live directory, and show what an import would make of each hit."`
 	Import    importCommand    `cmd:"" help:"Import chosen users and groups of a directory, with roles, enabled or not."`
 	Doctor    doctorCommand    `cmd:"" help:"Find out why something does not work."`
 	Event     eventCommand     `cmd:"" help:"The log of every change."`
 	Finding   findingCommand   `cmd:"" help:"What was refused, and what a person should know."`
+
+	Completion completionCommand `cmd:"" help:"Print the script with which a shell completes commands."`
+	Complete   completeCommand   `cmd:"" name:"__complete" hidden:""`
 }
 
 // session is what a command has of the world around it.
@@ -97,6 +100,7 @@ func realMain(ctx context.Context, args []string, stdin io.Reader, stdout, stder
 			{Key: "output", Title: "Output:"},
 		}),
 		kong.Resolvers(fromEnvironment(env)),
+		kong.PostBuild(showExamples),
 	)
 	if err != nil {
 		return report(stderr, err)

@@ -9,9 +9,9 @@ import (
 
 // orgCommand is `provost org`.
 type orgCommand struct {
-	List   orgList   `cmd:"" help:"List the organizations that the token may see."`
+	List   orgList   `cmd:"" help:"List the organizations that the token may see." example:"list"`
 	Create orgCreate `cmd:"" help:"Create an organization; needs an owner's token of the whole instance."`
-	Show   orgShow   `cmd:"" help:"Show an organization with its settings."`
+	Show   orgShow   `cmd:"" help:"Show an organization with its settings." example:"show default"`
 	Set    orgSet    `cmd:"" help:"Change the settings of an organization: its mails."`
 }
 

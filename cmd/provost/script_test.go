@@ -1,30 +1,42 @@
 package main
 
 import (
+	"fmt"
 	"io"
 	"net/http"
 	"os"
 	"strings"
+	"sync"
 	"testing"
 
+	"github.com/go-ldap/ldap/v3"
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/provost-scim/provost/internal/testenv"
 )
 
 // TestScripts runs testdata/script/*.txtar. Each script has a server of its own,
 // which PROVOST_URL, PROVOST_TOKEN and PROVOST_DATABASE name.
 //
-// Besides the commands of testscript there is `keep NAME`, which sets the variable
-// NAME to what the last command printed, and `rest METHOD PATH`, which calls the
-// server for what has no command.
+// Besides the commands of testscript there are
+//
+//	keep NAME           sets the variable NAME to what the last command printed
+//	rest METHOD PATH    calls the server for what has no command
+//	slapd               starts an LDAP server: CORP_URL, CORP_CA, CORP_BASE, CORP_BIND, and
+//	                    its password in the file corp.password
+//	unhire UID…         deletes users there
+//	publish NAME TEXT   makes TEXT the TXT record of NAME
 func TestScripts(t *testing.T) {
 	t.Parallel()
+	dns := testenv.DNS(t)
+	var directories ldapOfScripts
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 		UpdateScripts:       os.Getenv("UPDATE_SCRIPTS") != "",
 		Setup: func(env *testscript.Env) error {
-			p, err := bootProvost(env.WorkDir)
+			p, err := bootProvost(env.WorkDir, "--dns-resolver", dns.Addr)
 			if err != nil {
 				return err
 			}
@@ -39,6 +51,14 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"slapd":  func(ts *testscript.TestScript, _ bool, _ []string) { directories.start(t, ts) },
+			"unhire": func(ts *testscript.TestScript, _ bool, args []string) { directories.unhire(t, ts, args) },
+			"publish": func(ts *testscript.TestScript, neg bool, args []string) {
+				if neg || len(args) != 2 {
+					ts.Fatalf("usage: publish NAME TEXT")
+				}
+				dns.SetTXT(args[0], args[1])
+			},
 			"keep": func(ts *testscript.TestScript, neg bool, args []string) {
 				if neg || len(args) != 1 {
 					ts.Fatalf("usage: keep NAME")
@@ -68,6 +88,44 @@ func TestScripts(t *testing.T) {
 			},
 		},
 	})
+}
+
+// ldapOfScripts are the LDAP servers of scripts, which run side by side.
+type ldapOfScripts struct{ servers sync.Map } // by the script's folder
+
+// people are the users of such a server; staff is a group of the first two.
+var people = []string{"ann", "bob", "cid", "dora", "eve"}
+
+func (l *ldapOfScripts) start(t *testing.T, ts *testscript.TestScript) {
+	server := testenv.Slapd(t, testenv.SlapdOptions{Write: func(w io.Writer) error {
+		if err := testenv.WriteSkeleton(w); err != nil {
+			return err
+		}
+		for _, uid := range people {
+			_, err := fmt.Fprintf(w, "dn: uid=%[1]s,ou=people,%[2]s\nobjectClass: inetOrgPerson\nuid: %[1]s\ncn: %[1]s\nsn: %[1]s\nmail: %[1]s@corp.test\n\n", uid, testenv.Suffix)
+			if err != nil {
+				return err
+			}
+		}
+		_, err := fmt.Fprintf(w, "dn: cn=staff,ou=groups,%[1]s\nobjectClass: groupOfNames\ncn: staff\nmember: uid=ann,ou=people,%[1]s\nmember: uid=bob,ou=people,%[1]s\n\n", testenv.Suffix)
+		return err
+	}})
+	l.servers.Store(ts.Getenv("WORK"), server)
+	ts.Check(os.WriteFile(ts.MkAbs("corp.password"), []byte(server.Password), 0o600))
+	for name, value := range map[string]string{"URL": server.TLSURL, "CA": server.CAFile, "BASE": server.Suffix, "BIND": server.BindDN} {
+		ts.Setenv("CORP_"+name, value)
+	}
+}
+
+func (l *ldapOfScripts) unhire(t *testing.T, ts *testscript.TestScript, uids []string) {
+	server, ok := l.servers.Load(ts.Getenv("WORK"))
+	if !ok {
+		ts.Fatalf("unhire comes after slapd")
+	}
+	conn := server.(*testenv.LDAPServer).Admin(t)
+	for _, uid := range uids {
+		ts.Check(conn.Del(&ldap.DelRequest{DN: "uid=" + uid + ",ou=people," + testenv.Suffix}))
+	}
 }
 
 func firstLine(text string) string {

@@ -16,10 +16,10 @@ import (
 type syncCommand struct {
 	Plan    syncPlan    `cmd:"" help:"Read the directory and show what a run would change; changes nothing."`
 	Run     syncRun     `cmd:"" help:"Synchronize a directory."`
-	Status  syncStatus  `cmd:"" help:"Show the latest run of a directory, or one run."`
-	History syncHistory `cmd:"" help:"List the runs of a directory, newest first."`
-	Approve syncApprove `cmd:"" help:"Approve a held run."`
-	Discard syncDiscard `cmd:"" help:"Discard a plan or a held run."`
+	Status  syncStatus  `cmd:"" help:"Show the latest run of a directory, or one run." example:"status corp"`
+	History syncHistory `cmd:"" help:"List the runs of a directory, newest first." example:"history corp --limit 5"`
+	Approve syncApprove `cmd:"" help:"Approve a held run." example:"approve corp --wait"`
+	Discard syncDiscard `cmd:"" help:"Discard a plan or a held run." example:"discard corp"`
 }
 
 // syncOne is the argument of the commands about one directory's runs.

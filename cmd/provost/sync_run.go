@@ -1,11 +1,7 @@
 package main
 
 import (
-	"bufio"
-	"errors"
 	"fmt"
-	"io"
-	"strings"
 
 	"github.com/provost-scim/provost/openapi"
 )
@@ -77,13 +73,11 @@ func (c *syncRun) review(s *session, api *openapi.ClientWithResponses) (string, 
 	if err := showPlan(&human, api, run); err != nil {
 		return "", err
 	}
-	fmt.Fprint(s.stderr, "Apply this plan? [y/N] ")
-	line, err := bufio.NewReader(io.LimitReader(s.stdin, 1024)).ReadString('\n')
-	if err != nil && !errors.Is(err, io.EOF) {
+	sure, err := ask(s, "Apply this plan?")
+	if err != nil {
 		return "", err
 	}
-	switch strings.ToLower(strings.TrimSpace(line)) {
-	case "y", "yes":
+	if sure {
 		return run.ID, nil
 	}
 	if err := done(api.DiscardRunWithResponse(s.ctx, run.ID, nil)); err != nil {

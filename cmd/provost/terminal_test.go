@@ -105,6 +105,23 @@ func TestAPersonIsShownThePlanAndAsked(t *testing.T) {
 	}
 }
 
+func TestAPersonIsAskedBeforeSomethingIsDestroyed(t *testing.T) {
+	t.Parallel()
+	p := startProvost(t)
+	p.must(t, "user", "create", "ada@example.com")
+	seen, code := p.typing(t, 100, "\n", "user", "delete", "ada@example.com")
+	if code != 0 || !strings.Contains(seen, "This will delete the user ada@example.com.\nGo on? [y/N]") || !strings.Contains(seen, "nothing was changed") {
+		t.Errorf("exit code %d:\n%s", code, seen)
+	}
+	p.must(t, "user", "show", "ada@example.com")
+	if seen, code := p.typing(t, 100, "y\n", "user", "delete", "ada@example.com"); code != 0 || !strings.Contains(seen, "is deleted") {
+		t.Errorf("exit code %d:\n%s", code, seen)
+	}
+	if _, _, code := p.run(t, "user", "show", "ada@example.com"); code != exitError {
+		t.Errorf("the user is still there")
+	}
+}
+
 func TestAListFitsTheTerminal(t *testing.T) {
 	t.Parallel()
 	p := startProvost(t)

@@ -14,8 +14,8 @@ import (
 // tokenCommand is `provost token`.
 type tokenCommand struct {
 	Create tokenCreate `cmd:"" help:"Create a token and print only it."`
-	List   tokenList   `cmd:"" help:"List tokens; their secrets are never shown again."`
-	Revoke tokenRevoke `cmd:"" help:"Revoke a token."`
+	List   tokenList   `cmd:"" help:"List tokens; their secrets are never shown again." example:"list --directory entra"`
+	Revoke tokenRevoke `cmd:"" help:"Revoke a token." example:"revoke 01a205b2-e199-73fc-971e-d9327b92b0c7"`
 }
 
 type tokenCreate struct {
@@ -134,6 +134,7 @@ func tokenState(t *openapi.Token) string {
 
 type tokenRevoke struct {
 	remote
+	confirmFlag
 	ID        string `arg:"" name:"id" help:"The id of the token."`
 	Directory string `placeholder:"NAME" help:"The directory whose token it is; looked for, if not given."`
 	Instance  bool   `help:"It is good for every organization."`
@@ -141,6 +142,9 @@ type tokenRevoke struct {
 
 // Run revokes the token.
 func (c *tokenRevoke) Run(s *session) error {
+	if sure, err := c.sure(s, "revoke the token %s for ever; whoever uses it is refused", c.ID); err != nil || !sure {
+		return err
+	}
 	api, err := c.api()
 	if err != nil {
 		return err

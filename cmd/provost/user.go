@@ -9,10 +9,12 @@ import (
 // userCommand is `provost user`.
 type userCommand struct {
 	List    userList    `cmd:"" help:"List users."`
-	Show    userShow    `cmd:"" help:"Show a user with its groups."`
-	Create  userCreate  `cmd:"" help:"Create an internal user."`
-	Enable  userEnable  `cmd:"" help:"Turn the administrator's own switch of a user on."`
-	Disable userDisable `cmd:"" help:"Turn the administrator's own switch of a user off; its directory cannot undo that."`
+	Show    userShow    `cmd:"" help:"Show a user with its groups." example:"show ann@example.com"`
+	Create  userCreate  `cmd:"" help:"Create an internal user." example:"create ada@example.com --given-name Ada --family-name Lovelace --email ada@example.com"`
+	Enable  userEnable  `cmd:"" help:"Turn the administrator's own switch of a user on." example:"enable ann@example.com"`
+	Disable userDisable `cmd:"" help:"Turn the administrator's own switch of a user off; its directory cannot undo that." example:"disable ann@example.com"`
+	Set     userSet     `cmd:"" help:"Change an internal user; what is not given stays." example:"set ada@example.com --title Countess"`
+	Delete  userDelete  `cmd:"" help:"Delete an internal user." example:"delete ada@example.com"`
 	Restore userRestore `cmd:"" help:"Restore a deleted user."`
 	Grants  userGrants  `cmd:"" help:"List what a user holds: roles, licences, access to products."`
 }
@@ -96,54 +98,6 @@ func (c *userShow) Run(s *session) error {
 		return err
 	}
 	u, err := answer((*openapi.GetUserResponse).GetJSON200)(api.GetUserWithResponse(s.ctx, c.User, nil))
-	if err != nil {
-		return err
-	}
-	return showUser(s, &c.remote, u)
-}
-
-type userCreate struct {
-	remote
-	UserName    string   `arg:"" help:"The user name."`
-	GivenName   string   `help:"The given name."`
-	FamilyName  string   `help:"The family name."`
-	DisplayName string   `help:"The name to show."`
-	Email       []string `sep:"none" placeholder:"ADDRESS" help:"An email address; the first is the primary one."`
-	Title       string   `help:"The title."`
-	Department  string   `help:"The department."`
-	ExternalID  string   `name:"external-id" help:"An id of your own."`
-	Disabled    bool     `help:"Create it with the administrator's switch off."`
-}
-
-// Help shows how it is used.
-func (*userCreate) Help() string {
-	return "Example:\n\n    provost user create ada@example.com --given-name Ada --family-name Lovelace --email ada@example.com"
-}
-
-// Run creates the user.
-func (c *userCreate) Run(s *session) error {
-	api, err := c.api()
-	if err != nil {
-		return err
-	}
-	enabled := !c.Disabled
-	input := openapi.UserInput{
-		UserName: &c.UserName, DisplayName: none(c.DisplayName), Title: none(c.Title), ExternalID: none(c.ExternalID), Enabled: &enabled,
-	}
-	if c.GivenName != "" || c.FamilyName != "" {
-		input.Name = &openapi.Name{GivenName: c.GivenName, FamilyName: c.FamilyName}
-	}
-	if c.Department != "" {
-		input.Enterprise = &openapi.Enterprise{Department: c.Department}
-	}
-	if len(c.Email) > 0 {
-		emails := make(openapi.Values, len(c.Email))
-		for i, e := range c.Email {
-			emails[i] = openapi.Value{Value: e, Type: "work", Primary: i == 0}
-		}
-		input.Emails = &emails
-	}
-	u, err := answer((*openapi.CreateUserResponse).GetJSON201)(api.CreateUserWithResponse(s.ctx, nil, input))
 	if err != nil {
 		return err
 	}
