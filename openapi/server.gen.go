@@ -757,6 +757,9 @@ type Event struct {
 type EventList struct {
 	Items []Event `json:"items"`
 
+	// LastCursor A cursor at the end of the log. Who asks for it first, then reads the lists of users and groups, and follows the log after it, has a mirror.
+	LastCursor int64 `json:"last_cursor"`
+
 	// NextCursor The cursor to ask after next; that of the request if there was nothing new.
 	NextCursor int64 `json:"next_cursor"`
 }
@@ -1634,6 +1637,24 @@ type DomainRef = string
 // EntitlementRef defines model for EntitlementRef.
 type EntitlementRef = string
 
+// EventActor defines model for EventActor.
+type EventActor = string
+
+// EventResourceID defines model for EventResourceID.
+type EventResourceID = string
+
+// EventResourceType defines model for EventResourceType.
+type EventResourceType = string
+
+// EventSince defines model for EventSince.
+type EventSince = time.Time
+
+// EventTypes defines model for EventTypes.
+type EventTypes = []string
+
+// EventUntil defines model for EventUntil.
+type EventUntil = time.Time
+
 // GroupRef defines model for GroupRef.
 type GroupRef = string
 
@@ -2093,10 +2114,22 @@ type ListEventsParams struct {
 	After *int64 `form:"after,omitempty" json:"after,omitempty"`
 
 	// ResourceType Only events of resources of this type, such as User, Group or Directory.
-	ResourceType *string `form:"resource_type,omitempty" json:"resource_type,omitempty"`
+	ResourceType *EventResourceType `form:"resource_type,omitempty" json:"resource_type,omitempty"`
 
 	// ResourceID Only events of the resource with this id.
-	ResourceID *string `form:"resource_id,omitempty" json:"resource_id,omitempty"`
+	ResourceID *EventResourceID `form:"resource_id,omitempty" json:"resource_id,omitempty"`
+
+	// Type Only events of these types; `user.*` stands for all that begin with `user.`. May be given several times.
+	Type *EventTypes `form:"type,omitempty" json:"type,omitempty"`
+
+	// Actor Only events that this actor caused, by the id or the name in `cause.actor`; names are compared without regard to case.
+	Actor *EventActor `form:"actor,omitempty" json:"actor,omitempty"`
+
+	// Since Only events of this time or later.
+	Since *EventSince `form:"since,omitempty" json:"since,omitempty"`
+
+	// Until Only events before this time.
+	Until *EventUntil `form:"until,omitempty" json:"until,omitempty"`
 
 	// Limit The most items of a page.
 	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
@@ -2106,6 +2139,36 @@ type ListEventsParams struct {
 
 	// LastEventID Sent by a client of server-sent events that connects again; it wins over `after`.
 	LastEventID *int64 `json:"Last-Event-ID,omitempty"`
+
+	// ProvostOrganization The id or name of the organization.
+	ProvostOrganization *OrganizationHeader `json:"Provost-Organization,omitempty"`
+}
+
+// ExportEventsParams defines parameters for ExportEvents.
+type ExportEventsParams struct {
+	// After Only events after this cursor.
+	After *int64 `form:"after,omitempty" json:"after,omitempty"`
+
+	// ResourceType Only events of resources of this type, such as User, Group or Directory.
+	ResourceType *EventResourceType `form:"resource_type,omitempty" json:"resource_type,omitempty"`
+
+	// ResourceID Only events of the resource with this id.
+	ResourceID *EventResourceID `form:"resource_id,omitempty" json:"resource_id,omitempty"`
+
+	// Type Only events of these types; `user.*` stands for all that begin with `user.`. May be given several times.
+	Type *EventTypes `form:"type,omitempty" json:"type,omitempty"`
+
+	// Actor Only events that this actor caused, by the id or the name in `cause.actor`; names are compared without regard to case.
+	Actor *EventActor `form:"actor,omitempty" json:"actor,omitempty"`
+
+	// Since Only events of this time or later.
+	Since *EventSince `form:"since,omitempty" json:"since,omitempty"`
+
+	// Until Only events before this time.
+	Until *EventUntil `form:"until,omitempty" json:"until,omitempty"`
+
+	// Organization The id or name of the organization, where a header cannot be set.
+	Organization *OrganizationQuery `form:"organization,omitempty" json:"organization,omitempty"`
 
 	// ProvostOrganization The id or name of the organization.
 	ProvostOrganization *OrganizationHeader `json:"Provost-Organization,omitempty"`
@@ -2717,6 +2780,9 @@ type ServerInterface interface {
 	// ListEvents Read the events after a cursor
 	// (GET /events)
 	ListEvents(ctx echo.Context, params ListEventsParams) error
+	// ExportEvents Export events as JSON lines
+	// (GET /events/export)
+	ExportEvents(ctx echo.Context, params ExportEventsParams) error
 	// ListGroups List groups
 	// (GET /groups)
 	ListGroups(ctx echo.Context, params ListGroupsParams) error
@@ -4563,6 +4629,34 @@ func (w *ServerInterfaceWrapper) ListEvents(ctx echo.Context) error {
 		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter resource_id: %s", err))
 	}
 
+	// ------------- Optional query parameter "type" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "type", ctx.QueryParams(), &params.Type, runtime.BindQueryParameterOptions{Type: "array", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter type: %s", err))
+	}
+
+	// ------------- Optional query parameter "actor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "actor", ctx.QueryParams(), &params.Actor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter actor: %s", err))
+	}
+
+	// ------------- Optional query parameter "since" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "since", ctx.QueryParams(), &params.Since, runtime.BindQueryParameterOptions{Type: "string", Format: "date-time"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter since: %s", err))
+	}
+
+	// ------------- Optional query parameter "until" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "until", ctx.QueryParams(), &params.Until, runtime.BindQueryParameterOptions{Type: "string", Format: "date-time"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter until: %s", err))
+	}
+
 	// ------------- Optional query parameter "limit" -------------
 
 	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
@@ -4611,6 +4705,90 @@ func (w *ServerInterfaceWrapper) ListEvents(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.ListEvents(ctx, params)
+	return err
+}
+
+// ExportEvents converts echo context to params.
+func (w *ServerInterfaceWrapper) ExportEvents(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ExportEventsParams
+	// ------------- Optional query parameter "after" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "after", ctx.QueryParams(), &params.After, runtime.BindQueryParameterOptions{Type: "integer", Format: "int64"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter after: %s", err))
+	}
+
+	// ------------- Optional query parameter "resource_type" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "resource_type", ctx.QueryParams(), &params.ResourceType, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter resource_type: %s", err))
+	}
+
+	// ------------- Optional query parameter "resource_id" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "resource_id", ctx.QueryParams(), &params.ResourceID, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter resource_id: %s", err))
+	}
+
+	// ------------- Optional query parameter "type" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "type", ctx.QueryParams(), &params.Type, runtime.BindQueryParameterOptions{Type: "array", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter type: %s", err))
+	}
+
+	// ------------- Optional query parameter "actor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "actor", ctx.QueryParams(), &params.Actor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter actor: %s", err))
+	}
+
+	// ------------- Optional query parameter "since" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "since", ctx.QueryParams(), &params.Since, runtime.BindQueryParameterOptions{Type: "string", Format: "date-time"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter since: %s", err))
+	}
+
+	// ------------- Optional query parameter "until" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "until", ctx.QueryParams(), &params.Until, runtime.BindQueryParameterOptions{Type: "string", Format: "date-time"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter until: %s", err))
+	}
+
+	// ------------- Optional query parameter "organization" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "organization", ctx.QueryParams(), &params.Organization, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter organization: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Provost-Organization" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Provost-Organization")]; found {
+		var ProvostOrganization OrganizationHeader
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Provost-Organization, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Provost-Organization", valueList[0], &ProvostOrganization, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Provost-Organization: %s", err))
+		}
+
+		params.ProvostOrganization = &ProvostOrganization
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ExportEvents(ctx, params)
 	return err
 }
 
@@ -6488,6 +6666,7 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.PUT(options.BaseURL+"/groups/:group/grants/:entitlement", wrapper.GrantToGroup, options.OperationMiddlewares["grantToGroup"]...)
 	router.GET(options.BaseURL+"/billable", wrapper.GetBillable, options.OperationMiddlewares["getBillable"]...)
 	router.GET(options.BaseURL+"/events", wrapper.ListEvents, options.OperationMiddlewares["listEvents"]...)
+	router.GET(options.BaseURL+"/events/export", wrapper.ExportEvents, options.OperationMiddlewares["exportEvents"]...)
 
 }
 
@@ -7955,6 +8134,74 @@ type ListEventsdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ListEventsdefaultApplicationProblemPlusJSONResponse) VisitListEventsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExportEventsRequestObject struct {
+	Params ExportEventsParams
+}
+
+type ExportEventsResponseObject interface {
+	VisitExportEventsResponse(w http.ResponseWriter) error
+}
+
+type ExportEvents200ApplicationXNdjsonResponse struct {
+	Body          io.Reader
+	ContentLength int64
+}
+
+func (response ExportEvents200ApplicationXNdjsonResponse) VisitExportEventsResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "application/x-ndjson")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	w.WriteHeader(200)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	flusher, ok := w.(http.Flusher)
+	if !ok {
+		// If w doesn't support flushing, fall back to io.Copy.
+		_, err := io.Copy(w, response.Body)
+		return err
+	}
+	// text/event-stream messages are typically small; use a
+	// modest buffer and flush after each chunk so clients see
+	// events immediately instead of waiting on OS buffering.
+	buf := make([]byte, 4096)
+	for {
+		n, err := response.Body.Read(buf)
+		if n > 0 {
+			if _, writeErr := w.Write(buf[:n]); writeErr != nil {
+				return writeErr
+			}
+			flusher.Flush()
+		}
+		if err != nil {
+			if err == io.EOF {
+				return nil
+			}
+			return err
+		}
+	}
+}
+
+type ExportEventsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ExportEventsdefaultApplicationProblemPlusJSONResponse) VisitExportEventsResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -9453,6 +9700,9 @@ type StrictServerInterface interface {
 	// ListEvents Read the events after a cursor
 	// (GET /events)
 	ListEvents(ctx context.Context, request ListEventsRequestObject) (ListEventsResponseObject, error)
+	// ExportEvents Export events as JSON lines
+	// (GET /events/export)
+	ExportEvents(ctx context.Context, request ExportEventsRequestObject) (ExportEventsResponseObject, error)
 	// ListGroups List groups
 	// (GET /groups)
 	ListGroups(ctx context.Context, request ListGroupsRequestObject) (ListGroupsResponseObject, error)
@@ -10727,6 +10977,31 @@ func (sh *strictHandler) ListEvents(ctx echo.Context, params ListEventsParams) e
 	return nil
 }
 
+// ExportEvents operation middleware
+func (sh *strictHandler) ExportEvents(ctx echo.Context, params ExportEventsParams) error {
+	var request ExportEventsRequestObject
+
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ExportEvents(ctx.Request().Context(), request.(ExportEventsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ExportEvents")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ExportEventsResponseObject); ok {
+		return validResponse.VisitExportEventsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // ListGroups operation middleware
 func (sh *strictHandler) ListGroups(ctx echo.Context, params ListGroupsParams) error {
 	var request ListGroupsRequestObject
@@ -11794,274 +12069,283 @@ func (sh *strictHandler) RestoreUser(ctx echo.Context, user UserRef, params Rest
 // const string: with thousands of chunks the chained `+` fold is several
 // times slower for the Go compiler than parsing a slice literal.
 var swaggerSpec = []string{
-	"7L3rdtu2ti/+Kvhr7zHajs3YjnNZq/YnryZts1ebdDvOyh6jzpZgEZJQUwBLgFa08vcZ52nOg50nOQNz",
-	"AiBIgdSNjp2ufoojUSAuE/M+f/PTYCznuRRMaDU4+TSYMZqyAv58eUGn5t+UqXHBc82lGJwMLmaM3LBC",
-	"cSkSMpEFeTV59DPV41lCqEgJnWhWEEpyyYUmlMyomhE5IXrGCBVqwYqDQTIo2O8lL1g6ONFFyZKBGs/Y",
-	"nJqX6WXOBicDpQsupoPb29tkkNOCzpm2s/quLJQs4vMaCfZRD8fwxMi9NadTRq7YRBbMvJqbh38vWbEc",
-	"JANB5+Zt+ItBOI85/fgTE1M9G5wcP3uerMwrGbxgGdMs/Z5nmrXMJ8VHiBRMET2jmoypIErzLCNXjBRM",
-	"aVmwNCFcKM1o6qdcMMWEht+1zdmOXZt0yia0zPTgZEIzxfykr6TMGBU4a16wsZbF8pxN4pPmKZEFMW9x",
-	"00ndb/xccqpnwVTc950nW9vRZ8lgzoX7/+Po/so55WKbacIP2uYIX/Y6wZdCc52xORO6c5Y4O1Y9nZiZ",
-	"c63INTc3RqSwjISocjwjVJFCZuzkZza/wssSWU0w2KZLenJ0tH5JPxSyzNdsecpVntHlMNz6qfndATmr",
-	"fwkUr9gNK2jmiYgzRUrFiGAsVfBjnrasEkbddH2Pj46frl/gq5TNc6mZGC//zparyzwjmn3UOHMzt3HG",
-	"zUWcUUWEWYiZemq5SXVglLx79+qFWb+ZKlN2AK4IXGM6pVyQBdczGFOZvblmS/iEC3L8lMxkWahLwRUR",
-	"UpM5TRn+KCFXJb694p9uzye8UJp87YdFzk1GwRIfnTNzGiw9IWbnRt+cksWMZyz4PVdkKrmYXgopCIf/",
-	"Pz36Fnk5DE2F1DNWEHM05vivZLokT4+PcbUT2A+36ozRG4ZzNesrhfn24FK448UpVgccTtUcx+a3Mada",
-	"s8KM+T+//n+P/teH//j3QfS4JyCa4uRs5JvZzIU5q4W5d4ymB+TVhFBBaDrngitdUC0LuLDwGMsUI+MZ",
-	"FVNmjt0LQnNE+HFqdlFxMWYJbITbG67cdl2Kr58+Pv4GttgNZTaZi2nXXlkxO9iP/ievpWCbbgpX5FrI",
-	"hTglfOKmWFtqsE5LnFyRJ0dPDzpWYSbQy1KE0lSMWXwdWl4zodxdWcxkxkDKUphwTd5K5fmYLKZU8H9S",
-	"M1Cb4HWjbCt5f+JzruOTnUtDIJrNYcIUVJa212cwTPTdj4HF0498Xs7hf8jx7X/9pLjQbMoKmNSbVy++",
-	"+xsXKRfTDWTYFT7Zwq7tt73K2DfBgfyItLShNhA9yiY5/lLIG6n0o/A1g77m+19wcDtMNyGLGSuY0Z6R",
-	"p4+pMHLhihHFdBthyN7WsBCs6FJrI7NfCMMavCJ4SkaGygpBsxEYCXjLQCoKKeAH7ZptoE7uvorzUmxA",
-	"0UXZpjAW5cba4pPn66dzYfjRBhMCvtUyJfiu1+v1TrFijbpXKlbUdD3zgRH+1Rf76nlmpD7VvFszlsql",
-	"UAxMxu8pz8ywxtYV2ujMJ58GNM8zPobbcpgX8ipj8//4TZnFfwre/O+F2Z3Bvx1WVvIhfqsOf8Ff4Qvr",
-	"2/ceVAqj+y0KKaZWnQKlUpJUEnolS8PxD+AU7IDmfWdm68wfeSFzVmiOK+Dpqm2cDD4+mspH5sNH6prn",
-	"jyS8nWaPwPY2lxf38eMjWQDjPL5NBsbkWD1uoKyESJ6OE5KzQhkm5O9hQswM0zIzbIqopdJsfrCibwUv",
-	"enzrznb/ST/B43Sk8Suu4IN/u7z6jY314DYZnKVpwRTsF01TjuP+Euyjlc31rR3LUmjk083bs+/Un98m",
-	"g4ks5kZXTRsveHr07fP932A2OpNjmnG9jF6U/Xc/GeRSaZoNxzJld7FLz8wrCj6neAgNzWn78f4K9DLl",
-	"eJV735Gn5sLqgjE9pBXB9f4ac1dxjP53/C+3t+3XxzIco4yuY4Duwt2C1vkKfwJKqB2cFgVd4thzLs5l",
-	"FlHWz4RRBlhB5nRpWKMRI0uwNE69HRZ8CAbxnAo6DXX8mrWmkpo2pZD73khjrBtdBF1BCocvU65lQaTI",
-	"lmD/gVbChNGYfx3AxAbJAIY3/+LTAfdxMicZnOV5IW9o9krkpd6SBylNp2w4o6rFKKu+D/QWFLvGbs2k",
-	"vGYpoaAaBsTyfFc6jNLH33iW0Ss8wvr080Km5VhvTji/4A+M9gHU0ySXUllnb30rXtLxjAC/Bp/qmAVC",
-	"KDRqQmmBQyXVHGOS4ztaqsi6qBPGnZcAHro1ROK5weoJvvqF2O8r35LzDIyNDjUpZItM3eS8zJqpVV7q",
-	"L38lyEIWSNa7jw0TXae6/nhx8Ytb1F6vK8WGavvOxB1SCJ5ylCxmbHz9VlNdRk51tKCFMXpGJ4Rrs8fX",
-	"ltFQq0ARNZNlloIH5YCMzIxyltrHKXr6dMFZmpArNjYUiMa/0iy3Hkbwt9nv0Deny0IY4p9ManzqepAM",
-	"7HwGyWCC+m4ysO+M8iu7OJav0n3KNOXZ6pLfO4YzkaVIrVNsubKeTtXQiM8JZ1nawumY1obLU03AqVH5",
-	"WEdXXKTDnCpl6Hm08/E3NI8ZFxHC/lEujKY+ZyIFLb0fXdCpxC27Cpt3QkYFUzK7YaOEjMZSCDbW5k+d",
-	"KfOP2YUR+VpOCDPcULHihhXfmC+oYsNUjMjX5gvzSU6nhj4TMgImaP4Ajzr8RbUu+FWpmcLR4JFLYQhY",
-	"TtCfr8wgRraUufkFF+MCIg40Gx2Qnw15GpE9lnOGbstOc0CxsRQpkBeqxBCTKY088b8U5fwK5G2gqRhl",
-	"y13ALjYc3tWG/qppMWWRQz7T1stZ235KZlLpxFxE2Fvzl9lb8uJ1grtk6B43qA/COG7yI6ASv+zE3cZq",
-	"C6OsykhFtXqVxxnlcxZaj05QNnZ5XDCq1z34GAxdOtb8Zv3DT+BhDFJ2PmhYQlqiNb7uWXNl5zLlE77u",
-	"SaNAy1IP5WSoxjJn3U9/C4cA7vnuB5+jcwHitt1PGjukFNZTvmZfj5pE4I4jWG1965MgABxsXrWKxJ99",
-	"MOHGloQTjFGVDxZHCMsTXNet9ANY+qwIbUh1nRdQzR5pPmeDiKyaUZHKm6hOeIGORQmi1yhR5jqDikUL",
-	"hqEtIsUpKvhchKGKCej9zfD2Jvrrj3Y+Md11RtVQsXER5TjgQSdOiEGAEA7mgLwC8Y4xRjWTi1C/8VGE",
-	"JOoICrw6G53F383DrR4a4NUghDc/3bfuB+bHSzH2x9uUdEwQCrZLRpU2on3MWMrAz0hJXqoZ2jPmSzoe",
-	"s1yz9JTQK4iiWpXIhy7NBm1GPmWebk1yVptauwfv3XPNG8xT5+C0xxPsa41KaleiNtnOKwkCb/VeyuvV",
-	"fX8tUamcGdUNdMMD8kaAuum8tijrqiQVG24ojC7BgFCp/SkMlRCa6ZkspzN7nmNQdVNZRbkhaqwiVNxU",
-	"DDTLN7ccK621efW6RCrox/ii7j31TG1VHZxTsSQFGxtjqp4VA8GMzTnMio3Jb9jQW7xNczbBLIiW71p/",
-	"1mIF197mh+7ck138GTVVfXU730ww8yVLae44HxPjYmnuu1H9C2tBrvGX7sv4toqW7MUW4ypeqye7PuOV",
-	"/VNjPgduyZSRfKVKYCvNNuYyM3f0aknKmifL/GSQDMxjUWvQv/EnjoZ+I/7g7uZGl7RSG1bkY5NJwnCd",
-	"W/CLy1XYh/7WE9K90ET7qt8G43YufMXbQ50LJvE5HIaZT/kNE+SasVxB6plPMSyIzR8gNzQr2SqHsl8P",
-	"C5mxCG98TecMfLDwvQ3xsoU1laZMH5AX9gVCClbTsbbc7DVOZvTrDnOZ8fEypn0YTRGnZXTDjGnCjWY4",
-	"ITTLyA0rQM927uHE+ZoUy9jYZXGC04NmWbUo97vwtrnPQObjr43qPZlE7559YZRP1tbkp5KszLY166Ft",
-	"q7s3N7K7bE55NhRsMWzxzr6fMUgUo/74fRYcih2fD9ec6FeKLFg2lnNGzEuqvQUajyvCTNCrjHXNxw1i",
-	"7O2WMT5iisK6y/vSPWekcUmLtRLnB3jo1vLbNQ//9OLsl1CBlmI4j+dngafoipmNUs5XaHTFYLPZ7yXN",
-	"FKGCuPwLQ7bVjnpTMSRX/6EzGqNkWlDNhplLYupa0TnVDLOdgN3bwYcw2W5tADJfgIoc70q5MgcNJsLU",
-	"6FIaUmPcLihJzP+rBbafdimoUnwqhhkfMzFmHSSMTEJX2024sDRsrn9RZXZnmNbCeEHcsBuQbyfrh0yR",
-	"XbQu9jHnBVNbmTlxl6RbwCUmBlwOGspYjINE14RJ16vOA6PFb2mQ7eI3MBZLWcROGuwIe8TWruEgO+Ui",
-	"ElTaPHbRYp8bi3bIiiJWuPB+tgSOCFYv7Iwz0vaIobTa9mjBDOPnfjFjtbSui/++sCaP0TPz8irjanYQ",
-	"22k7LKgQLTUj5qvtB/ZMwzGrnLksw0DK2ohHjG25p7YiHAgWs4jq/Q8nd6+WhslCgNiIL1mkLabuDhGp",
-	"0HWA66+fW2O7a3fjQ+s13IWlRLXiJ+vzylaMnfZp9WJwIJ/Z3dp4aQ4jLzhGgbdQuN9+9+rnr4z16n5P",
-	"jFIhFJeCfH3+/XfkL8+fPiGKjc3z5OnBk29WFeyxVHo4ZsLmW/ad7XEMfvicFnpuU9/uIoMn5Tdcrebc",
-	"9DL+U1A/80wuGRvaINEdvOYxaMGCTtnaoP/P9jGjroVpt3cwqydRyRrUHkXE6w6iskbWn3aWO3v4p4Ml",
-	"rfVQF6yitvqFPKdcIXuG+ChGN2quYi7086eRxBFjq1EdN8Oo0+6w1kHxf4IoA0Naysz7qPnExukXXM9k",
-	"qQnoywfRt2l6zcRGbzPTQlUFFdOZzNL4mNt7umOix7qrvayxe72dozo4zl0kT4Me+/EEdpBY/RDeCf57",
-	"abT+qkzPnWjBphTVljFVDNyXGLWxpTwxVXmtE2lHujsg70M6q8jPe3zsbKqKkKNNqkJW0m2Tdine3NNA",
-	"VSskRPftEqokrKieFozTh0oQMshIlC4oFN6d3W2jXrjJ7OLO3Pou7MHIjqLcq4uEjqIktLoHN3FZ5VLv",
-	"OqM+8JAxAluKv1+Z+Wd0zFwApuFeAlm6oRRIqabtB4TSuSWDx4YofR08eAuhjNSLofq+BJQ2OBn8pqQ4",
-	"OKeLn5lSdAoLTsMIfLexVgsy9Sy/C6ZkWYzZcI9ChHAYl9nc4LrKbBnUICfE+0NgO5UkUkQNRBBrG6s5",
-	"8Re/tTlmUNpihVz0ZbbeM3q1IDAti7k5D0NDGySnetwBELvwcPWO5nYl9q5YCrUr/9B21Xphojebsc9V",
-	"wsTvIC9DXVtQCPOjU9RjXBqnq42dWLeezSOERG/BFhvd2CgXrk8xukmB83cLg+/9TEK40v46cdSJ0QRw",
-	"W4I2UAckqB+Cr5yKZYgYQy0stYIHK5/iv73874t/28Adh7FhoJyIJPgHzUr0Ifunqlf8AGdi1uX2aI9I",
-	"QsQkXzmK7znL0u+ARUbrA3yu4gqDPSBn1rHkQw1WEVc+2tSIt0+smd3FeHerk8HJ9T/2cXvKrJF7b797",
-	"9bMFkKBElVePqu1yYCypRMwJiUkfjniHPE1sbCaxoYSEYGAlTUiYKZbUgR3M/gcTWVML1riguJQPUTpA",
-	"195qQvJnloJpuw1sSxZfvN5fqLb7YNG995WCle2zEJkzsaUjAN+9Zl5KGyIhPPVQJlVN8H6VBpD6HE8f",
-	"O8OrjQgWaOeY9W2eB1aUsQIkH/1KSCm8txh5t/kIEBCGc4BjSYi8YcVwTPOEQCQwqZjT8IYKrmbm6sBd",
-	"Gl6zXCeEixua8XTIhC6WiQvoZpBjbK8kpiuSjJrbasU/oWmsaGPj8ghblEsXZqcyul9FhmJMbEVE5qBY",
-	"FJvhvQNGkR1FsRsrbkZjNLsIOqP3wixmzGGZ4JhCWtLtrWgEFDagp2Cx4X2rNq2D0/Whozmmee9G7g8F",
-	"jRl4U/PxljyIp60adoB8FKWTvj2NqlQ5E2kLSzIW9XgMVV2SUGL9G7YyD0iR6xnwR0RI2phV3fC15eew",
-	"3//gdBMfXnAIrUfXBzEiDTwMUvwHbmFTk6jUmOh5R2V1bINrI8UnIcu8L+c8ZBu0J1XbEhb7XIwRCrlF",
-	"wnRPwYAt1LZVABG7hIksatks/h7tPak9fRlrKYlNJgzTbaFWogWmqCgZlrSCYu5+QlDdUImLjWMCjD3E",
-	"VZ9VoNG3IBG6VX+lzF5XClxliu8nH1u1XHdy0bT0eg51XfYHqTuuBmarS9Ms/mlaTiRjE8xFg0ecGzSt",
-	"+Z3c9psLdCXT5R5B/mTgdMfobGZUkbkxbleIwIgTAbV2V6yih/hOOTXJueCRCX3oONU2/9bWfpfAhVW7",
-	"GwEJrF6KYFNCz1ct0BSefiujvfsY0+6sYTv4mpXb3A+2hLlGSE8R8kvBF+SZrE2SFWlQ5xjz/zx5vjaR",
-	"9ChSprGDrN9M2vajwpgb8wBUGFnmnyVY9HmpNeoA/MEl1W7hiD2rrFxNr5llnpAVO86oUoQu6BJZJ4fw",
-	"ecHUTGZQyzRjWUpKoXlWVetTwO9gykKcjmmRgkAiaLFWxc+XoiiFUfjltYs2Qeqeg/H00TNqEUFQvquq",
-	"NKooBVZMNy0lc9eGQc1sF51euAU1a27tLR8WbC5vdhznqastGjbKfbce6XEw0u7rOo6SjS/DXLnyk0LO",
-	"t/AVkgXUBrjqLlowoCkB3p61SFf23PxudxcPK02LrfT/xvG6318t+0DXMget5TZbFdw4PWPz9Vt07Clg",
-	"gx16tuItNicJc6xtXX3Ixhl86KCVXfSEdmrqwMpeS1PbYvWt7ErXMvuQhO1VzhtLsR9llsbuZ7fxtLlG",
-	"s7tzaa2jZ7t4stO33yGU4ZZqdy0g2J9/0mrja5w/eEa9EAye9r3rTq/muSx2yjqzwa+NKkPMjbZ2Cvzt",
-	"A2cBuDBiRjdKlYiiSxU336pa3/rrgZ5U4lUIXoTGIc5lzpVy4LwRXX0jXa4rdLtFFCdeKXhuPk7I1dJG",
-	"Kx3qzMp2rvRDCL0XrloRXnJAzgRh81wvScaVdXTZr1pj1s+32Ibjo43RyQDNLCFaTm0Fk1P38FDJY6Il",
-	"MduKmalXWPVRc8RQMuM6CSFXC/Li9b2faEz3qlWtbXfJaJbJxTDPqHnHRx0BfbxNBhU+Ufvon9Z4Lgdv",
-	"blhR8JSpWmMNnRBqw+ZVqFxLYpZUfbKarHWbDCzIUp0lrrN4wkMIIPlqZ2DDyn+jir14DWWAUMOcboFh",
-	"6YbgIn3xGpLlaKTuyezdBMKdylgvv7z8+dQbLKDPAVECxOtXVmspSmXzocJr9Pz48dM1U/nuDIqwyiwb",
-	"AoDjEOyjOLxCJsU0tLIIGFlzuiQTaegFLw22InBZIMQMXa9vPH5aS1f861+er8l2tTx3OPF41+st5mCa",
-	"q4v5G9MLxgTOzSwiAVxJhIcAeRAA6Dukb0zzLm4Q65toFlYYt5c05nTKhor/s6OE7/HR0VEkg3PdpuBF",
-	"CTUbmTMB5aweRaJy78fyeR1k8Dql4a17Dn4jczZsE4K+0jxgqlA9lmW2VQW01THEYij5FJHG54wKFQCI",
-	"dnPTLb1Zzh4b6kzF+ZhRHGWphwH+2UoI0UzTNw6RATFUNPC8fohPnq8/wrLIIq8zR3hyeGgki/lTnRwe",
-	"Jgh9ZtiBz5PdbYeedzK3d+c/Ka/tbn7fYtLn56pMZxvX2DpPVx+lVh0lkFW0xZYZfYUpp6eENiFlbGG3",
-	"0QZ8ciQqN4CHCImqdYbczwoex7ebuZqrWF5WNJzBlXOOwU0lXCuWTRKoTHBIOdR+B3d2r8hKX/Zki214",
-	"B1ZeJDPfHWrPBuCH1gOtUi638bumKRdTssA8WGrtEAgWgMcx+BL4rwX5UpFUzDT9IkIRZmPn8oa1TvZh",
-	"hEtaDrkPw97e/3s37HEeasbzz86LNon475Y74lISoit+bd+1jbeSznl2x0KuratBX0IoGUD12t0t4slt",
-	"MphJIQtjDA3zgk34xzt50bPai1Q5uasXPTe8hKdpxu5u155G+cxrtgDMktU72YaD+d4mfSomUqf7XDFa",
-	"sKLqf7MqhN07OqNH8FDz0rnGOXY+sYsWNMKKAMHneTSz5kwsq5pLTFjaJ4OGlil3WbO94J+0peQoVbKi",
-	"HaikVC25ZhfS9SykZM6F9ZLsgzQDlMBuzBmSsbHfqqaLcTiQEk/sbo+iA4/D7l1wWGvhNwLS2swn3dAN",
-	"LVInrhxrX4AesaUgTjOiXbXQ7JsJGdE85ymggP8zHxlTcIRbPuQIrB4wjmePjyPHEFJqdLYjWsaHWuOu",
-	"rEhzpQpopnWuyLvznxKSMa1ZQa6W7i+KoHa2IQi4TjnUY424UiPAeHspdEHJCEY5OTxUWh0suEjlQh0I",
-	"pg8vXr4+e31xuMuc12EoSZ6ON4JQ6iBvc2qqvNrkdJrEu0Kwa2i0D4Ux5Ka7Rw/fNKA19k+kXVOJszO8",
-	"YzjTGhiyksOC0TTaabay9mdUEcRNth0ksErEXPAQXnBVJe0VpTiAJ67mvZ67BUvvDWLoWU8QQ+HkeqHr",
-	"kCL7Iexdcrz2I8vbNTP6bNijLYCjQmo+WQ4BcDIK0gfOBS0zgHkxT2HszOeD2Qyv9gjg061jfgAcyMWw",
-	"LKJ9UVjBAtBT8zDhIiEUpZaRsF56rbjtAps/GkV5y6filXh3/hNceMTJHLYKCmiiYlUF1/w2wNZMCCWa",
-	"zfOMakYyfu2/HWr2UR+QlxBL5dYdiSKsKblWJxxMzEX0Iqnu7GPLlCBQzscz8unTgTF4b28T8+c7xYrg",
-	"vyGJ3t4Co/z06cDvjvmoYKRggAORnl6KT5/4hIQP/N///X8+fWKZYu5PkZpfqWvlYSelAD8rhJRbdgMy",
-	"9xoneLSR1/pNqc2qNwH2xLShU1exC51BmXCVghZxXegaxvN99oyoCOGXGVXswoIyNPqEma/WgoeWAoYY",
-	"1JvG1DfsqKoCnUqzZ40q0HhjGRet2REbCafvxujux+J6g27ZW8l3DCV6ZsiOx8ppuzsocSODCTzguyjt",
-	"Y5TGGyS936Rsc+sOY63lK2GdihUw1Dv1MFb2lSKZnO5bfFwW486a7F62VLW0FLtwTdTwgRbYMK6zlikC",
-	"TpWcENvOFvAo4r3fWgtqz1xCihE+J2RUFuIkxybZJ3bYkxHwXsuZXHkzyPKq2hnDewmZl5pe8YzrZUJK",
-	"QUs9kwX/J0sTMpHFFU9TJsAPO7QtxeZMz2Q6NJ9Amoh5cizFJONjbUbgv5dMMKUSgN7EUuvMvDdl81xq",
-	"JsbL4TVbgqhWkc9VzoROAEk4MXqIucEce25rKYcZLaZQB67KPJeQbDpnKaeAkLE6WsEM28SfzqlYJj5u",
-	"kZCrUi0TYsO/BySVY+X6DKuDeUrYR8iAUZDYcLCW+dhcPjz91e5QLTyo6rK4UUvhLlNo01YToUWBv4nN",
-	"rYKI3tIZYsGi1ZjPEzKr+nIAV1Ar2WLo18BEEsVEeop5JBaU2mXmG6VULoTtambUiKfH364qpldlEeuC",
-	"+FbiJKiGppQedSOnpWKn5CgJ1YcEujSwwiYEkMLQPUsJFjU2cba6YbaSQTVQTEZiwBhAvGpzOCVGCTLz",
-	"zRhVmhwdHD2Oy8+N5uOka0zlOQeu6aIYTbzqWuFIHy79qJMWC0kDtQrVqFQyNE/YR640WTLdTzu3LmCP",
-	"WmZfGAVa2zOxhxB0FyiLZS+thvR5KaJu8WwZjbgtKGCEFJAbq1BjxXgb/C/PqNgr3m+LdfaqgrhNtgWf",
-	"26jl2Xkp9mt21g/YDcYrx7RI/S6tmtH+CUg0kYU/sxqIiDOp9tTxOuDPue4B8nyC/kYVR0mClmGQDUfc",
-	"gy61ZkkWxn6n6pqlRi3ZuA1cB/TGhCMWzHZw9WWWDW2/19aNgmTCejrbzqq9zNJhW+Ng+7rAl9J7YXhH",
-	"FuUr3ZE1SRQHOSsIo0XGWdHoB7w9P9naMoUfbNHw2hvFEVox3HA7wEl08szntFj6KgPoJUghpxS0EOcJ",
-	"M7MxRv+24JNbbF4hp67z9br9c4/eBp1x1v/sLTxqfa5dzdLfaipSBaARQcv4quN2aSwi7FR3ittGRVWn",
-	"yRW5MuoY0fKAQEqWORpsTgglo3u1nd6h9C/sf7Bui+C5lmwTJ1CqdgLOl2FlWnCInrbXev4rSRcB/XEp",
-	"vJ2S1ctJb1xs8nhLb7uOZnbn5U6hCcOPI2UsdQacQPjaipJmEvcK6zogZ0hU5rMGKyc0g5jLXpysLXn6",
-	"7VKMZ4UUAPhrmKqeMcXMdOAXX6nWgqKwMucBFBc5btnlJIId1pKAgtpwXz/ZA9ihpfInvrdBWmDVd9tX",
-	"B1FN5hI1ElsQZBQ727nPGQlfhybCNwm0oK5D72m/bmPDWhCXS/FaWugpq2uDz/rB1RCZa6ljTlILpd6S",
-	"JxsacWC7KRtuQtZeYS1vqMRV4KO3uy2u0Ue6T/TIRibZVjg/LRg/HlrJWMSCAC4hbuaMVqipd2WNN725",
-	"ZkaJzdzBw+zLCueWtDpgLGuQ4eaigFsSIR24gh2yXLHTPv9rgLpA05SlLYQ7RWRr77XCw/KMlzsKnlIu",
-	"TiGJGqwTKMJiWabWTGzLblX1/uNR3IgN1uAnnUlwdpmpeUxL7iHJ+pnm402dKy6d3rq9Quxa6Vex1uci",
-	"q3hdZ5TdPrbSJb7TsMJdgx7LEHxDNTMAI21Bx7TOO/jGYUWHwwGqlSx7cWb95fM6nqodt7f3Q7vQ6COb",
-	"w8mfe89rPy9FT+t5EGtpKxca+3oTR0zILV2BRRqnpybUytptqHzODZEw9xPb/vdPVsD7cTVuUn70zk3p",
-	"6ZgfSkGGd4kEZ/p7yUp7qNT9Y1Qp9BYnA4tgZwxTKVg0hyD0FES9znwdjsxTZMDpsLV7eoM04OG2GNdK",
-	"y3o6XTeBFXIJXlCfmh8v8Utr2erKDRKPx2NiiKqsEXRxConej8VMZp296Ku98nTYEjbe2mrzO9vzyC1m",
-	"xduVrpEZFQKpshQC78KMAciULVAL+0gGvvMofb4Napu3AT6IJ/amlGfLE8zx4aihpBSPh2qj7w9OBv/z",
-	"9a9Hjz/8evTo2w////GvR4+efPjm5NejR8/wo3+PeY6w5D6lS9X+1qrA+HGjvvj5uvJiOIUbmg2xEKCj",
-	"AfPx03rx8rPjZxuUL19HW9+7Md3bw/wnOZkMqnlBnxSexYvT/2k4T8dZUEFenb0+w/P4Zw1h4N3Fdw2P",
-	"wvPNQO7eMlqMZ9/ZZIbOJBNvjWkf8AEUXJqmhid6qJBIs/bu4FEDxsuCrjYsQl97uScmbNQa7BTvcd3+",
-	"lVY7Bk6P25MTPrSe0I9crwes6rt8t9lNc1MXQqCo7+cbsO0JrpY2FRNDP3yOWTCfx2fwfCOfQbiMuv/A",
-	"zKWnqfy1V0sziRT41zGg+jZAn6w3QKF62+VWmWtlDVHwK34W8/LbWi5cJ0gI3My3Lumpprn1baAmgwXX",
-	"s81m5Ll53ZkSt3F9zlZl5boCYNHBj3apGasKLM0IZCILn0rsaTdB2qw6+mDO3qpMqaA6VmqyADIJv8d2",
-	"x0+fPX72DTjRmkXxkOYdeL2JZsVcJeT4iKSM5dBIkyvym+QC3eBnr19UGFrhpcf3NRtt/vXxt8fJHkCC",
-	"biu6sy78hV4UXGsmMIe+6tPVLPLaI9iQufQ4m7Vlve+NM7AbqmwO2oxr1UwkWwsU045L4ZidRWwDC+IU",
-	"NBGlWcHVtREkLuJq3q/ZR53YIqYrOr5WGVWzqm1X9TvwdlVPIKAo1wrweiDqtKDL/razXSE7Zwo2dz+b",
-	"vFIdIjb53LYFW9lbm2wIyMUzRCmmAqNHp9A4D74RtCjkIovFBdua38Eb21nK25YE5Pc2Io5i3zL9Ob1m",
-	"NS3hgIwEW4xOfCjGNoGyhyhvWL1lAyhGZBTYpenoZOVWy4Vw6q8TNpfC9hg+ICMnqMxrBcKA2adntvjT",
-	"68moJB+QkRVoONPS2L4u5Q+69Wmo0bH+flRpxlSYr6+YXxuGzpxsEWxhGHmwEoiheyHgCiliNkcFbLwd",
-	"L4ecVCAM7BNh+OLcf5azYmwVs4VNcwCoIEhgaLj0k7oK5QMP1mXvneLN9vTR7hXeukPjrj1NtSFc7YS7",
-	"EMvW56J25aGuhY1uASvYJVePfcx5wVQvRfnCsNIxa0MwmUqZVokttQa3eyUM3H3F/8oXFdzGKg4gJlGM",
-	"C2Zu4ZSLlh5o7EZeb9vYTq4HowPSODcPdqW1277Wdhlr82Rg0J3QaHehrlYy+qGdgGqAq3ULanuC2qmg",
-	"d7PjOUvnPH484cm0nkEfzncLMLJz6W9FYYHJEmZoyYXAcn2zVlu2r2s9bKs9A1Nn1UEO8Ixt0j3HACOX",
-	"QhHF2IltAOqi4H4qQSdQo85xgW1y4nXoVuYytf4E3YO7Zkd/7lZYd9DDaj+gt8/VwmqLzO55tKTxAgB3",
-	"OWSpOqVsn/xxXw/eRWDY2RhkcxuWt5kX3C6udEG1LFxPrAXXtVKsgMCZmUpe8PVZwi+rJ/F3rtXgNlN/",
-	"AO282hIJLyrwVV+37bxJVbMyVC1PPbyamRMVasEKuA1G3XS3YAsEOkB+ixhYbSrVfIs976NPWSbHNNvr",
-	"Ku3U6czd366FQjjbPMvH13tf+H1bq+2Zqy8FG6Kyv8X55jOp5TbPF2zCioKlw4yKaUmne+1YXsgJz5jD",
-	"j9i5RNkh62+2BkMwLtS16yt9vfHOA8T8s320xgh73O8zwW2a3iWDj8+Ovh2OAxj1TY+jo0NHtUgHrj2o",
-	"5Fetf96OLfLMnu/iRz5D7x9VGH0MZCY4QBl2yLqQNj8c+LpgLFU2KuKdoivIrzuoi1vCN/9Lqwzr92Yr",
-	"4VgJtrUQZjsLo/VTvlfOv3bhDRa/vo3AHsx87WQ8116/qzUOu21pQI0Br53VPrwzytP6sOhBHt17Jt0/",
-	"HGz89nj2d4bya423SGODHRvNbUQnu2WXeNj9MDHn2bOdq33WYuJb0tyUyvB81xTT3CaD9wGiXwwhiGcZ",
-	"RDAWsrh2WQUODo4oumzNG6+ZWt3Jd7cIvVQWXC/fmvnbZjvOb97UEeALmxpSk5JJ0PNSZuAhYUWCz0Co",
-	"Bn1b5OuC0VSBsfjNqc11evUC/nDd9e0bzFBvciZevbgU30kh2NiYnqpkRVXlaWvwQgwCM43EdeQzMwGc",
-	"KwgdUYSh8wULc5rnLDWbV2Fv2V8pDAbBkcJtAMjiSvjPtM4Ht7dgTE4iTRVfVqV+rqED2EcQ7oa3BT7Z",
-	"E5uiZcG/zAYkxGwpeJPqO4KZnc71C6kolwC+72vKzFMzRlNWkNEviOfzKARUG7k42O8lK5YkpwWdM22e",
-	"Duc0SrD4YGRD0qODS3EpAP7uxkKeaCxkU0Fw0Jh+2CjRh+mAjFN5QLCnC1QYynlOC3tWhmQLNqUFHMSY",
-	"KgZvMuwen87plKkTiwI2Clj1CPBVEGAwITlVUFdDFRm577V0peUH5Dv4DIeUOf29xPe8LAr36ShwmDr8",
-	"nv/4TZkdg4SHb58++8s3B+QCerKNDCGMbCn2VcZOba82gL7jGCXPmcwzZjdOAjANAB9TQQxvhxdB6pVW",
-	"ZPTxkQVfemTob3QCuLrmysBL0JHfuHEj+D98D39hDgbcPJWQEfwB39qPLgVUKDriCb4K70sYgFqlOFjN",
-	"Gbh38BbD1KCOCZHI7M3J+JgJ1Id5avTcCTcMdnCW0/GMPTo+OHJBltpnAIw7R1EEqvjYCCFfCQUl2hWR",
-	"2qYq9dwT8/dMLgwtjA0Bakmu0JeNitLAXorAxDoZPIY28jkTNOeDk8GTg8cwQUPkwBAPr3iWmXOG5OkY",
-	"0PkZ+tZxPnLiuxZh5twNq/ibuTyI12TLQSHsylIo5jcT9cTxKh2cDH5g+m/u5YBclkth7anjoyMM2wpt",
-	"46whCf9mU8JQLq2TWv4dwNVWbSKYJO6u41YwebuUA/TY2/SV+Kv83A+/x+Tr29pxQ9E3AsTbuRCXRK+p",
-	"EZO/Yn9L0Krq18XIMxs8gV5ZlqWZ38SnUj1SQ079Efjm4DbZ6lf/ZRjp4PbDbTI4dI4vl2ePpFI/UcPb",
-	"XgTP3eGputcsQX2OHO1ZllnRMvf9Gns4S/O6WpAJ1+nOMfz0gR5mMshlFAKMQt8bUDcgwATQLARwOmyt",
-	"AGaPBY5ki2SWpTS3oe5KW0K0Go/A45uU4wtW2cF34H55EYQRt9uhVxWw3d8ZLtRCqv1NInh1v4SHvqjb",
-	"unlUwTCGZP+4/7e3cTPBFqGPen/ehU6x4NS3oXaI/9422MfhJz/WLZJhxnRLzrxFw0dUXMiXOCAulz6U",
-	"jhZ5NsAuNBpmwVwMFckSLYg62b2ABzrIrhvmlkcmA2aKeRgU0UodqCqnQnJJgqN3/uVrxnIPdRsJm29w",
-	"9V9NfgZUbrwHNXJ82paf4wud9yYb3NX9yCaJC5kfmN6DSUxeS8Fad+bo813UWiAJzRqYxMsLOm0b3D52",
-	"CM/AuE/aD5Mql0fg8gZmFFHRzM8JF+TV5JHZjUewHXtNYz9i+YHpmlixd1URj+xz5+LVH9c5m2wrWPcW",
-	"xw49vyGPnUfEg9lUOPRK06X1nAC2wimh1pQwFuyc5t4VgM9b+Dt0tcgsxYazZzW4+ak04t+CvgVy3Htm",
-	"OKSzUQFfrTLSd5Dnus/VDK/lHQpu7FawkeC+D35gLy4k+Szu8VYinkx4Mb9SNofek4QsbKJjr0rB4XjG",
-	"xtfgE/9yLnFUp/4eATGiCvMBuTALt02hUZNAt58iXxdMyeyGAXC0YMagvvjpbXUng/hDQq64SL9JLKB1",
-	"oHrDxc4YKCiXggsLFgeXHpyVJ7aLO1UMYJnAIZWs6lZBx37kyAmhRNF5njnnIi+cz7HqeY7VZJmU14/K",
-	"3Fhg6E+6FDx1Dl6EkdoMcwzJ0RsmCRGMw8+xcQX6dAp2QC4gg99V6aDr+PgZsUj3FjJvASV/+lIUZgu8",
-	"fxG8ViN1zc1aRgfkNcSBve/XO33BuWS3D4gVc4fMScTrfegYdg5dSA27x/w+ZJt3z4PglW2MSGmWq8Ql",
-	"PEH8AFDYIUuqghqFfst9GBiwfUZ83dSbBzNLNCxHclF06WMCcybSgOUUpdiZ14SQq2udGsvv3dPbSjf0",
-	"0m7CXxBS/E6V0++DLlkx1wlwAnO13eb06TiRORN+4IZHYaMz/fJ0vC76m1GRyhsr31sJ8Ef/1B2ShXvJ",
-	"Bi61PgnC7wC4kEVKJoWc18Sm14BRR4XcoT+2SRDXJsy+CLkwYh5zk1Dfx66/PnbY6MCuAt+2L4EOULpq",
-	"aGcjs/cjyBBNsGkQdARgJ5eCG4l64ywDDIglrv5qxo3MgACj1Rwo6gkukGsHVppnGRSO26JskJuWGxwQ",
-	"6PNA5kZBr6FIYoAHU6ESK4rmpRHvWYbROFAiIJFduKpgZYao4SyAMzOoGKtt3RXLoGmNrOZKIe+X60tR",
-	"Cs0zlH5mE2Jy/K2mhb+nD9V76eZ3L85LvzktmodjBO6Ejf53xaal6IPbsObl0FATemMVUAz0IlVgbWa/",
-	"Jo1ncoefDHV1Oj7fO+UXKh6BDsGJU2BH0Ijv/KVIA8rbyN1nxmci7UWHewm10rNqBlt7+vZkzXGsjSLe",
-	"aMDFhO2JAzQlhUyEG5vNbwbJqZ5VrltzZp2e2y1bPz4Q5QOLpP8IlvZbDFuhdWtPfGzOWazas1JkywNy",
-	"7oXVyObMjoAWKuAH9IxpmxisTp3Q1c6CdNAyDhyAK1/ubSvOtAqEIlj4kG0Ld/oA+vlypogsteKpkcp2",
-	"ylhyAFXrDvN9QnkWEzuvYA52pIcqdnCSWwid495eDYCScXkDDV36FzW42Dbqs/lkQBW+PhF4ldQ9mbSS",
-	"p+NHV5vYtUGP4zu1LJqtmdfF6wVbMKXRj9WnqYFpd8Rl3V2ttUL/hayLM/L2u1c/225jkNMFDjHFQLj/",
-	"5/sLx1ZtrqKFrMAEQgzUAgDOBEwD9GfaR8GQ4Ap1c67VpXCNvBWmEFXfej5ZbxVv5DkIahDdlT0I0Q30",
-	"+72WNqHQTH3Ca6d7KfRChikbJz7s8fTo26hXDnh+2AP8gbLWlc78n1mpr7VJb89JsIfRlyaPaQGYONe4",
-	"1JbmVM7otc/1u5vshTqnPfxk/2oo97F8gzphbRmfP3XrBxqecK2hsZXNkgD0lh5D+KKFa96Dmr+O21Wb",
-	"+qBcfHlGhfojKNmNGMwBgT4yTkNFHwk0R59RBfm2IwBOHp3a2Aq0qWRza3PZfgVtmWC/ZFCk0QPT/fya",
-	"JfZh6F+19PsdRItFir1iguhe2ESkJ50SftulSp6bB77oqIhDsO+MiJh96FMjNeM11M+6+vsHDYm0sZj3",
-	"VcefBOUbEDdXxAKLu2tl295aLdT1Pzt1Dc88sOtUCoYdls0grlHF10+PvsVPvzm4FO9tuQa6wcPbxW2H",
-	"K+/HTvlkAo1OggmVIoME+Bkj05IWKaFTyoXShI7HUCNAMxTdXAoyk5kLKZei1Y9seMsDVTh9I7Jbq2n+",
-	"YQx32HlkoT1xTcQu/SOI/jN1jVQLcKk2XUPIRRLPd4BMCJv0kEBoZYHWIuaaoEPEorJx7fFQ0f77rUyN",
-	"loGlQTMsfaKXopJs8IDReIVcrGSGOBRWIS1qETJHZaYBbUkh4ARwr2NA87z2yJ8+eaUKpoULAcvSsIOD",
-	"S3HmcGnxScg5yaSYontQkOMjl3FSYzvPjp58E730MFg9C6T/qxuC8X7m/LcaUGnkWr93PlXbRB/dZtav",
-	"6tKq97/heGbNbJNGgkkbeiik+8x4X246NOI2yzu5wGfv8IAqdLltnHPOm4m5+UaA9qodBXb+v557rrM8",
-	"BjH8HnqNTAAb+ZndUq/ZwsIcxlUIdBX6VAbMYnVKhZEeUP2pZnIhUJ3rs5YmeDm+kNZ8r+C6Uj34rsIv",
-	"bJ6uh3RYw5YOP8G/na6sc7j1KyS5qTfLFfT0YRabkcKK8j0LT+6WWSB+5r14qOTcWCbdMsc+c5eJqPCK",
-	"+6rcBNwElpLUL9TTh/3kwVdu1k/tLE1xRx+sPIDZ3U/BJG5Mm5+OgbfYkkJlylz894XvYyQdJGQfEgAg",
-	"O6h936aUF6iS+NjhJ/yjM4vonSvYBxmCC1SaLk+JkBCSMcoaeGIBSV6Yq9ZRIOlmvCl3x9Bcmfewaz8Y",
-	"Zd1tGoE+hVvsW0cZYcuajj4T9eHk+9ggLKDbiqh21oxh0PuUXp76D29YwSfLHdwr97OGNv79D1jGw6DG",
-	"QAWG3eXY7x+LXDDeSHmmLFYuYsng5wqzFLFAw7JMG89X5JrliGADUP2sKGQx6kOmS3ndZNhlToRc7M9b",
-	"D29kuZPv7r6JK8aNXasfW9XDboydkckpdOhOebrK9v9hVt+nWnEvRO1ouD9eC/tiAaysRAoaDxjyMgoF",
-	"10acvnj9dkM6RMR8oMMmdmarov4yfHANbMEbkS1t8oxN97/mIm0DKoC+lcmGBxBM4+/md5tktz6ouF+w",
-	"gO74X6MoTk4wMxS6l/RjntisQMCYGtusUYtD9OWgBXV7sILdfqjmSjDFe7FZwi3qSKkKGEWfzilDSAm4",
-	"yIEIscTIEuGGNFgJ1ZCZHX4K/tdpupxhua3FDaqiscamgCoxs3yMEDRiut+c2rQHYndjiOnXNpM0btvs",
-	"RZIPAWaFY54kVLRwjfVzED0zjN5IeAw68+3Or91w2m/DPhMCywa3qHaD/kRh0f3c/l0lUHBg94nCEkM1",
-	"6Y9D3Km0uhdkk+3u2QNDNwHfWDVfhyCrGN1Y4dpE2B0aBlyv8Y4564IaJcxfkhkk9uoZmyuW3TDlSmSb",
-	"xauOwfvMSvjuK+WqXVdFH1SV21l90Wl7uIj1mXv2CO4qtQD09x1k7ZfILYHYbxoGajOfQ0IE9ZqxHBOH",
-	"6gjHHmXVnA4UeSgb8gQXEuLr0Ylm0JV1zpWqMnwwW4MFH+gFBwRfyB4cnY3HLNcnAFmM83ykdMHofBT2",
-	"cPKNVJlIT2yyEfpFuCKqYlUwlSQAJYMVWPStSzHi6ch52TEt6hH8GIZC4Gi9zJnDOR/B5yNXk2+L1v/z",
-	"7ZvX4B5LqaajWIIQGPw3m5j6gGmLc7TTyqiy86lKFxVj4pQcmbXam+CBg9q8AnAaNbeAvzFHyWrbmY52",
-	"qrerNbtvzeyuloS6ILicrG6nZYsWE0lhYP4UFCwubNfeEUxz5BeBgqNaxU9U6Uewk49evaitZs8VvLGY",
-	"0WaackIKpmRZjJkNwXAkg4SocjwzR/0OGu5Dh3cjdV6EcICx3XfjDV0n9ljp8fOn0Vrjzoli9TsO7iJg",
-	"XBGerp0JT9vmsdqy4PaB+HpuKi9PMlhhEPWBmitoscQ/OupE0FGCQ/WIlOKz/u2hIVuk9pYHcsby5AeM",
-	"Il115ItKje8xDbRZ4KflFKHCPOaHEbJxneYHfMPKMmOUXOvG1ELKG7SQMfsRGz7sZ7Tf6Ot2eyFYgXu3",
-	"yeGg1yDd/AcPSt+DA16v7vWr2E0dVVUqHXzwRbpgYQcfqvMVJncvblfclg6Hq20u35urNWinO7VHsgl5",
-	"VQYnPnX4Cf5di6XtgI8Ae6LFFbojaTwIrOm9trPd2bnrlnwmN2cn1VqK/dO1qZ275I5ZOJzGQ/Ne9nGp",
-	"74jR34vHcv2VeYBeSoSyKureyknvQuTQ+qq6Eg9g/37A575o1yGsYRNV0iy1Px8h9dwInYV37Cm8H57U",
-	"SlpdYeBYfcH3hZw7DrZeuaiusPfvWS96D+d3Qa9dhLzW2K8KkTns0tWruD7aenenes+RtTJi6cPV42KK",
-	"14ErMmMesiAo5TwLgxwckNLAMwj4aDMA8fZbb48D0gAi3cbMCy/kLpTkPPp9ZOqaWawhIfjP9gQUuXBW",
-	"4+9k5j/bZzbwKtukTpYSNpmwoC1cEqbAGWFVRsNZ0I8H/JyZBVZtczH68ePuZttJttmv+kvzZODWr5c/",
-	"9hjvNHKlo8i4/1raMmpbrRfinvVlnBfO8U+NuY2Yz1IE6yjYXPoS7xpl960wF0xpWbDtE8XvjfqjeeJQ",
-	"AmCbpcHKkqrzrgP75jbkZoU2GP+Jb3ZrN/nENYkQ2nddI67iM0BfKQX/vWSCKfXNpcAmuBZ52Yldi+2C",
-	"0N1nTTx4rkheZhnD80Zg8UrnQ1RBrwvCwjBBAop5IxHWczzHHp2jD+Uy9hCAgq0htE4hW9+csMXtGmDS",
-	"2pN3iUwavOi+ClJr21JBj1RoloqFMF71XVwnkDviAOHaHyy8ZTDH+8G3DDepIzgQnkqvMQJZP6XNqcB1",
-	"to7cvcNP4X9vW6/iD0x3E8lqlKECXm+BUm+s5/NBqn82l/wmJFMnlz8d9HovUq9ZINFuiu+tylDvoai8",
-	"pPQdFNc3Tjw1U2XzXC+xKf44Y7TANiYslpWATvg/0j26W0Mn3Kl7iQ9se38fWsfG+kX6Svl+jdvdqUpv",
-	"K0ojMoqyW1JEMQubmpSSFu+tUJo8Pjo6CnqMxX1BkwqffgtX0B0DhXYgE/ZWzw94dy7rNC/ktGBKWeMW",
-	"YNTuEhn0vLyfGv+K1A4R03MHw/o+5t5lVpuDnBrLVNoDZR8p+ECdGW0sXaUp9Lm0AKjw3+GMqhnkP5dK",
-	"kytbEedyNkuREJYp2xSIeETTE4RWhm77l8KMnUlAZ6OaKDlnmDJtfokNsTAz2FCu3fEUxI6CbHb3ERg+",
-	"CA1geX7Vqs1iWKWpIdCYaX2GgzxgUNMzix/7gJBNLcX0wE7s9hOKQZbt4U2DS5lyNaZF+qVdykauEy6i",
-	"N3q8FzljtY6+enjZPXH4yZDJvD+5bNRd9bwUf/ZV7bmvqvciGUpRdPFHVxagr0BrXvlLij23pix1MDEW",
-	"fTFoijmW2CzOiFMvYrHZsYX6RsDjeGdkHnbXxMcPLsW5bTLX2pwz7OJPwMua+l7/TiWwdDOnS/RrT9gC",
-	"yqLYXCHY8CgztD1KQJQTIQVLnEu9XnUFGD1uLtCwjMxlwQ4I1ISE0OkW+Bz7C1ScACcArz5pKh9jKSYZ",
-	"H+u28qXzUryCU9oEqwRDnbKAZm0+1hm3EFYqYpgo54bS3ymo/EGH+YdNS2OCVpCu6TVXNSppm4gstfl6",
-	"Y+iUN/b5Ly5ybY9yg3YJuJc9506tSqgYUjO++4/O+FZzPBqsDwoba3FQB6yBsSLcOQjryYJk0tzpdvaH",
-	"JoPL02mWIXuBg7zNEPelcNU7q/A50E3MsITTCpuoNh7XVUgPxqxA3KvgnrFw6IJybVhnbYm2dFMW5plL",
-	"4bscV+nnCTzjyt6o26HuTsHVzz2rzrjShlX/QqcWVBH4ul2TX2cHa9wwD6cO5FRtgisyNK8BWw2KTc3/",
-	"fHUquDdBvpmZtLAw82VrVd9xzXn4ZBfn4UNjY1vm4PTHyKCFtSUwmyQV3EQjdeEqXi1318i/NK62ASC+",
-	"x8Hf0mrzobAP/8IQ+sZC40oXVMsi9AXbfe/ApXsIlWxNPugZ4GImM0ZctBN0WprizREEFhB/sq3x2IOG",
-	"1v8TUb8DUR/Tu2p0vg2Zd8LlbwuLvyMVdTCqzw6kf6cs4v5A8MG07KkEnVywj3AGZgrUGO8uG65gU4rw",
-	"4WOqWELYxzHLNQlqwuP164Dvs1n5ullIH7XrDUEllmEa91eKsDnlmfPvs1bVER77I5XRt7olPG1QSFJP",
-	"vJ+i0Z5YyHYwldX09h3S2b/sSn5D6us1b9jyvjSi0t4ux9fw/19kFb91bj1ILcXM7V6UFNiUjiw9c953",
-	"U8Ff4nFsQFhVoAQeOvxk/tmgZ/RuB/7QSvO33af2wvwd9+MzJQF2USJS4Z9Jf5pQ2IvKaljBWbkDBm1O",
-	"5j6Ljpr6JstSVdMZggTFMDzkUxShWyWRV7+xcQ/5ipfizcSdwwrislwIharNiAl6lbF0BF0zr5wPOCUz",
-	"BlMTyyqvZKXWw9gIabTxJSZH9sDa7l2IfT7W8dDyDfeWfaugA01lEJ3ciP/ts6awk7IMKk4XMzk3X7lK",
-	"VWCHvnwSdW5Iq5W63fr6E9lgv+gckCgcDsBfsmwC7mxbRxZB0uof8uBeWHwLVW8Oe39Br8OKeKhji1bF",
-	"v3extmqrMVCA1wQy2w8iBW4OTsGy281q4OEdTTAFe7B3gKngkcctkkKDt/QPpLAFrXzJOApuW51/ipJJ",
-	"wRDp2iZwtGImbE8ud4mY4FcCOAlbk8fKLd25fve+9Mi15bslQMtuWL1rY/IhToO1H7hYV7dLIMfoUri6",
-	"XTx7W7YL/3GoRVLY1CoV+BF3relFjrR5SW9/npKHofDdQT3v1hqcGY+Ny4LrJewmBgxOfv1gNgqBm3Gb",
-	"yyIbnAwOac4Pbx7DNtqXrFAwE6CMkDeCOeq1y0wI+8iVVigTADVb0wJUuEgxlIo4bwG+BC0j1BQh7cMM",
-	"55G4eeHrZPAjCHkchGixVffgyBta4qzBADaIsvrbF6/f2pR7n0VTqy+CjrW1qdhWYqtDvXRtX1YyDjlT",
-	"mEOT2q58oUcmHBwPf3XoH2yWgm2SyguXVVRtYIULE/QdsMNaxW913PNG06vgBbmUmcLpVkg5riEWfl5B",
-	"7iPacvA+EAWr7/slo8LW0ZR4YuEWeUMcGVFIHmGlksPCLlvJLZNTSEWD/CsUyEE0lGbKiK8JY2kwnAVw",
-	"vv1w+/8CAAD//w==",
+	"7L1td9s2tj/6VXB1Zq22/2Fs53Gm9itPk6Y+0yY9iTM5a9U5EixCEmoKYAHQiprju+6nuR/sfpK7sDdA",
+	"ghJIURIdO52+iiNRIB429vP+7U+DsZznUjBh9OD402DGaMoU/PninE7tvynTY8Vzw6UYHA/OZ4xcM6W5",
+	"FAmZSEXOJg9+omY8SwgVKaETwxShJJdcGELJjOoZkRNiZoxQoRdMHQySgWK/FVyxdHBsVMGSgR7P2Jza",
+	"l5llzgbHA20UF9PBzc1NMsiponNm3Ky+K5SWKj6vkWAfzXAMT4z8W3M6ZeSSTaRi9tXcPvxbwdRykAwE",
+	"ndu34S8G4Tzm9OOPTEzNbHD86OmzZG1eyeA5y5hh6fc8M6xhPik+QqRgmpgZNWRMBdGGZxm5ZEQxbaRi",
+	"aUK40IbRtJyyYpoJA79rmrMbuzbplE1okZnB8YRmmpWTvpQyY1TgrLliYyPV8g2bxCfNUyIVsW/x00n9",
+	"b8q55NTMgqn471tPtrajT5PBnAv//4fR/ZVzysU204QfNM0Rvux1gi+E4SZjcyZM6yxxdqx6OrEz50aT",
+	"K25vjEhhGQnRxXhGqCZKZuz4Jza/xMsSWU0wWNclPT466rCkaybMqT3L9eW8FtmSMPuAo2Uz45pQ+zAZ",
+	"00JbOr5cwlrxbOxfcD5ckBE8cQBPj07gY02oYsRyH6pYShbczGRhiGJTqlJiJBlT3XhjYaDBXqd3Deem",
+	"ZaHG7Ox5+3rdGSr3OEwW18/Tpin6h4c8bZro42cbZ3YOX2+Ym3+VmyjXxI5aEdQ7zVRCXipZ5PZgnq/d",
+	"56apw+QaJv/sSePk33IxZh121E6U2wusSEZNQO0r89EwXjiPiVRzauy9poY9sIMMGmdjt1B3OV/NYN/0",
+	"CRkVmqmD/zMi2lCRapBzNMuQ7i/ZlAskAXxudEB+okvL0af8mgmi2TVTNIO1NfLvta3lhs11ZI9zagxT",
+	"doT/+YU++H344a8XFwdfuz//9+Li/3zzl/W1J3aUMxzx6VH5NVWKLqudeScMz9p3BgVndVZNyylgqB2O",
+	"CKhyA5dPuc4zuhyG3H5qf3dATutfwgH5/fdyiTNNCs2IYCzVjkE1MFYYtStLfXj06MlmRnOWsnkuDRPj",
+	"5T/Zcn2Zp8Swj8azVEbGGbeyf0Y1EXYhduqpO4fqSlPy7t3Zc7t+O1Wm3QBcE9Ac6JR6GrVjars3V2wJ",
+	"n3BBHj0hM1kofSG4JkIaMqcpwx8l5LLAt1cqm9/zCVfakK/LYVFZJKNgiQ/eMHsaLD0mdudG35yQxYxn",
+	"LPg912QquZheCCkIh/8/OfoW1UcYmgppZkwRezT2+C9luiRPHj3C1U5gP/yqM0avGc7Vrq8Q9tuDC+GP",
+	"F6dYHXA4VXsc3UVIeA//rwf/94e//iVKz2cT0Ibj5GxVaruZC3tWCyvqGU0PyNmEUEFoOueCa6OokQp0",
+	"BHiMZZqR8YyKqRWZle5tjwg/Tu0uAo9MnJjCveHab9eF+PrJw0ffwBb7oewmczFt2yun2Q/2o//JKylY",
+	"103hmlwJuRAnhE/8FGtLDdbpiJNr8vjoyUHLKuwEelmKsPIgJtrsOoy8YqLUFRYzmTFQ7ClMuKbiS13y",
+	"MammVPDfqR2oibn6UbZV9n/kc27ik51LSyBWQNiJULCSml6fwTDRdz8ErZJ+5PNiDv9DJdP9t5wUF4ZN",
+	"mYJJvT57/t0/uEi5mHZQmy/xyQZ27b7tVa1/HRzID0hLHQ2Q6FGukuPPSl5LbR6Erxn0Nd//goPbYboJ",
+	"WcyYYtZgR54+psLKhUtGNDNNhCF7W8NCMNVmSUdmvxCWNZS25wkZWSpTgmYj0NfwloFUFFLAD5qN6cCC",
+	"3X0VbwrRgaJV0WSjqqKzgWoth03TObf8qMOEgG81TAm+6/V6WVtkg7pnleqargdaNjkNvthXz7Mj9anm",
+	"3dixdC6FRlPje8ozO+ynwVgKY830408DmucZH8NtOcyVvMzY/K+/arv4T8Gb/6Ls7gz+47ByzB3it/rw",
+	"Z/wVvrC+fe9BpbC630JJMXXqFCiVkqSS0EtrXXNzAKfgBrTvK839XMmcKcNxBTxdd8clg48PpvKB/fCB",
+	"vuL5Awlvp9kDcPfZy4v7+PGBVMA4H90kgysu0vXjBspKiOTpOCE5U9oyofIeJsTOMC0yMA71Uhs2P1jT",
+	"t4IXPbzxZ7v/pB/jcXrS+AVX8KF8u7z8lY2NNbJO01QxDftF05TjuD8H++hkc31rx7IQBvn06u3Zd+rP",
+	"bhJneBkkv+AFT46+fbb/G+xGZ3JMM26W0Yuy/+4ng1xqQ7PhWKbsNnbpqX2F4nOKh7CiOW0/3t+BXqYc",
+	"r3LvO/LEXlijGDNDWhFc76+xd9U4d1PfO/63m5vm6+MYjvd/tDFAf+FqDg5QQuseDjv2nIs3Moso66fC",
+	"KgNMkTldWtZoxcgSLI2T0g4LPgSDeE4FnYY6fs1a00lNm9LIfa+lNdatLoLeZ43DFyk3UhEpsiXYf6CV",
+	"MGE15l8GMLFBMoDh7b/4dMB9KhfPaZ4reU2zM5EXZksepA2dsuGM6gajrPo+0FtQ7Fq7NZPyiqWEgmrY",
+	"6hTsSCtR+vgHzzJ6iUdYn36uZFqMTXfC+Rl/YLUPoJ5Vcim0iy/Vt+IFHc8I8GsI44xZIIRCoyaUFjhU",
+	"Us0xJjm+o4WOrIt6Ydx6CeChG0skJTdYP8Gzn4n7vvItec/A2OpQEyUbZGqX87Jrpk55qb/8TJCFVEjW",
+	"u48NE92kuv5wfv6zX9RerytER7V9Z+IOKQRPOUoWMza+emuoKSKnOlpQZY2e0THhxu7xlWM01ClQRM9k",
+	"kaXgQTkgIzujnKXucYqePqM4RGoYRGTQ+NeG5d7TK1X5HfrmTKGEJf7JpManrgbJwM1nkAwmqO8mA/fO",
+	"KL9yi2P5Ot2nzNCYK/q9ZzgTWYjUOcWWa+tpVQ2t+JxwlqUNnI4ZY7k8NQScGpWPdXTJRTrMqdaWnkc7",
+	"H/+K5jHjIkLYP8iF1dTnTKSgpfejC3qVuGFXYfOOyUgxLbNrNkrIaCyFYGNj/zSZtv/YXRiRr+WEMMsN",
+	"NVPXTH1jv6CaDVMxIl/bL+wnOZ1a+kwwMAK/Bo86/EWNUfyyMEzjaPDIhbAELCfoz9d2ECtbitz+goux",
+	"giAnzUYH5CdLnlZkj+Wcoduy1RzQbCxFquuxCFlYeVL+UhTzS5C3gaZilS1/AdvYcHhXV/RXQ9WURQ75",
+	"1DgvZ237KZlJbRJ7EWFv7V92b8nzVwnukqV73KA+COPRKj8CKimXnfjbWG1hlFVZqajXr/I4o3zOQuvR",
+	"C8qVXR4rRs2mBx+CoUvHhl9vfvgxPIx5Ea0PWpaQFmiNb3rWXtm5TPmEb3rSKtCyMEM5GeqxzFn709/C",
+	"IYB7vv3BZ+hcgFSR9ietHVII5ynfsK9Hq0TgjyNYbX3rkyDnJNi8ahVJefbBhFe2JJxgjKrK2HSEsEqC",
+	"a7uV5QCOPitCG1LTNS6ZDGZUpPI6qhOeo2NRgui1SpS9zqBiUcUwtEWkOEEFn4swVDEBvX81o6aL/vqD",
+	"m09Md51RPdRsrKIcBzzoxAsxCBDCwRyQMxDvGGPUM7kI9ZsyipBEHUGBV6fTWfzTPtzooQFeDUK4++m+",
+	"9T+wP16KcXm8q5KOCULBdsmoNla0jxlLGfgZKckLPUN7xn5Jx2OWG5aeEHoJUdQy+O1Cl3aDupFPkadb",
+	"k5zTpjbuwXv/3OoNhkQTx8vheIJ9rVFJ7UrUJtt6JUHgrd9LebW+768kKpUzq7qBbnhAXgtQN73XFmVd",
+	"lRfnwg3K6hIMCJW6n8JQCaGZmcliOnPnOQZVN5VVlBuixjpCxauKgWF5d8ux0lpXr16bSAX9GF/Uvqcl",
+	"U1tXB+dULIliY2tM1RPxIJjRncOs2Zj8mg1Li3fVnE0wC6Lhu8afNVjBtbeVQ7fuyS7+jJqqHklpmWCy",
+	"XZbS3HM+JsZqae+7Vf2VsyA3+Ev3ZXxbRUv2YotxFa/Rk12f8dr+6TGfA7dk2kq+QiewlXYbc5nZO3q5",
+	"JEXNk2V/MkgG9rGoNVi+8UeOhv5K/MHfzU6XtFIbbiLJTjUmCcO1bsHPPldhH/rbTEh3QhPNq34bjNu6",
+	"8DVvD/UumKTM4bDMHJPhrhjLNWS7llnNirj8AXJNs4Ktcyj39VDJLJa59wqyR+UEEmWdABFs4UylKTMH",
+	"5Ll7gZCC1XSsLTd7g5MZ/brDXGZ8vIxpH1ZTxGlZ3TBjhnCrGU4gm/CaKdCzvXs48b4mzTI29onj4PSg",
+	"WVYtyv8uvG3+M5D5+Gurek8m0bvnXhjlk7U1lVNJ1mbbmPXQtNXtmxvZXTanPBsKthg2eGffzxgkitHy",
+	"+MssOBQ7ZT7c6kS/0mTBsrGcM2JfUu0t0HhcEWaCXmasbT5+EGtvN4zxEVMUNl3eF/45K40LqjZKnJfw",
+	"0I3jtxse/vH56c+hAi3FcB7Pz3qPCa92o7T3FVpdMdhs9ltBM02oID7/wpJttaOlqRiSa/mhNxqjZKqo",
+	"YcPMJzG1regNNQyznYDdu8GHMNl2bQAyX4CKPO9KubYHDSbC1OpSBlJj/C5oSez/qwU2n3YhqNZ8KoYZ",
+	"HzMxZi0kjEzCVNtNuHA0bK+/qopJMkxrYVwRP2wH8m1l/ZApsovWxT7mXDG9lZkTd0n6BVxgYsDFYEUZ",
+	"i3GQ6JqwzmPdeWC1+C0Nsl38BtZiKVTspMGOcEfs7BoOslMuIkGl7rGLBvvcWrRDplSslOP9DOs0wOqF",
+	"nfFG2h4xlEbbHi2YYfzcz32RiJMm5/997kweq2fmxWXG9ewgttNuWFAhGsrU7FfbD1wyDc+scuazDAMp",
+	"6yIeMbbln9qKcCBYzCKq97+83L1cWiYLAWIrvqRKG0zdHSJSoesA118/t5Xtrt2ND43XcBeWEtWKH2/O",
+	"K1szdpqn1YvBgXxmd2vjhT2MXHGMAm+hcL/97uynr6z16n9PrFIhNJeCfP3m++/I3549eUw0G9vnyZOD",
+	"x9+sK9hjqc1wzITLt+w72+MR+OFzqszcpb7dRgZPyq+5Xs+56WX8J6B+5plcMjZ0QaJbeM1D0IIFnbKN",
+	"Qf+f3GNWXQvTbm9hVo+jkjUod4yI1x1EZY2sP+0sd/bwTwdL2uihVqyitvqFfEO5RvYM8VGMbtRcxVyY",
+	"Z08iiSPWVqMmboZRr91hrYPmv4MoA0Nayqz0UfOJi9P7AkrQlw+ibzP0iolOb7PTQlUFFdOZzNL4mNt7",
+	"umOix7mrS1nj9no7R3VwnLtInhV67McT2EJi9UN4J/hvBdTKlpXBDSWx5My4qI0r5YmpyhudSDvS3QF5",
+	"H9JZRX6lx8fNpqoIOepSFbKWbps0S/HVPQ1UNSUhuu+WUCVhRfW0YJw+VIKQQUaidAE2we7sbhv1wk9m",
+	"F3fm1ndhD0Z2FOVebSR0FCWh9T24jssqn3rXGvWBh6wR2IA3cWbnn9Ex8wGYFfcSyNKOUiClhjYfEErn",
+	"hgweF6IsoTcSX3lfiaH6vgSUNjge/KqlOHhDFz8xrekUFpyGEfh2Y60WZOpZfofl83toB/VS9nWuW1XG",
+	"J1VdPGynlkSKqIEIYq2zmhN/8VuXYwalLU7IRV/m6j2jVwsC01LN7XlYGuqQnFpCnYDYdUXo/h3JWuU/",
+	"3hVHoW7lH5quWi9M9LqBfYI/o+kynhL8hrg8VybKvM1MTg/I+5kkVF9hIT83GM0HfiQwBRsf5RqxAJzH",
+	"XqQu6QqzLCcyy+RC+1Ed1A03WIpLyZwrJbte+RVpsH7P3IIMTNy9y/7oBNWyEpHClfpOnJfSpUVC3rpg",
+	"i06ziQqV+hTr+x+lgMCzvYU1a0+Ga+L94om/ehgqAZ8sqDp1gJc6hZVlYTHCsFZoWEcGD1YO0/948d/n",
+	"/9HB14iBb7gWETH3L5oVrCQdeKp6xUs4Ibsuv0d7hEki/oa1o/iesyz9Dvh/tPihTMRckx4H5NR5zco4",
+	"irMydBlKW0kmmDgfQptU2a0ICCfX/9iPmvOBrVB/+93ZTw6QhxJdXD6otsuDW6USMXwkZrR44h3yNHGB",
+	"p8TFSRKCUaM0IWEaXFJHrbD7H0xkQ6HbynXFpXyI0gH6LdezrT+ziE+bDXxXj/n81f4aQ7ODGX2XX2lY",
+	"2T4LkTkTW3o58N0b5qWNJRLC0xIaqip43q+MAvK647lxp3i1EZ4DjTi7vu5JbqqIVVeVob2EFKJ0hSPv",
+	"th8BvMNwDvBWCZHXTA3HNE8IhDmTijkNr6ngemavDtyl4RXLTUK4uKYZT4dMGLVMfLQ6gwRqdyUxFxMh",
+	"hTxeBqFprCKlc+2HqzimC7tTVhbucyyaMbEVEdmDYlHgifce9UW2VPx21kqtOmx3ERTi0sW0sGoSd+LA",
+	"jimkI93eKmJAGwV6ChYb3rdq01o4XR8KqGead27Bv1Q0Zr1O7cdb8iCeNpoPAZJclE76dqPqQudMpA0s",
+	"6fUEknA1JJlR4pw3ruwQSJGbGfBHhH/qzKqu+cbaetjvf3HaxUEZHELj0fVBjEgD94MU/4VbuKpJVGpM",
+	"9Lyjsjq2wbWR4pOQRd5X5AFSKZozxl19jnsuxgiF3CIbvKdIxxZq2zo6ilsCINkFqTrlPdp7Uns6ajZS",
+	"EptMGOYSQyFIAwaTKhjW64Ji7n9CUN3QiQ/8Y3aPO8R16zzQ6BuQXf2qv9J2rysFrjLM95OPjVquP7lo",
+	"zn09Qbwu+4O8JF/gs9WlWa1sWrWcSMYm6H2BR7yPN6051fz22wt0KdPlHhkMycDrjtHZzKgmc2vcrhGB",
+	"FScCCgkvWUUP8Z3yapKPLyAT+tByqk3Ou629MIF/rnY3AhJYvxTBpoRuvVoULTz9RkZ7+wG03VnDdtg8",
+	"a7e5H+AMe42QniLkl4IvqGSyq/7EJv/P42cbs2SPIjUoO8j6btK2HxXG3ph7oMLIIv8skbDPS61RB+BL",
+	"nzG8hSP2tLJyDb1ijnlCyu84o1oTuqBLZJ0ccgMU0zOZQaHWjGUpAQTYCoqAAjgJ0w6/dUxVCgKJoMVa",
+	"VXZfCFUIq/DLKx9Kg7xEj1FahgapgztB+a6rui9VCCwHX7WU7F0bBgXBbXR67he0WlDsbvlQsbm83nGc",
+	"J75warhSy7z1SA+DkXZf16Mo2ZQ1pmtXfqLkfAtfIVlA4YMvXaOKAU0J8PZshPFy51budntltDZUbaX/",
+	"rxyv//3lsg/oMHvQRm6zVcGNMzM237xFj0oK6LBDT9e8xfYkYY61rasPuXIGH1poZRc9oZmaWnoPbKSp",
+	"bYEI13albZl9SMLmEu7OUuwHmaWx+9luPHXXaHZ3Lm109GwXLPf69jvEadxS7a4FBPvzTzptfIPzB8+o",
+	"F4LB075z3elsnku1U0qdC351KnuBbhBop8DfZeAsQE5GQOyVOiyi6VLHzbeqkLn++pcurO9VCK5C4xDn",
+	"Mudae+ThiK7eSZdrC91uEcWJl0G+sR9Dzw2MVpaJC6vbudZfJvRe+FJMeMkBORWEzXOzhGQIdHS5rxpj",
+	"1s+22IZHR52h1wCqLSFGTl15llf38FDJQ2IksduKabeu9UjNEUPJjJskxJNV5PmrOz/RmO5VK8nb7pLR",
+	"LJOLYZ5R+46PJoJoeZMMKvCl5tE/bfBcDl5fM6V4ynStUZFJCHVh8ypUbiSxS6o+Wc9Eu0kGDkFKN/W/",
+	"iFo84SEEeIO1M3Bh5X9QzZ6/ghpHKNBOtwDo9ENwkT5/BZmANFLUZfduAuFOba2Xn1/8dFIaLKDPAVEC",
+	"fu1XTmtRhXbJXuE1evbo4ZMNU/nuFCrMiiwbAjrlEOyjOHZEJsU0tLIIGFlzunRpTHhpsM+CzwIhduh6",
+	"8eajJ7VczL//7dmGVF7Hc4eTEsx7s8UcTHN9Mf9gZsGYwLnZRSSQsYXYFyAPgu4AHsYcc9jVNQKZE8PC",
+	"8unmes2cTtlQ899b6hMfHh0dRdJTN20KXpRQs5E5E1CrW0JkVO79WLKyx0PepDS89c/Bb2TOhk1CsCyj",
+	"D5gqlMZlmevDAW3KLLFYSj5BGPU5o0IH6Kjt3HRLb5a3x4Ym03E+ZhVHWZhhAO62FkK00yy7osiAGCoa",
+	"eFY/xMfPNh9hobLI6+wRHh8eQgujlOb6+PAwQVw3yw7KJODdduhZK3N79+ZHXWq73e9bTPr8VNUgbeMa",
+	"2+Tp6qOOrKW+s4q2uBqqrzCf9oTQVbwcV7VutYEyVRKVGwB7hCzcOkPuZwUP49vNfEFZLC8rGs7g2jvH",
+	"4KYSbjTLJgmUXXgYIOq+gzu7V2SlL3uywTa8BSsvUnbgD7VnA/BD44FWKZfb+F3TlIspWWAeLHV2CAQL",
+	"wOMYfAn81yGY6UgqZpp+EaEIu7Fzec0aJ3s/wiUNh9yHYe/u/50b9jgPPeP5Z+dFXSL+u+WO+JSE6Ipf",
+	"uXdt462kc57dspBratnQlxBKBlCad3uLeHyTDGZSSGWNoWGu2IR/vJUXPa29SBeT23rRM8tLeJpm7PZ2",
+	"7UmUz7xiCwBkWb+TTSCf713Sp2Yi9brPJaOKqaq5z7oQ9u9ojR7BQ6uXzncFcvOJXbSgy1cE5T7Po5k1",
+	"p2JZFZRiwtI+GTS0SLnPmu0F3KUpJUfrgqlmFJZCN+SanUvfkJGSORfOS7IPjA5QgmvdOcaOpb6jZBzr",
+	"pMATu92jaAEbcXsXHNZGbJGAtLr5pFe7myIMKa4ca1+AHrFfIk4zol010OzrCRnRPOcpQJz/no+sKTjC",
+	"LR9yRI0PGMfTh48ixxBSanS2I1rEh9rgrqxIc60KaGZMrsm7Nz8mJGPGMEUul/4vioh9rtsJNnGGeqwR",
+	"13oEAHYvhFGUjGCU48NDbfTBgotULvSBYObw/MWr01fnh7vMeRNAlOTpuBM+VAt521PTxWWX01kl3jWC",
+	"3UCjfSiMITfdPXr4egU3ZP9E2g2VODtjV4YzrSE9azlUjKbRNrqVtT+jmiAotGuPgVUi9oKH2InrKmmv",
+	"EMwB9nI1783cLVh6b/hJT3vCTwon1wtdhxTZD2HvkuO1H1nebJjRZwNWbUBTFdLwyXIIaJpRBEJwLhiZ",
+	"AYaNfQpjZ2U+mMvwao4APtk65geoiFwMCxVt+sIUCxBd7cOEi4RQlFpWwpbSa81tF9j80SjKWz4VZ+Ld",
+	"mx/hwiMI6LBRUECHGKcq+M6+AXBoQigxbJ5n1DCS8avy26FhH80BeQGxVO7ckSjCViXX+oSDifmIXiTV",
+	"nX1smBIEyvl4Rj59OrAG781NYv98p5kK/huS6M0NMMpPnw7K3bEfKUYUA5CL9ORCfPrEJyR84P/7f/7f",
+	"T59Yppn/U6T2V/pKl5iaUoCfFULKDbsBmXsrJ3jUyWv9ujB21V1QSzFt6MRX7ELbUyZ8paCDkxemBmB9",
+	"lw0xKkL4eUY1O3eIEytN0OxXG5FRCwFDDOodceobdlRVgU6l3bOVKtB41xwfrdkR+Amn78dobzbjG59u",
+	"2TiqbIdKzMySHY+V07a3h+JWBhN4oGwRtY9RGu/+9L5L2ebW7dMay1fCOhUnYGjp1MNY2VcaoDP2LD4u",
+	"1Li1JruXLdUN/dLOfYc4fKABE42brGGKAMIlJ8T16gU8inhju8aC2lOfkGKFzzEZFUoc59gB/NgNezwC",
+	"3us4ky9vBlleVTtjeC8h88LQS55xs0xIIWhhZlLx31makIlUlzxNmQA/7ND1S5szM5Pp0H4CaSL2ybEU",
+	"k4yPjR2B/1YwwbROAFcUS60z+96UzXNpmBgvh1dsCaJaRz7XORMmAZjkxOoh9gZzbChupBxmVE2hDlwX",
+	"eS4h2XTOUk4BIWN9NMUs28SfzqlYJmXcIiGXhV4mxIV/D0gqx9o3UdYH85Swj5ABoyGx4WAj83G5fHj6",
+	"662vGnhQ1UKyU7/kNlOoax+N0KLA38TmVuFfb+kMcUjYesznCZlVTUeAK+i1bDH0a2AiiWYiPcE8Eoe4",
+	"7TPzrVIqF8K1bLNqxJNH364rppeFirV4fCtxEtRAx80SdSOnhWYn5CgJ1YcEWlAw5RICiLJ0z1KCRY2r",
+	"IGLtGGLJoBooJiMxYAwIZbU5nBCrBNn5ZoxqQ44Ojh7G5Wen+XjpGlN53gDX9FGMVTDuWuFIHy79qJMW",
+	"C0kDtQrVqFQyNE/YR64NWTLTT6+6NmCPWmZfGAXa2BCyhxB0GyiLYy+NhvSbQkTd4tkyGnFbUMAIUZAb",
+	"q1FjxXgb/C/PqNgr3u+KdfaqgrhJtkXW69TP7U0h9uvk1g/YDcYrx1Sl5S6tm9HlE5BoIlV5ZjUQEW9S",
+	"7anjtWC7c9MDnvsE/Y06jpIECGqQDUf8gz61ZkkW1n6n+oqlVi3p3OOuBXpjwhELZjss/iLLhq6ZbeNG",
+	"QTJhPZ1tZ9VeZumwqSuye13gS+m9MLwli/LMtGRNEs1BzgrCqMo4UyvNjrfnJ1tbpvCDLbp5l0ZxhFYs",
+	"N9wOTROdPPM5VcuyygAaJVLIKQUtxHvC7Gys0b8tsuYWm6fk1Lf13rR//tGboO3P5p+9hUedz7WtE/xb",
+	"Q0WKqIlBP/yqnXhhLSJsw3eC20ZFVafJNbm06hgx8oBASpY9Guy8CCWje/XU3qH0L2zusGmL4LmGbBMv",
+	"UKpeCd6X4WRacIglbW/0/FeSLgL641N4WyVrKSdL46LL4w2N+1o69b0pdgpNWH4cKWOpM+AEwtdOlKwm",
+	"ca+xrgNyikRlP1th5YRmEHPZi5M1JU+/XYrxTEkBaMaWqZoZ08xOB37xlW4sKAorc+5BcZHnlm1OIthh",
+	"IwkoqCvu68d7ADs0VP7E9zZIC6yaipfVQdSQuUSNxBUEWcXOtSX0RsLXoYnwTQL9tevQe6Zct7VhHYjL",
+	"hXglHfSU07XBZ33vaojstTQxJ6nDiW/Ikw2NOLDdtAs3IWuvgKQ7KnEV+OjNbotbaZLdJ3rkSibZVjg/",
+	"DRg/JbSStYgFAVxC3MwZrVBTb8saX/Xm2hklLnMHD7MvK5w70mqBsazhoduLAm7JElvZztJxxVb7/O8B",
+	"6gJNU5Y2EO4UYbtLrxUeVsl4uafgKeXiBJKowTqBIiyWZXrDxLZsxVVvrh7FjeiwhnLSmQRnl51aiWnJ",
+	"S0iyfqb5sKtzxafTO7dXiF0ry1Vs9LnIKl7XGmV3j621wG81rHDXoIE0BN9QzQzASBvQMZ3zDr7xWNHh",
+	"cIBqJYtenFl/+7yOp2rH3e390Cw0+sjm8PLnzvPa3xSip/Xci7U0lQuNy3oTT0zILX2BRRqnp1WolY3b",
+	"UPmcV0TCvJzY9r9/vNaZAFfjJ1WO3ropPR3zfSnIKF0iwZn+VrDCHSr1/1hVCr3FycAh2FnDVAoWzSEI",
+	"PQVRrzPfhCPzBBlwOmxsDb9CGvBwU4xrrR8/nW6awBq5BC+oT60cLymX1rDVlRskHo/HxBBdWSPo4hQS",
+	"vR+LmcxaG+1Xe1XSYUPYeGurrdzZnkduMCverrXEzKgQSJWFEHgXZgxAplyBWtgkM/CdR+nzbVDbvA3w",
+	"QTyxN6U8Wx5jjg9HDSWleDzUWH1/cDz4n69/OXr44ZejB99++N9Hvxw9ePzhm+Nfjh48xY/+EvMcYcl9",
+	"Spe6+a1VgfHDlfriZ5vKi+EUrmk2xEKAlu7Sj57Ui5efPnraoXz5KtrX34/p3x7mP8nJZFDNC5rA8Cxe",
+	"nP675TwtZ0EFOTt9dYrn8XsNYeDd+XcrHoVn3UDu3jKqxrPvXDJDa5JJaY2ZMuADKLg0TS1PLKFCIp3o",
+	"24NHKzBeDnR1xSIsay/3xISNWoOt4j2u258ZvWPg9FFzcsKHxhP6gZvNgFV9l++utgrt6kIIFPX9fAOu",
+	"PcHl0qViYuiHzzEL5vP4DJ518hmEy6j7D+xceprK33u1NJNIgX8dA6pvA/TxZgMUqrd9bpW9Vs4QBb/i",
+	"ZzEvv63lwrWChMDNfOuTnmqaW98GajJYcDPrNqOSm9edKXEbt8zZqqxcXwAsWvjRLjVjVYGlHYFMpCpT",
+	"iUvaTZA2q44+mLO3LlMqqI61miyATMLvsZfzk6cPn34DTrT1nmT2PlReb2KYmuuEPDoiKWM5dAnlmvwq",
+	"uUA3+Omr5xWGVnjp8X2rXUT//vDbR8keQIJ+K9qzLsoLvVDcGCYwh77q07Va5LVHsCHz6XEua8t531fO",
+	"wG2odjloM270aiLZRqCYZlwKz+wcYhtYECegiWjDFNdXVpD4iKt9v2EfTeKKmC7p+EpnVM+qtl3V78Db",
+	"VT2BgKLcaMDrgajTgi77285mhewN07C5+9nkleoQscnnri3Y2t66ZENALp4hSjEVGD06gTZ68I2gSslF",
+	"FosLNrXCgzc2s5S3DQnI711EHMW+Y/pzesVqWsIBGQm2GB2XoRjXBModorxm9ZYNoBiRUWCXpqPjtVst",
+	"F8Krv17YXAjXQPmAjLygsq8VCAPmnp654s9ST0Yl+YCMnEDDmRbW9vUpf9Ctz0CNjvP3o0ozpsJ+fcnK",
+	"tWHozMsWwRaWkQcrgRh6KQR8IUXM5qiAjbfj5ZCTCoSBfSIsX5yXn+VMjZ1itnBpDgAVBAkMKy79pK5C",
+	"lYEH57IvneKrvfej3StK6w6Nu+Y01RXh6ibchli2ORe1LQ91I2x0A1jBLrl67GPOFdO9FOULy0rHrAnB",
+	"ZCplWiW21Lr37pUwcPsV/2tfVHAb6ziAmEQxVszewikXDT3Q2LW82raxndwMRgek8cY+2JbW7pp2u2Vs",
+	"zJOBQXdCo92FuhrJ6GUzAdUAV+sW1PYEtVNBb7fjOU3nPH484ck0nkEfzncHMLJz6W9FYYHJEmZoyYXA",
+	"cn27Vle2b2o9bKs9A1Nn3UEO8IxN0j3HACOXQhPN2LFrAOqj4OVUgk6gVp3jAtvkxOvQncxlevMJ+gd3",
+	"zY7+3K2wbqGH1X5Ab5+rhdUWmd3zaEnjOQDucshS9UrZPvnjZT14G4FhZ2OQzU1Y3nZecLu4NooaqXxP",
+	"rAU3tVKsgMCZnUqu+OYs4RfVk/g732pwm6nfg3ZeTYmE5xX4alm37b1JVbMyVC1PSng1Oycq9IIpuA1W",
+	"3fS3YAsEOkB+ixhYTSrVfIs976NPWSbHNNvrKu3U6czf37aFQjjbPsvHV3tf+H1bq+2Zqy8FG6Kyv8X5",
+	"5jNp5DbPKzZhSrF0mFExLeh0rx3LlZzwjHn8iJ1LlD2yfrc1WILxoa5dX1nWG+88QMw/20drjLDH/T4T",
+	"3KbpXTL4+PTo2+E4gFHvehwtHTqqRXpw7UElv2r983ZskWf3fBc/8il6/6jG6GMgM8EByrBD1rl0+eHA",
+	"1wVjqXZRkdIpuob8uoO6uCV887+1yrB5b7YSjpVg2whhtrMw2jzlO+X8Gxe+wuI3txHYg5lvnEzJtTfv",
+	"ao3DblsaUGPAG2e1D++M8rQ+LHqQR3eeSfcvDxu/PZ79raH8OuMt0thgx0Zznehkt+ySEnY/TMx5+nTn",
+	"ap+NmPiONLtSGZ7vhmKam2TwPkD0iyEE8SyDCMZCqiufVeDh4Iimy8a88Zqp1Z58d4PQS4XiZvnWzt81",
+	"2/F+81UdAb5wqSE1KZkEPS9lBh4SphJ8BkI16NsiXytGUw3G4jcnLtfp7Dn84bvruzfYoV7nTJw9vxDf",
+	"SSHY2JqeumCqqvJ0NXghBoGdRuI78tmZAM4VhI4owtCVBQtzmucstZtXYW+5X2kMBsGRwm0AyOJK+M+M",
+	"yQc3N2BMTiJNFV9UpX6+oQPYRxDuhrcFPtljl6LlwL/sBiTEbil4k+o7gpmd3vULqSgXAL5f1pTZp2aM",
+	"pkyR0c+I5/MgBFQb+TjYbwVTS5JTRefM2KfDOY0SLD4YuZD06OBCXAiAv7t2kCcGC9l0EBy0ph82SizD",
+	"dEDGqTwg2NMFKgzlPKfKnZUlWcWmVMFBjKlm8CbL7vHpnE6ZPnYoYKOAVY8AXwUBBhOSUw11NVSTkf/e",
+	"SF9afkC+g89wSJnT3wp8zwul/KejwGHq8Xv++qu2OwYJD98+efq3bw7IOfRkG1lCGLlS7MuMnbhebQB9",
+	"xzFKnjOZZ8xtnARgGgA+poJY3g4vgtQro8no4wMHvvTA0t/oGHB17ZWBl6Ajf+XGjeD/8D38hTkYcPN0",
+	"QkbwB3zrProQUKHoiSf4KrwvYQBqneJgNafg3sFbDFODOiZEInM3J+NjJlAf5qnVcyfcMtjBaU7HM/bg",
+	"0cGRD7LUPgNg3DmKIlDFx1YIlZVQUKJdEalrqlLPPbF/z+TC0sLYEqCR5BJ92agoDdylCEys48FDaCOf",
+	"M0FzPjgePD54CBO0RA4M8fCSZ5k9Z0iejgGdn6JvHecjJ2XXIsycu2YVf7OXB/GaXDkohF1ZCsX8dqIl",
+	"cZylg+PBS2b+4V8OyGW5FM6eenR0hGFbYVycNSThX11KGMqlTVKrfAdwtXWbCCaJu+u5FUzeLeUAPfYu",
+	"fSX+qnLuh99j8vVN7bih6BsB4t1ciE+iN9SKyV+wvyVoVfXrYuWZC55AryzH0uxv4lOpHqkhp/4AfHNw",
+	"k2z1q/+yjHRw8+EmGRx6x5fPs0dSqZ+o5W3Pg+du8VT9a5agPkeO9jTLnGiZl/0aezhL+7pakAnX6c8x",
+	"/PSeHmYyyGUUAoxC3xtQNyDABNAsBHA6XK0AZo8FjmSHZJalNHeh7kpbQrSaEoGnbFKOL1hnB9+B++V5",
+	"EEbcbofOKmC7fzJcqINU+4dE8Op+CQ99UTd186iCYQzJ/mH/b2/iZoItQh/1/rwLnWLBqW9D7RD/vVlh",
+	"H4efyrFukAwzZhpy5h0aPqLiQr7EAfG59KF0dMizAXah1TAV8zFUJEu0IOpk9xweaCG7dphbHpkMmCn2",
+	"YVBEK3WgqpwKySUJjt77l68Yy0uo20jYvMPVP5v8BKjceA9q5PikKT+nLHTem2xwV/cjmyQuZF4ysweT",
+	"mLySgjXuzNHnu6i1QBKaNTCJF+d02jS4e+wQnoFxHzcfJtU+j8DnDcwooqLZnxMuyNnkgd2NB7Ade01j",
+	"P2J5yUxNrLi7qkmJ7HPr4rU8rjdssq1g3Vsce/T8FXnsPSIlmE2FQ68NXTrPCWArnBDqTAlrwc5pXroC",
+	"8HkHf4euFpml2HD2tAY3P5VW/DvQt0COl54ZDulsVMBX64z0HeS57nM1w2t5i4IbuxV0Etx3wQ/cxYUk",
+	"n8Ud3krEkwkv5lfa5dCXJCGVS3TsVSk4HM/Y+Ap84l/OJY7q1N8jIEZUYT4g53bhrik0ahLo9tPka8W0",
+	"zK4ZAEcLZg3q8x/fVncyiD8k5JKL9JvEAVoHqjdc7IyBgnIhuHBgcXDpwVl57Lq4U80AlgkcUsm6bhV0",
+	"7EeOnBBKNJ3nmXcucuV9jlXPc6wmy6S8elDk1gJDf9KF4Kl38CKMVDfMMSTH0jBJiGAcfo6NK9Cno9gB",
+	"OYcMfl+lg67jR0+JQ7p3kHkLKPkzF0LZLSj9i+C1GukrbtcyOiCvIA5c+n5Lpy84l9z2AbFi7pA9iXi9",
+	"Dx3DzqELacXusb8P2ebt8yB4ZRMj0oblOvEJTxA/ABR2yJKqoEah33IfBgZsnxVf1/XmwcwRDcuRXDRd",
+	"ljGBORNpwHJUIXbmNSHk6kanxvJ7//S20g29tF34C0KK36py+n3QJSvmOgFOYK+235w+HScyZ6IceMWj",
+	"0OlMvzwdr43+ZlSk8trJ90YC/KF86hbJwr+kg0utT4IodwBcyCIlEyXnNbFZasCoo0Lu0B/bJIhrE3Zf",
+	"hFxYMY+5SajvY9ffMna40oFdB77tsgQ6QOmqoZ2N7N6PIEM0waZB0BGAHV8IbiXqtbcMMCCW+PqrGbcy",
+	"AwKMTnOgqCf4QK4bWBueZVA47oqyQW46bnBAoM8DmVsFvYYiiQEeTIVKnCiaF1a8ZxlG40CJgER24auC",
+	"tR2ihrMAzsygYqy2dZcsg6Y1sporhbxfbi5EIQzPUPrZTYjJ8beGqvKe3lfvpZ/fnTgvy81p0Dw8I/An",
+	"bPW/SzYtRB/chq1eDgM1oddOAcVAL1IF1mb2a9KUTO7wk6WuVsfne6/8QsUj0CE4cRR2BI34zl+INKC8",
+	"Tu4+Oz4TaS863AuolZ5VM9ja07cna45jbah4owEfE3YnDtCUFDIRrl02vx0kp2ZWuW7tmbV6brds/XhP",
+	"lA8skv4jWNpvMWyF1q078bE9Z7Fuz0qRLQ/Im1JYjVzO7AhooQJ+QM+YcYnB+sQLXeMtSA8t48EBuC7L",
+	"vV3FmdGBUAQLH7Jt4U4fQD9fzjSRhdE8tVLZTRlLDqBq3WO+TyjPYmLnDObgRrqvYgcnuYXQedTbqwFQ",
+	"Mi5voKFL/6IGF9tEfS6fDKiirE8EXiVNTyat5On4wWUXuzbocXyrlsVqa+ZN8XrBFkwb9GP1aWpg2h3x",
+	"WXeXG63QfyPr4pS8/e7sJ9dtDHK6wCGmGQj3/3x/7tmqy1V0kBWYQIiBWgDAmYBpgP5M9ygYElyjbs6N",
+	"vhC+kbfGFKLq25JP1lvFW3kOghpEd2UPQnQD/X6vpEsotFOf8NrpXgizkGHKxnEZ9nhy9G3UKwc8P+wB",
+	"fk9Z61pn/s+s1NfapDfnJLjD6EuTx7QATJxbudSO5nTO6FWZ63c72Qt1Tnv4yf21otzH8g3qhLVlfP7E",
+	"rx9oeMKNgcZWLksC0Ft6DOGLBq55B2r+Jm5Xbeq9cvHlGRX6j6Bkr8RgDgj0kfEaKvpIoDn6jGrItx0B",
+	"cPLoxMVWoE0lmzuby/UraMoE+zmDIo0emO7n1yyxD0P/qmW530G0WKTYKyaI7oVNRHrSKeG3barkG/vA",
+	"Fx0V8Qj2rRERuw99aqR2vBX1s67+/kFDIk0s5n3V8SdB+QbEzTVxwOL+Wrm2t04L9f3PTnzDsxLYdSoF",
+	"ww7LdhDfqOLrJ0ff4qffHFyI965cA93g4e3irsNV6cdO+WQCjU6CCRUigwT4GSPTgqqU0CnlQhtCx2Oo",
+	"EaAZim4uBZnJzIeUC9HoR7a85Z4qnGUjshunaf5hDHfYeWShPXFNxC79I4j+U32FVAtwqS5dQ8hFEs93",
+	"gEwIl/SQQGhlgdYi5pqgQ8ShsnFT4qGi/fdrkVotA0uDZlj6RC9EJdngAavxCrlYywzxKKxCOtQiZI7a",
+	"TgPakkLACeBex4DmeVUif5bJK1UwLVwIWJaWHRxciFOPS4tPQs5JJsUU3YOCPDryGSc1tvP06PE30UsP",
+	"g9WzQPq/uiEY72fOf6sBlUau9XvvU3VN9NFt5vyqPq16/xuOZ7aabbKSYNKEHgrpPjPel5sOjbhueSfn",
+	"+OwtHlCFLreNc857MzE33wrQXrWjwM7/93PPtZbHIIbffa+RCWAjP7Nb6hVbOJjDuAqBrsIylQGzWL1S",
+	"YaUHVH/qmVwIVOf6rKUJXo4vpDXfK7iudA++q/ALl6dbQjpsYEuHn+DfVlfWG7j1ayTZ1ZvlC3r6MIvt",
+	"SGFF+Z6FJ7fLLBA/8048VHJuLZN2meOeuc1EVHjFXVVuAm4CS0laLrSkD/fJva/crJ/aaZrijt5beQCz",
+	"u5uCSdyYJj8dA2+xI4XKlDn/7/Oyj5H0kJB9SACA7KDufV0pL1Al8bHDT/hHaxbRO1+wDzIEF6gNXZ4Q",
+	"ISEkY5U18MQCkrywV62lQNLPuCt3x9Bckfeway+tsu43jUCfwi32raWMsGFNR5+J+nDyfWwQFtBtRVQ7",
+	"a8Yw6F1Kr5L6D6+Z4pPlDu6Vu1lDE//+FyzjflBjoALD7nLs949FLhhvpDzTDisXsWTwc41Zilig4Vim",
+	"i+drcsVyRLABqH6mlFSjPmS6lFerDLvIiZCL/Xnr4bUsdvLd3TVxxbixb/XjqnrYtbUzMjmFDt0pT9fZ",
+	"/r/s6vtUK+6EqD0N98drYV8cgJWTSEHjAUteVqHgxorT56/edqRDRMwHOlzFzmxU1F+ED26ALXgtsqVL",
+	"nnHp/ldcpE1ABdC3Mul4AME0/ml/1yW79V7F/YIFtMf/Vori5AQzQ6F7ST/micsKBIypscsadThEXw5a",
+	"ULsHK9jt+2quBFO8E5sl3KKWlKqAUfTpnLKElICLHIgQS4wcEXakwUqohszs8FPwv1bT5RTLbR1uUBWN",
+	"tTYFVInZ5WOEYCWm+82JS3sgbjeGmH7tMknjts1eJHkfYFY45klCRQs3WD8H0TPL6K2Ex6Az3+78mg2n",
+	"/TbsMyGwdLhFtRv0JwqL6ef27yqBggO7SxSWGKpJfxziVqXVnSCbbHfP7hm6CfjGqvl6BFnNaGeFq4uw",
+	"O7QMuF7jHXPWBTVKmL8kM0jsNTM21yy7ZtqXyK4Wr3oGX2ZWwndfaV/tui76oKrczeqLTtvDRWzO3HNH",
+	"cFupBaC/7yBrv0RuCcR+vWKgruZzSIigXjGWY+JQHeG4RFm1pwNFHtqFPMGFhPh6dGIYdGWdc62rDB/M",
+	"1mDBB2bBAcEXsgdHp+Mxy80xQBbjPB9ooxidj8IeTmUjVSbSY5dshH4RromuWBVMJQlAyWAFDn3rQox4",
+	"OvJedkyLegA/hqEQONosc+Zxzkfw+cjX5Lui9f98+/oVuMdSaigiUr+A/YX7DM4z3/UQvHE4hUu2lG4U",
+	"Jsq2WZmcQl3LwyPXoJYaCmlXVglRTBupmMdYEIRRlXGmECrAASmXCDlzrhQ8DbX2l8zlQkI4PJLEBE6J",
+	"6y7uCMDdxUX4WVPt9qwqr9SMiRNyZFfjbmsJbtTkuQCKqbkuylt9lKy3xmlp+XqzXlf81s7uckmoD9TL",
+	"yfqRO9btcJs07tYJKIFcuM7CI5jmqFwECrdqFT9SbR7ATj44e15bzdYr2MRFroF/aFmoMTu3v9/2R2fP",
+	"O//Ejq87P306Nt1kDDz9lotx98m/E4Zn98X9dF05npLBGs+qD7RaSN7gHPjoiRFxUAkO1SN4S1mI4Gge",
+	"OTV1lzoQfU5M3GNga5zhIfvoS+HjKOhZVrvfE29zA7NiyJsUQysPNgbGQ8TEhFjdo8qZs2Y5sPxUjgvU",
+	"iknGBToYqfASypUoXghdU5whA5WcCv+KICojMZt2QSFzfVxYFjXxXss5T9OsbGQ3nhXiiqWEibFMAVBN",
+	"SxxKSM/fAI4NnQoXwgogu7MZM9gUIMbBEVPfrgWiDrAljtuRqRW4Mio5XsBKusmO1w6bvyI7qB7FyXwm",
+	"ufAnV23hqtsxy48PRLrOMDfyudfCR7Hw6vSBYoLXyZOWxitqB9dfFEOrup5GOdn3mGq/WkRt5BThGEtc",
+	"JWvIxO3Gl/iGtWXGbl6t410DYkqHNl12P2LDhz3j9ht9024vBFO4d10OBz2zafcf3CubGg54s0ndr/E8",
+	"9VRVmc3wwRcZ5oIdvK8BLpjcnYS2cFtaglpw5j2Gs4KW5VN3JF3Iq3Lq4VOHn+Dfjf0KPLgc4Ps0hJt2",
+	"JI17gee/13Y2B5R23ZLPFEpqpVpHsX+Gj4x3Sd8yC4fTuG8Roj4u9S0x+juJCm2+MvcwEoRwgaoeEZr0",
+	"LkQOXTygLbkL9u8lPvdFh2dgDV1USbvU/uIwtORGGJC55WjM3fCkRtJqS7WJ1XB9r+Tcc7DNykV1hcsY",
+	"iotU9nB+5/TKZyHVmqdWaQgeH3r9Km7OaLm9U73j7IUiYunD1eNiiteBazJjJSxMUC5/GgaSOaBRQmQD",
+	"MChn0Cih3Hp3HJBqFenoaF94LnehJB817aMaws5iAwnBf7YnoMiFcxp/KzP/yT3TISrmEudZSthkwoLW",
+	"m0mYZmyFVRFNGYCeZ5Awlznw6iaXaDl+3C3qunWvNM3+4pJ7ces3yx93jLeaHWCi6OP/XtoyaluNF+KO",
+	"9WWcF87xT425iZhPUwREUmwuSxiNGmX3rTC7tIXti3HujPqjtThQZuUaUsLKkqq7uW+owF3KgBPaYPwn",
+	"ZUNxt8nHvhGPMGVnS+Kr6gOEq0Lw3wommNbfXAhsNO7Q7b3YdfhZ2B7hdLXnBtckL7KM4Xlj84ZK50Pk",
+	"1lIXhIVhElpThsgbPMcenaP35TL2EFGHrSG0TiFb35ywjfgG8Ofak7eJ/hy86K6K/mvbUsE7VYjBmoVQ",
+	"ifVd3CSQW+IA4drvLYRwMMe7wRAON6klOBCeSq8xAlk/pe5UYHVyCjHytbt3+Cn8703jVXzJTDuRrEcZ",
+	"quYWDe0qVtbz+dpWfDaXfBeSqZPLnw56sxep1yyQaMfa905lqPep1aWkLLvUbm5OewK5qfPcLCGLl4wz",
+	"RhW2imKxrAR0wv+R7tHtGjrhTt1JfGDb+3vfuuLWL9JXuuyJu92dqvQ2VViRoYp2SRHFhV3VpLR0mJpK",
+	"G/Lw6Ogo6OMY9wVNqh4gW7iCbhmMuQX9tTfMFMAU9Zn9uZJTxbR2xi1AVd4m+vKb4m5wVCpSO0Tc5B0M",
+	"67uYe5tZbQ/SJZjigbKPFHyg3oy2lq42FHoJO5Bp+O9wRvUMakxcjQO2PJx4iOaEsEy7xmukRI3G0oqc",
+	"KS3FhbBjZxIQMKkhWs4ZlqXYX2LTQUxVtJTrdjwFsaOhYsh/BIYPwq84nl+1w3Q4gWlqCTRmWp/iIPcY",
+	"OPrUYXTfI/Ron5K8Pztx208oBlm2h5AOLmXK9Ziq9Eu7lCu5TriI3ujxTuSM0zr66pPo9sRj1ENpxv7k",
+	"0qmD9ZtC/Nm7uufe1aUXyVKKpos/urIAvVsa88pfUOxrOGWph+JyCLdB4+GxnDPf+bcUsVg/49opIKh8",
+	"vPs8DzsY4+MHF+KNa+TZ2ADZ1V4uITjq6h/tn9ZO9SqBo5s5XaJfe8IWUHrK5hoB3UeZpe1RAqKcCClY",
+	"4l3q9cpWwEHzc4GmkGQuFTsgULgStqdwtTzYw6XiBDgBePXxqvIxlmKS8bFpKr98U4gzOKUuRTQY6pQK",
+	"GmKWsc64hQDKf2gdMFHMLaW/01BYgw7zD1FbN/LqoN0uHi3U8IRU0jQRWRj7dWd4qtfu+S8ucu2OskNL",
+	"GtzLnnOn1iVUDA0f3/1HZ3zrOR4rrA+Kx2txUA9ehLEi3DkI60lFMmnvdDP7Q5PB5+msQj2UAgd5myXu",
+	"C+Grd9YhyqBjo2UJJxX+W208bqqQHlaBl40yquCetXDognJjWWdtia48Xir7zIUoO8lX6ecJPOPBdanf",
+	"ofZu7NXPS1adcW0sq/6ZTh1wLfB1t6ZynS2ssWMeTh0sr9oE+A/HHmZgq0FBv/1fiQAA7k2Qb3YmDSzM",
+	"ftlUrPT4Uc15+HgX5+F9Y2Nb5uD0x8isYPEE5pKkgptopS5cxcvl7hr5l8bVOjQdKXuNbGm1laGwD//G",
+	"bUqshca1UdRIFfqC3b63YH/eh0q29Rpbx9ewrttHO0GnpSneHEFgAfEnm5o73uv2JX92LWnpWoLpXTU6",
+	"34bMW1uSbNt6ZEcqamFUn71Zya2yiLtrNAKmZU8l6OScfYQzsFOg1nj32XCKTSm2aBhTzRLCPo5ZbkhQ",
+	"Ex6vXwcMtW7l63YhfdSurwgqsQzTuL/ShM0pz7x/nzWqjvDYH6mMvtEtUdIGhST1pPRTrLSAF7IZDGo9",
+	"vX2HdPYvu5LfkvpmzRu2vC+NqHC3y/M1/P8XWcXvnFv3Ukuxc7sTJQU2pSVLz5737VTwF3gcHQirCpTA",
+	"Q4ef7D8d+vLvduD3rTR/231qLszfcT8+UxJgGyUiFf6Z9GcIhb2orIY1nJVbYND2ZO6y6GhV32RZqms6",
+	"Q5CgGIaHyhRF6AhM5OWvbNxDvuKFeD3x57CGai8XQqNqM2KCXmYsHQHy2qX3AadkxmBqYlnllazVelgb",
+	"IY02F8bkyB5Y250Lsc/HOu5bvuHesm8ddGBVGUQnN/ZYKLOmsFu9DCpOFzM5t1/5SlVgh2X5JOrckFYr",
+	"TbP19SeywX7ROSBROByAGGbZBNzZro4sgqTVP+TBnbD4Bqru3lrknF6FFfFQxxatin/vY23VVmOgAK8J",
+	"ZLYfRArcPJyCY7fdauDhHatgCu5gbwFToezu4JAUVnhL/0AKW9DKl4yj4LfV+6comSiG3QRcAkcjZsL2",
+	"5HKbiAnlSgAnYWvyWLulO9fv3pUeubF8166rc/Wui8mHOA3OfuBiU90ugRyjC+HrdvHsXdku/MejFklR",
+	"gvtWfsRda3qRI3Uv6e3PU3I/FL5bqOfdWoOz47FxobhZwm5iwOD4lw92oxB4Hre5UNngeHBIc354/RC2",
+	"0b1kjYKZAGWEvBbMU69bZkLYR66NRpkAnQkMVaDCRYqhdMR5C/AlaBmhpghpH3a4stsBV2WdDH4EIY+D",
+	"EC226tAeeUNDnDUYwAVR1n/7/NVbl3JfZtHU6ougK3htKq5d4/pQL3xrrbWMQ8405tCkrvNp6JEJB8fD",
+	"Xx/6pctScI2oufJZRdUGVrgwQW8XN6xT/NbHfbPSWDB4QS5lpnG6FVKObzqIn1dtTRA+PngfiIL19/2c",
+	"UeHqaAo8sXCLSkMcGVFIHmGlknsJJF/EyS2TU0hFg/wrFMhBNJRm2oqvCWNpMJwDcL75cPP/BwAA//8=",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,

@@ -111,9 +111,9 @@ func MailAddress(s string) (string, bool) {
 	return s, len(s) <= maxMailAddress
 }
 
-// MailAgenda is when there is something to do about mails.
-type MailAgenda struct {
-	Next  time.Time     // the earliest attempt of a mail that nobody holds; zero: none
-	Held  bool          // somebody holds a mail
+// Agenda is when there is something to do about what is to be sent.
+type Agenda struct {
+	Next  time.Time     // the earliest attempt of what nobody holds; zero: none
+	Held  bool          // somebody holds something
 	Lapse time.Duration // until the first of those leases runs out, by the database's clock
 }

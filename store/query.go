@@ -118,9 +118,14 @@ type Resource struct {
 type EventQuery struct {
 	Org      Key
 	After    int64 // cursor of the last event seen; 0: from the beginning
+	UpTo     int64 // only up to this cursor; 0: to the end
 	Limit    int
 	Kind     string // only of this resource kind
 	Resource ID
+	Types    []string  // only of these; "user.*" stands for all that begin with "user."; nil: of all
+	Actor    string    // only caused by who has this id or this name
+	Since    time.Time // only of this time or later; zero: of any
+	Until    time.Time // only before this time; zero: of any
 }
 
 // FindingQuery selects findings.

@@ -306,6 +306,9 @@ type LogReader interface {
 	// Events returns events after the cursor in the organization's order, in which
 	// none is ever inserted before one already read.
 	Events(ctx context.Context, q EventQuery) ([]Event, error)
+	// LastEvent returns a cursor at the end of the log: no event that was committed
+	// before the call comes after it.
+	LastEvent(ctx context.Context, org Key) (int64, error)
 	Findings(ctx context.Context, q FindingQuery) ([]Finding, error)
 }
 
@@ -321,7 +324,7 @@ type MailReader interface {
 	Mails(ctx context.Context, org Key, resource ID) ([]Mail, error)
 	// MailCounts counts the mails of all organizations by state.
 	MailCounts(ctx context.Context) (map[MailState]int, error)
-	MailAgenda(ctx context.Context) (MailAgenda, error)
+	MailAgenda(ctx context.Context) (Agenda, error)
 }
 
 // MailWriter writes the outbox. Whoever claims a mail holds it by a lease; a method

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/provost-scim/provost/openapi"
@@ -14,20 +15,71 @@ import (
 type eventCommand struct {
 	List   eventList   `cmd:"" help:"List events, oldest first." example:"list --resource-type Group --json"`
 	Follow eventFollow `cmd:"" help:"Print events as they come, until interrupted."`
+	Export eventExport `cmd:"" help:"Print all events that fit as JSON lines, oldest first."`
 }
 
 // eventFlags choose events.
 type eventFlags struct {
 	remote
-	After        int64  `placeholder:"CURSOR" help:"Only what comes after this cursor; without it from the first event that is kept."`
-	ResourceType string `placeholder:"TYPE" help:"Only events of resources of this type, such as User or Group."`
-	ResourceID   string `name:"resource-id" placeholder:"ID" help:"Only events of this resource."`
+	After        int64    `placeholder:"CURSOR" help:"Only what comes after this cursor; without it from the first event."`
+	Type         []string `placeholder:"TYPE" help:"Only events of these types; user.* stands for all that begin with user."`
+	Actor        string   `placeholder:"WHO" help:"Only what this actor caused, by id or name."`
+	ResourceType string   `placeholder:"TYPE" help:"Only events of resources of this type, such as User or Group."`
+	ResourceID   string   `name:"resource-id" aliases:"resource" placeholder:"ID" help:"Only events of this resource."`
+	Since        string   `placeholder:"WHEN" help:"Only events since then: a span such as 7d or 12h, a date, or a time such as 2030-01-31T12:00:00Z."`
+	Until        string   `placeholder:"WHEN" help:"Only events before then, given alike."`
+
+	since, until *time.Time
+}
+
+// AfterApply reads the times once, so that all pages have the same.
+func (f *eventFlags) AfterApply() (err error) {
+	now := time.Now()
+	if f.since, err = past("since", f.Since, now); err != nil {
+		return err
+	}
+	f.until, err = past("until", f.Until, now)
+	return err
+}
+
+// past reads a time that has been: a span before now in days or as Go writes it, a
+// date, or a time of RFC 3339. Nothing given is nil.
+func past(name, text string, now time.Time) (*time.Time, error) {
+	if text == "" {
+		return nil, nil
+	}
+	if days, ok := strings.CutSuffix(text, "d"); ok {
+		if n, err := strconv.Atoi(days); err == nil && n > 0 && n <= 36500 {
+			now = now.AddDate(0, 0, -n)
+			return &now, nil
+		}
+	}
+	if span, err := time.ParseDuration(text); err == nil && span >= 0 {
+		now = now.Add(-span)
+		return &now, nil
+	}
+	for _, form := range []string{time.DateOnly, time.RFC3339} {
+		if moment, err := time.ParseInLocation(form, text, time.Local); err == nil {
+			return &moment, nil
+		}
+	}
+	return nil, misused("give a span such as 7d or 12h, a date such as 2030-01-31, or a time such as 2030-01-31T12:00:00Z",
+		"--%s %q is neither a span nor a time", name, text)
+}
+
+// types are the types as the server takes them, nil for all.
+func (f *eventFlags) types() *[]string {
+	if len(f.Type) == 0 {
+		return nil
+	}
+	return &f.Type
 }
 
 // page reads one page of events and the cursor to ask after next.
 func (f *eventFlags) page(s *session, api *openapi.ClientWithResponses, after int64, size int) (*openapi.EventList, error) {
 	return answer((*openapi.ListEventsResponse).GetJSON200)(api.ListEventsWithResponse(s.ctx, &openapi.ListEventsParams{
 		After: &after, Limit: &size, ResourceType: none(f.ResourceType), ResourceID: none(f.ResourceID),
+		Type: f.types(), Actor: none(f.Actor), Since: f.since, Until: f.until,
 	}))
 }
 

@@ -37,6 +37,7 @@ type program struct {
 	runs       *run.Engine
 	domains    *domain.Keeper
 	mailer     *notify.Mailer
+	rest       *admin.Server
 	metrics    *metrics
 	handler    http.Handler
 	workers    []worker
@@ -52,7 +53,9 @@ func (c *serveCommand) open(ctx context.Context, log *slog.Logger) (_ *program, 
 		return nil, err
 	}
 	p := &program{log: log, metrics: newMetrics(), slots: make(chan struct{}, c.MaxRequests)}
-	if p.store, err = gormstore.Open(ctx, c.dsn(), gormstore.Options{Logger: log, Mailed: func() { p.mailer.Wake() }}); err != nil {
+	if p.store, err = gormstore.Open(ctx, c.dsn(), gormstore.Options{
+		Logger: log, Mailed: func() { p.mailer.Wake() }, Logged: func() { p.rest.Logged() },
+	}); err != nil {
 		return nil, err
 	}
 	if err := c.openMail(p); err != nil {
@@ -108,6 +111,7 @@ func (p *program) mount(c *serveCommand) error {
 	if err != nil {
 		return err
 	}
+	p.rest = rest
 	p.streams = append(p.streams, rest.Close)
 	e := p.newEcho(c.TrustedProxy)
 	scim.New(scim.Options{

@@ -1,13 +1,9 @@
 package admin
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"net/http"
-	"time"
 
 	"github.com/provost-scim/provost/openapi"
 	"github.com/provost-scim/provost/store"
@@ -20,6 +16,7 @@ func (s *Server) ListEvents(ctx context.Context, req openapi.ListEventsRequestOb
 	q := store.EventQuery{
 		Org: orgOf(ctx), After: deref(p.After), Limit: limitOf(p.Limit),
 		Kind: deref(p.ResourceType), Resource: store.ID(deref(p.ResourceID)),
+		Types: deref(p.Type), Actor: deref(p.Actor), Since: deref(p.Since), Until: deref(p.Until),
 	}
 	if !requestOf(ctx).stream {
 		out, err := s.events(ctx, q)
@@ -28,33 +25,88 @@ func (s *Server) ListEvents(ctx context.Context, req openapi.ListEventsRequestOb
 	if p.LastEventID != nil {
 		q.After = *p.LastEventID
 	}
-	select {
-	case s.streams <- struct{}{}:
-		return &stream{s: s, ctx: ctx, query: q}, nil
-	default:
-		return nil, &store.Error{Code: store.CodeBusy, Message: "too many streams of events are open", Hint: "read pages instead, or try again"}
+	if _, err := s.end(ctx, q); err != nil {
+		return nil, err
 	}
+	if err := s.openStream(); err != nil {
+		return nil, err
+	}
+	return &stream{s: s, ctx: ctx, query: q}, nil
 }
 
+// ExportEvents writes what the log has now, as JSON lines.
+func (s *Server) ExportEvents(ctx context.Context, req openapi.ExportEventsRequestObject) (openapi.ExportEventsResponseObject, error) {
+	p := req.Params
+	q := store.EventQuery{
+		Org: orgOf(ctx), After: deref(p.After), Limit: exportedAtOnce,
+		Kind: deref(p.ResourceType), Resource: store.ID(deref(p.ResourceID)),
+		Types: deref(p.Type), Actor: deref(p.Actor), Since: deref(p.Since), Until: deref(p.Until),
+	}
+	var err error
+	if q.UpTo, err = s.end(ctx, q); err != nil {
+		return nil, err
+	}
+	if err := s.openStream(); err != nil {
+		return nil, err
+	}
+	return &export{s: s, ctx: ctx, query: q}, nil
+}
+
+// events reads a page.
 func (s *Server) events(ctx context.Context, q store.EventQuery) (openapi.EventList, error) {
 	out := openapi.EventList{Items: []openapi.Event{}, NextCursor: q.After}
-	err := s.Store.View(ctx, func(r store.Reader) error {
-		all, err := r.Events(ctx, q)
-		if err != nil || len(all) == 0 {
+	err := s.Store.View(ctx, func(r store.Reader) (err error) {
+		// The end first: what is appended meanwhile comes after it.
+		if out.LastCursor, err = endOf(ctx, r, q); err != nil {
 			return err
 		}
-		owners, err := ownersOf(ctx, r, q.Org)
+		all, err := r.Events(ctx, q)
 		if err != nil {
 			return err
 		}
-		out.Items = out.Items[:0]
-		for i := range all {
-			out.Items = append(out.Items, renderEvent(owners, &all[i]))
+		out.Items, err = RenderEvents(ctx, r, q.Org, all)
+		if len(all) > 0 {
+			out.NextCursor = all[len(all)-1].Cursor
 		}
-		out.NextCursor = all[len(all)-1].Cursor
-		return nil
+		return err
 	})
 	return out, err
+}
+
+// end finds the end of the log, and refuses a cursor beyond it.
+func (s *Server) end(ctx context.Context, q store.EventQuery) (last int64, err error) {
+	err = s.Store.View(ctx, func(r store.Reader) (err error) {
+		last, err = endOf(ctx, r, q)
+		return err
+	})
+	return last, err
+}
+
+func endOf(ctx context.Context, r store.Reader, q store.EventQuery) (int64, error) {
+	last, err := r.LastEvent(ctx, q.Org)
+	if err == nil && q.After > last {
+		err = &store.Error{
+			Code: store.CodeGone, Field: "after", Message: fmt.Sprintf("the log ends at cursor %d and not at %d: the database is not in the state that this cursor is of", last, q.After),
+			Hint: "read users and groups again, and follow the log from last_cursor as it was before",
+		}
+	}
+	return last, err
+}
+
+// RenderEvents makes what clients see of events of one organization.
+func RenderEvents(ctx context.Context, r store.Reader, org store.Key, events []store.Event) ([]openapi.Event, error) {
+	out := make([]openapi.Event, len(events))
+	if len(events) == 0 {
+		return out, nil
+	}
+	owners, err := ownersOf(ctx, r, org)
+	if err != nil {
+		return nil, err
+	}
+	for i := range events {
+		out[i] = renderEvent(owners, &events[i])
+	}
+	return out, nil
 }
 
 func renderEvent(owners owners, e *store.Event) openapi.Event {
@@ -68,93 +120,4 @@ func renderEvent(owners owners, e *store.Event) openapi.Event {
 	}
 	out.Directory, _ = owners.name(e.Directory)
 	return out
-}
-
-// beat is how often a stream without events shows that it lives, so that proxies
-// keep it open and both ends notice when the other is gone.
-const beat = 15 * time.Second
-
-// stream is the answer that follows the log (WHATWG HTML, "Server-sent events"). It
-// ends when the client goes, the server closes, or the token is no longer good.
-type stream struct {
-	s     *Server
-	ctx   context.Context //nolint:containedctx // the answer is written after the handler has returned
-	query store.EventQuery
-	quiet time.Duration
-}
-
-// VisitListEventsResponse writes the stream.
-func (f *stream) VisitListEventsResponse(w http.ResponseWriter) error {
-	defer func() { <-f.s.streams }()
-	out := http.NewResponseController(w)
-	// The server's limit for writing is meant for answers that end.
-	if err := out.SetWriteDeadline(time.Time{}); err != nil && !errors.Is(err, http.ErrNotSupported) {
-		return fmt.Errorf("lift the limit for writing: %w", err)
-	}
-	w.Header().Set("Content-Type", "text/event-stream")
-	w.Header().Set("X-Accel-Buffering", "no") // nginx would hold events back
-	w.WriteHeader(http.StatusOK)
-	if err := out.Flush(); err != nil {
-		return nil // the client is gone
-	}
-	tick := time.NewTicker(f.s.Poll)
-	defer tick.Stop()
-	for {
-		sent, err := f.send(w)
-		if err != nil {
-			return err
-		}
-		if sent != 0 && out.Flush() != nil {
-			return nil
-		}
-		if sent == f.query.Limit {
-			continue // there may be more already
-		}
-		select {
-		case <-f.ctx.Done():
-			return nil
-		case <-f.s.closing:
-			return nil
-		case <-tick.C:
-		}
-		if !f.allowed() {
-			return nil
-		}
-	}
-}
-
-// send writes the events that are new, or a beat when it is time, and returns how
-// many it wrote.
-func (f *stream) send(w http.ResponseWriter) (int, error) {
-	page, err := f.s.events(f.ctx, f.query)
-	if err != nil {
-		return 0, err
-	}
-	var text bytes.Buffer
-	for i := range page.Items {
-		e := &page.Items[i]
-		data, err := json.Marshal(e)
-		if err != nil {
-			return 0, fmt.Errorf("write event %s: %w", e.ID, err)
-		}
-		fmt.Fprintf(&text, "id: %d\nevent: %s\ndata: %s\n\n", e.Cursor, e.Type, data)
-	}
-	sent := len(page.Items)
-	f.query.After = page.NextCursor
-	if f.quiet += f.s.Poll; sent > 0 {
-		f.quiet = 0
-	} else if f.quiet >= beat {
-		f.quiet, sent = 0, 1
-		text.WriteString(": beat\n\n")
-	}
-	if _, err := w.Write(text.Bytes()); err != nil {
-		return 0, context.Canceled // the client is gone
-	}
-	return sent, nil
-}
-
-// allowed asks again whether the token is good.
-func (f *stream) allowed() bool {
-	_, err := f.s.Auth.Admin(f.ctx, requestOf(f.ctx).authorization)
-	return err == nil
 }

@@ -86,6 +86,11 @@ func onBoth(t *testing.T, test func(*testing.T, *world)) {
 	t.Run("postgres", func(t *testing.T) { test(t, newWorldOn(t, testenv.Postgres(t).Database(t, migrate))) })
 }
 
+// asText lets the validator read answers that are lines of JSON.
+var asText = sync.OnceFunc(func() {
+	openapi3filter.RegisterBodyDecoder("application/x-ndjson", openapi3filter.PlainBodyDecoder)
+})
+
 func newWorld(t *testing.T, adjust ...func(*admin.Options)) *world {
 	t.Helper()
 	return newWorldOn(t, "sqlite:"+filepath.Join(t.TempDir(), "provost.db"), adjust...)
@@ -93,15 +98,17 @@ func newWorld(t *testing.T, adjust ...func(*admin.Options)) *world {
 
 func newWorldOn(t *testing.T, dsn string, adjust ...func(*admin.Options)) *world {
 	t.Helper()
+	asText()
 	if err := gormstore.Migrate(t.Context(), dsn); err != nil {
 		t.Fatal(err)
 	}
-	s, err := gormstore.Open(t.Context(), dsn, gormstore.Options{})
+	w := &world{t: t, log: &journal{}}
+	s, err := gormstore.Open(t.Context(), dsn, gormstore.Options{Logged: func() { w.server.Logged() }})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = s.Close() })
-	w := &world{t: t, store: s, reconciler: reconcile.New(s, reconcile.Options{}), log: &journal{}}
+	w.store, w.reconciler = s, reconcile.New(s, reconcile.Options{})
 	sealer, err := seal.New(bytes.Repeat([]byte{7}, seal.KeySize))
 	if err != nil {
 		t.Fatal(err)

@@ -1,12 +1,8 @@
 package admin_test
 
 import (
-	"bufio"
-	"context"
 	"encoding/json"
 	"fmt"
-	"net/http"
-	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -14,7 +10,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/provost-scim/provost/openapi"
-	"github.com/provost-scim/provost/openapi/admin"
 	"github.com/provost-scim/provost/store"
 )
 
@@ -383,123 +378,5 @@ func TestAReaderOfPagesMissesNothingAndSeesNothingTwice(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
-	}
-}
-
-// follow opens a stream of events on a real connection and returns its lines.
-func (w *world) follow(token, query string) (lines <-chan string, stop func()) {
-	w.t.Helper()
-	srv := httptest.NewServer(w.server)
-	ctx, cancel := context.WithCancel(w.t.Context())
-	r, err := http.NewRequestWithContext(ctx, http.MethodGet, srv.URL+admin.Base+"/events"+query, nil)
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	r.Header.Set("Authorization", "Bearer "+token)
-	r.Header.Set("Accept", "text/event-stream")
-	resp, err := srv.Client().Do(r) //nolint:bodyclose // the goroutine that reads it closes it
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	if resp.StatusCode != http.StatusOK || resp.Header.Get("Content-Type") != "text/event-stream" {
-		w.t.Fatalf("the stream answers %d, %s", resp.StatusCode, resp.Header.Get("Content-Type"))
-	}
-	out := make(chan string)
-	go func() {
-		defer close(out)
-		defer func() { _ = resp.Body.Close() }()
-		for in := bufio.NewScanner(resp.Body); in.Scan(); {
-			select {
-			case out <- in.Text():
-			case <-ctx.Done():
-				return
-			}
-		}
-	}()
-	return out, func() {
-		cancel()
-		srv.Close()
-	}
-}
-
-func TestAStreamSendsEventsAsTheyComeAndGoesOnWhereItStopped(t *testing.T) {
-	w := newWorld(t)
-	start := ask[openapi.EventList](w, w.auditor, "GET", "/events?limit=1000", nil, 200).NextCursor
-	lines, stop := w.follow(w.auditor, fmt.Sprintf("?after=%d&resource_type=Group", start))
-	next := func() (e openapi.Event) {
-		t.Helper()
-		for {
-			select {
-			case line, ok := <-lines:
-				if !ok {
-					t.Fatal("the stream ended")
-				}
-				if data, found := strings.CutPrefix(line, "data: "); found {
-					if err := json.Unmarshal([]byte(data), &e); err != nil {
-						t.Fatal(err)
-					}
-					return e
-				}
-			case <-time.After(10 * time.Second):
-				t.Fatal("no event came")
-			}
-		}
-	}
-	first := ask[openapi.Group](w, w.admin, "POST", "/groups", map[string]string{"display_name": "one"}, 201)
-	e := next()
-	if e.ResourceID != first.ID || e.Type != "group.created" || e.Cursor <= start {
-		t.Errorf("the first event is %+v", e)
-	}
-	second := ask[openapi.Group](w, w.admin, "POST", "/groups", map[string]string{"display_name": "two"}, 201)
-	if got := next(); got.ResourceID != second.ID {
-		t.Errorf("the second event is %+v", got)
-	}
-	stop()
-	lines, stop = w.follow(w.auditor, fmt.Sprintf("?after=%d&resource_type=Group", e.Cursor))
-	defer stop()
-	if got := next(); got.ResourceID != second.ID {
-		t.Errorf("connected again, the first event is %+v", got)
-	}
-}
-
-func TestAStreamEndsWithItsTokenAndWithTheServer(t *testing.T) {
-	w := newWorld(t)
-	ended := func(lines <-chan string) bool {
-		limit := time.After(10 * time.Second)
-		for {
-			select {
-			case _, ok := <-lines:
-				if !ok {
-					return true
-				}
-			case <-limit:
-				return false
-			}
-		}
-	}
-	made := ask[openapi.NewToken](w, w.owner, "POST", "/tokens", map[string]string{"name": "reader", "role": "auditor"}, 201)
-	lines, stop := w.follow(made.Secret, "")
-	defer stop()
-	if a := w.call(w.owner, "DELETE", "/tokens/"+made.Token.ID, nil); a.status != 204 {
-		t.Fatalf("revoking answers %d", a.status)
-	}
-	if !ended(lines) {
-		t.Error("the stream outlives its token")
-	}
-	lines, stop2 := w.follow(w.auditor, "")
-	defer stop2()
-	w.server.Close()
-	if !ended(lines) {
-		t.Error("the stream outlives the server")
-	}
-}
-
-func TestStreamsAreBounded(t *testing.T) {
-	w := newWorld(t, func(o *admin.Options) { o.Streams = 1 })
-	_, stop := w.follow(w.auditor, "")
-	defer stop()
-	a := w.call(w.auditor, "GET", "/events", nil, "Accept", "text/event-stream")
-	if a.status != http.StatusServiceUnavailable || a.header.Get("Retry-After") == "" {
-		t.Errorf("the second stream answers %d %s", a.status, a.body)
 	}
 }

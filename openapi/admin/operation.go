@@ -26,6 +26,9 @@ var slow = map[string]bool{"deleteDirectory": true}
 // followed are the operations that a client may ask to be a stream.
 var followed = map[string]bool{"listEvents": true}
 
+// streamed are the operations whose answers are as long as the log.
+var streamed = map[string]bool{"exportEvents": true}
+
 // operation is one entry of the specification.
 type operation struct {
 	id    string
@@ -72,7 +75,7 @@ func operationsOf(doc *openapi3.T) (map[string]*operation, error) {
 			all[method+" "+Base+echoPath(path)] = o
 		}
 	}
-	for _, named := range []map[string]bool{slow, followed} {
+	for _, named := range []map[string]bool{slow, followed, streamed} {
 		for id := range named {
 			if !ids[id] {
 				return nil, fmt.Errorf("the specification has no operation %s", id)

@@ -120,7 +120,7 @@ func (s *Server) limitTime(next echo.HandlerFunc) echo.HandlerFunc {
 		r := c.Request()
 		limit := s.Timeout
 		if op := s.operation(c); op != nil {
-			if followed[op.id] && requestOf(r.Context()).stream {
+			if streamed[op.id] || followed[op.id] && requestOf(r.Context()).stream {
 				return next(c)
 			}
 			if slow[op.id] {

@@ -85,8 +85,8 @@ type Options struct {
 	Clock   func() time.Time // time.Now
 	Log     *slog.Logger     // slog.Default()
 	Timeout time.Duration    // of a request that is no stream, 30 s
-	Poll    time.Duration    // between looks at the log for streams of events, 1 s
-	Streams int              // of events at a time, 100
+	Poll    time.Duration    // between looks of streams at the log for what other replicas have written, 1 s
+	Streams int              // of events, and exports, at a time, 100
 }
 
 // maxBody is the most bytes of a request's body.
@@ -102,6 +102,7 @@ type Server struct {
 	Options
 	echo       *echo.Echo
 	operations map[string]*operation // by method and echo path
+	bell       bell
 	streams    chan struct{}
 	closing    chan struct{}
 }

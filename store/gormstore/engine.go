@@ -28,6 +28,7 @@ type Options struct {
 	Logger   *slog.Logger     // nil: nothing is logged
 	MaxConns int              // connections to PostgreSQL, or readers of SQLite; 0: 20, or 4
 	Mailed   func()           // called after each commit that has queued mails; it must not block
+	Logged   func()           // called after each commit that has appended events; it must not block
 }
 
 // Store is a [store.Store] on one database.
@@ -44,6 +45,7 @@ type engine struct {
 	clock    func() time.Time
 	log      *slog.Logger
 	mailed   func()
+	logged   func()
 	rebound  sync.Map // SQL with ? to SQL with $n
 	rebounds atomic.Int64
 	spare    spareKeys // of PostgreSQL
@@ -54,7 +56,7 @@ type engine struct {
 // Open opens the database at dsn: "postgres://…" or "sqlite:PATH". It does not
 // change the schema; see [Migrate].
 func Open(ctx context.Context, dsn string, o Options) (*Store, error) {
-	e := &engine{clock: o.Clock, log: o.Logger, mailed: o.Mailed}
+	e := &engine{clock: o.Clock, log: o.Logger, mailed: o.Mailed, logged: o.Logged}
 	if e.clock == nil {
 		e.clock = time.Now
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"strings"
 
 	"github.com/provost-scim/provost/store"
 )
@@ -35,13 +36,7 @@ func (r *reader) Events(ctx context.Context, q store.EventQuery) ([]store.Event,
 }
 
 func (r *reader) stamped(ctx context.Context, q store.EventQuery) ([]store.Event, error) {
-	where, args := "org_id = ? AND seq > ?", []any{q.Org, q.After}
-	if q.Kind != "" {
-		where, args = where+" AND kind = ?", append(args, q.Kind)
-	}
-	if q.Resource != "" {
-		where, args = where+" AND resource = ?", append(args, q.Resource)
-	}
+	where, args := selected(q)
 	list, err := collect(ctx, r.session, scanEvent,
 		"SELECT seq, public_id, org_id, directory_id, type, version, kind, resource, cause, data, time FROM event WHERE "+
 			where+" ORDER BY seq LIMIT ?", append(args, q.Limit)...)
@@ -49,6 +44,72 @@ func (r *reader) stamped(ctx context.Context, q store.EventQuery) ([]store.Event
 		return nil, fmt.Errorf("list events: %w", err)
 	}
 	return list, nil
+}
+
+// selected is the condition of a query of stamped events.
+func selected(q store.EventQuery) (where string, args []any) {
+	where, args = "org_id = ? AND seq > ?", []any{q.Org, q.After}
+	and := func(condition string, list ...any) {
+		where += " AND " + condition
+		args = append(args, list...)
+	}
+	if q.UpTo != 0 {
+		and("seq <= ?", q.UpTo)
+	}
+	if q.Kind != "" {
+		and("kind = ?", q.Kind)
+	}
+	if q.Resource != "" {
+		and("resource = ?", q.Resource)
+	}
+	if len(q.Types) > 0 {
+		condition, list := ofTypes(q.Types)
+		and(condition, list...)
+	}
+	if q.Actor != "" {
+		and("(actor_id = ? OR actor_folded = ?)", q.Actor, store.Fold(q.Actor))
+	}
+	if !q.Since.IsZero() {
+		and("time >= ?", q.Since)
+	}
+	if !q.Until.IsZero() {
+		and("time < ?", q.Until)
+	}
+	return where, args
+}
+
+// ofTypes is the condition that an event is of one of the types. A pattern is a range
+// of the index: what begins with "user." lies before "user/".
+func ofTypes(types []string) (condition string, args []any) {
+	var any []string
+	for _, t := range types {
+		if begin, ok := strings.CutSuffix(t, "*"); ok {
+			any = append(any, "type >= ? AND type < ?")
+			args = append(args, begin, begin[:len(begin)-1]+"/")
+			continue
+		}
+		any = append(any, "type = ?")
+		args = append(args, t)
+	}
+	return "(" + strings.Join(any, " OR ") + ")", args
+}
+
+// LastEvent finds the end of the log. On SQLite the order is one for all
+// organizations.
+func (r *reader) LastEvent(ctx context.Context, org store.Key) (last int64, err error) {
+	query, args := "SELECT coalesce(max(id), 0) FROM event", []any(nil)
+	if r.e.postgres {
+		for n := int64(stampAtOnce); n == stampAtOnce; {
+			if n, err = r.stamp(ctx, org); err != nil {
+				return 0, fmt.Errorf("order events: %w", err)
+			}
+		}
+		query, args = "SELECT seq FROM event_head WHERE org_id = ?", []any{org}
+	}
+	if err := r.row(ctx, query, args...).Scan(&last); err != nil {
+		return 0, fmt.Errorf("find the end of the log: %w", err)
+	}
+	return last, nil
 }
 
 func scanEvent(r scanner) (e store.Event, err error) {
@@ -119,14 +180,16 @@ func (t *tx) Append(ctx context.Context, events []store.Event) error {
 			return fmt.Errorf("append event %s: %w", e.Type, err)
 		}
 		rows[i] = []any{
-			e.ID, e.Org, nullKey(e.Directory), e.Type, e.Version, e.Kind, string(e.Resource), cause, e.Data, e.Time,
+			e.ID, e.Org, nullKey(e.Directory), e.Type, e.Version, e.Kind, string(e.Resource), cause,
+			e.Cause.Actor.ID, store.Fold(e.Cause.Actor.Name), e.Data, e.Time,
 		}
 	}
 	err := t.copyRows(ctx, "event", []string{
-		"public_id", "org_id", "directory_id", "type", "version", "kind", "resource", "cause", "data", "time",
+		"public_id", "org_id", "directory_id", "type", "version", "kind", "resource", "cause", "actor_id", "actor_folded", "data", "time",
 	}, rows)
 	if err != nil {
 		return fmt.Errorf("append events: %w", err)
 	}
+	t.logged = t.logged || len(events) > 0
 	return nil
 }

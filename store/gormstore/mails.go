@@ -50,7 +50,7 @@ func (r *reader) MailCounts(ctx context.Context) (map[store.MailState]int, error
 
 // MailAgenda finds the earliest attempt, kind by kind as the index has it, and the
 // first end of a lease.
-func (r *reader) MailAgenda(ctx context.Context) (a store.MailAgenda, err error) {
+func (r *reader) MailAgenda(ctx context.Context) (a store.Agenda, err error) {
 	for _, kind := range []store.MailKind{store.MailRunHeld, store.MailWelcome} {
 		var next time.Time
 		err := r.row(ctx, "SELECT min(next_attempt_at) FROM mail WHERE state = 'queued' AND kind = ? AND lease_until IS NULL", string(kind)).Scan(scanTime(&next))
@@ -61,18 +61,24 @@ func (r *reader) MailAgenda(ctx context.Context) (a store.MailAgenda, err error)
 			a.Next = next
 		}
 	}
+	a.Held, a.Lapse, err = r.lapse(ctx, "mail")
+	return a, err
+}
+
+// lapse is how long it takes until the first lease of a table runs out, if there is one.
+func (r *reader) lapse(ctx context.Context, table string) (held bool, d time.Duration, err error) {
 	left := "min(lease_until) - " + r.e.databaseNow()
 	if r.e.postgres {
 		left = "CAST(extract(epoch FROM " + left + ") * 1000000 AS bigint)"
 	}
-	var lapse *int64
-	if err := r.row(ctx, "SELECT "+left+" FROM mail WHERE lease_until IS NOT NULL").Scan(&lapse); err != nil {
-		return a, fmt.Errorf("look for leases of mails: %w", err)
+	var micros *int64
+	if err := r.row(ctx, "SELECT "+left+" FROM "+table+" WHERE lease_until IS NOT NULL").Scan(&micros); err != nil {
+		return false, 0, fmt.Errorf("look for leases of a %s: %w", table, err)
 	}
-	if lapse != nil {
-		a.Held, a.Lapse = true, time.Duration(*lapse)*time.Microsecond
+	if micros == nil {
+		return false, 0, nil
 	}
-	return a, nil
+	return true, time.Duration(*micros) * time.Microsecond, nil
 }
 
 var mailInsert = []string{
@@ -225,11 +231,4 @@ func (t *tx) PurgeMails(ctx context.Context, before time.Time, limit int) ([]sto
 		return nil, fmt.Errorf("purge mails: %w", err)
 	}
 	return list, nil
-}
-
-// announce tells who sends mails that there are some, after the commit.
-func (s *session) announce() {
-	if s.queued && s.e.mailed != nil {
-		s.e.mailed()
-	}
 }

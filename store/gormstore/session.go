@@ -27,6 +27,7 @@ type session struct {
 	inTx bool
 
 	queued    bool                    // mails were queued, for [session.announce]
+	logged    bool                    // events were appended, for the same
 	grown     map[string]int          // rows added by table, for [session.analyze]
 	publicIDs map[store.Edge]store.ID // that the transaction has come across, for its events
 }

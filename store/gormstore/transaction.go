@@ -85,6 +85,16 @@ func (s *Store) once(ctx context.Context, fn func(store.Tx) error) error {
 	return nil
 }
 
+// announce tells those who wait for it what was committed.
+func (s *session) announce() {
+	if s.queued && s.e.mailed != nil {
+		s.e.mailed()
+	}
+	if s.logged && s.e.logged != nil {
+		s.e.logged()
+	}
+}
+
 // pause waits before another attempt: 2 ms doubled each time, at most half a second,
 // of which a random part is taken so that those who met once do not meet again.
 func pause(ctx context.Context, attempt int) error {

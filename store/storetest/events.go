@@ -73,6 +73,61 @@ var events = map[string]func(*env){
 			}
 		}
 	},
+	"events are filtered by type, actor and time, up to a cursor": func(e *env) {
+		at := func(typ string, actor store.Actor, minute int) store.Event {
+			v := e.event(store.NewID(e.now), "{}")
+			v.Type, v.Cause.Actor, v.Time = typ, actor, e.now.Add(time.Duration(minute)*time.Minute)
+			return v
+		}
+		ann, bob := store.Actor{Kind: "token", ID: "id-of-ann", Name: "Änn"}, store.Actor{Kind: "person", ID: "b", Name: "bob@corp.test"}
+		all := []store.Event{
+			at("user.created", ann, 0), at("user.handed_over", bob, 1), at("users.created", bob, 2),
+			at("token.created", ann, 3), at("user", bob, 4), at("domain.added", store.Actor{Kind: "system"}, 5),
+		}
+		e.update(func(t store.Tx) error { return t.Append(e.Context(), all) })
+		listed := e.events(store.EventQuery{Org: e.org})
+		if len(listed) != len(all) {
+			e.Fatalf("%d events, want %d", len(listed), len(all))
+		}
+		for name, tt := range map[string]struct {
+			q    store.EventQuery
+			want []int
+		}{
+			"type":            {store.EventQuery{Types: []string{"token.created"}}, []int{3}},
+			"pattern":         {store.EventQuery{Types: []string{"user.*"}}, []int{0, 1}},
+			"several":         {store.EventQuery{Types: []string{"domain.*", "user.created"}}, []int{0, 5}},
+			"actor's id":      {store.EventQuery{Actor: "id-of-ann"}, []int{0, 3}},
+			"actor's name":    {store.EventQuery{Actor: "ÄNN"}, []int{0, 3}},
+			"actor and type":  {store.EventQuery{Actor: "b", Types: []string{"user.*"}}, []int{1}},
+			"since":           {store.EventQuery{Since: e.now.Add(4 * time.Minute)}, []int{4, 5}},
+			"until":           {store.EventQuery{Until: e.now.Add(time.Minute)}, []int{0}},
+			"since and until": {store.EventQuery{Since: e.now.Add(time.Minute), Until: e.now.Add(3 * time.Minute)}, []int{1, 2}},
+			"up to":           {store.EventQuery{UpTo: listed[2].Cursor}, []int{0, 1, 2}},
+			"after and up to": {store.EventQuery{After: listed[0].Cursor, UpTo: listed[1].Cursor}, []int{1}},
+			"nobody":          {store.EventQuery{Actor: "nobody"}, nil},
+		} {
+			tt.q.Org = e.org
+			var want, have []store.ID
+			for _, i := range tt.want {
+				want = append(want, all[i].ID)
+			}
+			for _, v := range e.events(tt.q) {
+				have = append(have, v.ID)
+			}
+			if diff := cmp.Diff(want, have); diff != "" {
+				e.Errorf("%s (-want +got):\n%s", name, diff)
+			}
+		}
+	},
+	"the end of the log is a cursor after all that was committed": func(e *env) {
+		for range 3 {
+			e.update(func(t store.Tx) error { return t.Append(e.Context(), []store.Event{e.event(store.NewID(e.now), "{}")}) })
+			last := got(e, func(r store.Reader) (int64, error) { return r.LastEvent(e.Context(), e.org) })
+			if list := e.events(store.EventQuery{Org: e.org}); list[len(list)-1].Cursor != last {
+				e.Errorf("the log ends at %d and the last event is at %d", last, list[len(list)-1].Cursor)
+			}
+		}
+	},
 	"rule 11: a transaction reads its own events, and they vanish with it": func(e *env) {
 		e.refused(store.CodeForbidden, func(t store.Tx) error {
 			if err := t.Append(e.Context(), []store.Event{e.event(store.NewID(e.now), "{}")}); err != nil {

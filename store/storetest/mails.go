@@ -237,16 +237,16 @@ var mails = map[string]func(*env){
 		}
 	},
 	"the agenda tells the next attempt that is free, and when a lease runs out": func(e *env) {
-		agenda := func() store.MailAgenda {
-			return got(e, func(r store.Reader) (store.MailAgenda, error) { return r.MailAgenda(e.Context()) })
+		agenda := func() store.Agenda {
+			return got(e, func(r store.Reader) (store.Agenda, error) { return r.MailAgenda(e.Context()) })
 		}
-		if diff := cmp.Diff(store.MailAgenda{}, agenda()); diff != "" {
+		if diff := cmp.Diff(store.Agenda{}, agenda()); diff != "" {
 			e.Errorf("without mails (-want +got):\n%s", diff)
 		}
 		later := e.newMail(store.MailRunHeld, "ann")
 		later.NextAttemptAt = e.now.Add(time.Hour)
 		e.queue(later, e.newMail(store.MailWelcome, "bob"))
-		if diff := cmp.Diff(store.MailAgenda{Next: e.now}, agenda()); diff != "" {
+		if diff := cmp.Diff(store.Agenda{Next: e.now}, agenda()); diff != "" {
 			e.Errorf("queued (-want +got):\n%s", diff)
 		}
 		e.takeMails("one", time.Hour, e.now)

@@ -120,7 +120,7 @@ func (m *Mailer) sleep(ctx context.Context, wait time.Duration, wakes bool) {
 // untilNext is how long there is nothing to do, as far as the store knows.
 func (m *Mailer) untilNext(ctx context.Context) time.Duration {
 	wait := m.opt.Poll
-	var a store.MailAgenda
+	var a store.Agenda
 	err := m.store.View(ctx, func(r store.Reader) (err error) {
 		a, err = r.MailAgenda(ctx)
 		return err

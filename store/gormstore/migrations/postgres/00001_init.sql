@@ -391,11 +391,13 @@ CREATE TABLE event (
     org_id       bigint      NOT NULL REFERENCES organization (id),
     seq          bigint,
     directory_id bigint,
-    type         text        NOT NULL,
+    type         text COLLATE "C" NOT NULL,
     version      integer     NOT NULL,
     kind         text        NOT NULL,
     resource     text        NOT NULL,
     cause        text        NOT NULL, -- JSON
+    actor_id     text COLLATE "C" NOT NULL, -- what the cause says of the actor, for filters
+    actor_folded text COLLATE "C" NOT NULL,
     data         text        NOT NULL, -- JSON
     time         timestamptz NOT NULL
 );
@@ -403,6 +405,11 @@ CREATE TABLE event (
 CREATE INDEX event_unstamped ON event (org_id, id) WHERE seq IS NULL;
 CREATE UNIQUE INDEX event_seq ON event (org_id, seq) WHERE seq IS NOT NULL;
 CREATE INDEX event_resource ON event (resource, org_id, seq);
+-- Filters of the log. Whoever stamps an event writes it into these; whoever writes the event does not.
+CREATE INDEX event_type ON event (type, org_id, seq) WHERE seq IS NOT NULL;
+CREATE INDEX event_actor ON event (actor_id, org_id, seq) WHERE seq IS NOT NULL;
+CREATE INDEX event_actor_name ON event (actor_folded, org_id, seq) WHERE seq IS NOT NULL;
+CREATE INDEX event_time ON event USING brin (time);
 ALTER TABLE event SET (autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_insert_scale_factor = 0.05);
 
 CREATE TABLE event_head (

@@ -362,12 +362,18 @@ CREATE TABLE event (
     kind         TEXT NOT NULL,
     resource     TEXT NOT NULL,
     cause        TEXT NOT NULL, -- JSON
+    actor_id     TEXT NOT NULL, -- what the cause says of the actor, for filters
+    actor_folded TEXT NOT NULL,
     data         TEXT NOT NULL, -- JSON
     time         INTEGER NOT NULL
 );
 CREATE INDEX event_unstamped ON event (org_id, id) WHERE seq IS NULL;
 CREATE UNIQUE INDEX event_seq ON event (org_id, seq) WHERE seq IS NOT NULL;
 CREATE INDEX event_resource ON event (resource, org_id, seq);
+CREATE INDEX event_type ON event (type, org_id, seq) WHERE seq IS NOT NULL;
+CREATE INDEX event_actor ON event (actor_id, org_id, seq) WHERE seq IS NOT NULL;
+CREATE INDEX event_actor_name ON event (actor_folded, org_id, seq) WHERE seq IS NOT NULL;
+CREATE INDEX event_time ON event (time);
 
 CREATE TABLE event_head (
     org_id INTEGER PRIMARY KEY REFERENCES organization (id) ON DELETE CASCADE,
