@@ -3,7 +3,6 @@ package notify
 import (
 	"context"
 	"fmt"
-	"time"
 
 	"github.com/provost-scim/provost/store"
 )
@@ -32,25 +31,25 @@ func (d *delivery) one(ctx context.Context, m *store.Mail) (reached bool, err er
 	case why != "":
 		return true, d.m.drop(ctx, m, why)
 	}
-	msg, err := message(d.m.opt.From, m, l, d.m.now())
+	msg, err := message(d.m.from, m, l, d.m.now())
 	if err != nil {
 		return true, d.m.refused(ctx, m, l, err.Error())
 	}
 	if d.conn == nil {
-		if d.conn, err = d.m.opt.Server.connect(ctx); err != nil {
+		if d.conn, err = d.m.server.connect(ctx); err != nil {
 			if ctx.Err() != nil {
 				return true, nil //nolint:nilerr // the program stops, which is no fault of the server
 			}
 			d.words = wordsOf(err)
-			d.m.opt.Logger.WarnContext(ctx, "the mail server does not let us in", "error", err)
+			d.m.log.WarnContext(ctx, "the mail server does not let us in", "error", err)
 			return false, d.m.putOff(ctx, m, d.words)
 		}
 	}
 	begun := error(nil)
 	v, words, broken := d.conn.hand(ctx, handover{
-		from: d.m.opt.From.Address, to: m.Recipient, text: msg, answer: d.m.opt.Answer,
+		from: d.m.from.Address, to: m.Recipient, text: msg, answer: d.m.answer,
 		begin: func() error {
-			begun = d.m.store.Update(ctx, func(tx store.Tx) error { return tx.BeginMail(ctx, m, d.m.opt.Lease) })
+			begun = d.m.store.Update(ctx, func(tx store.Tx) error { return tx.BeginMail(ctx, m, d.m.lease) })
 			return begun
 		},
 	})
@@ -116,28 +115,4 @@ func (m *Mailer) letter(ctx context.Context, mail *store.Mail) (l *letter, why s
 		return fmt.Errorf("mail %s is of the unknown kind %q", mail.ID, mail.Kind)
 	})
 	return l, why, err
-}
-
-// insistFor is how long the store is asked again to take what became of a mail.
-const insistFor = 10 * time.Second
-
-// insist runs fn in a transaction, again for a while if the database is away: what is
-// known of a mail must not be lost, even if the program is to stop.
-func (m *Mailer) insist(ctx context.Context, fn func(context.Context, store.Tx) error) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), insistFor)
-	defer cancel()
-	for wait := 50 * time.Millisecond; ; wait *= 2 {
-		err := m.store.Update(ctx, func(tx store.Tx) error { return fn(ctx, tx) })
-		switch store.CodeOf(err) {
-		case "", store.CodeStale, store.CodeNotFound:
-			return err
-		}
-		timer := time.NewTimer(wait)
-		select {
-		case <-ctx.Done():
-			timer.Stop()
-			return err
-		case <-timer.C:
-		}
-	}
 }

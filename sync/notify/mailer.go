@@ -3,7 +3,6 @@ package notify
 import (
 	"context"
 	"log/slog"
-	"math/rand/v2"
 	netmail "net/mail"
 	"sync"
 	"time"
@@ -12,13 +11,10 @@ import (
 )
 
 const (
-	giveUpAfter = 3 * 24 * time.Hour  // since it was queued, a mail is not sent any more
-	keepFor     = 30 * 24 * time.Hour // what became of a mail is kept
-	purgeEvery  = time.Hour
-	batch       = 20  // mails held at a time
-	sweep       = 200 // mails of one transaction that ends many
-	mostDoubled = 12  // the wait for another attempt is doubled so often: 1 min becomes 3 days
-	longestWait = 6 * time.Hour
+	keepFor    = 30 * 24 * time.Hour // what became of a mail is kept
+	purgeEvery = time.Hour
+	batch      = 20  // mails held at a time
+	sweep      = 200 // mails of one transaction that ends many
 
 	longestPause = 5 * time.Minute // of a mail server that cannot be reached
 )
@@ -46,47 +42,32 @@ type Options struct {
 
 // Mailer sends what is in the outbox. Every replica may run one.
 type Mailer struct {
-	store  Store
-	opt    Options
-	wakeup chan struct{} // holds one signal that there may be something to do
+	worker
+	server *Server
+	from   *netmail.Address
+	answer time.Duration
 	purged time.Time
 }
 
 // New returns a mailer that does nothing before [Mailer.Run].
 func New(s Store, o Options) *Mailer {
-	if o.Clock == nil {
-		o.Clock = time.Now
+	if o.Answer <= 0 {
+		o.Answer = 5 * time.Minute
 	}
-	if o.Logger == nil {
-		o.Logger = slog.New(slog.DiscardHandler)
-	}
-	for _, d := range []struct {
-		field *time.Duration
-		value time.Duration
-	}{{&o.Lease, 30 * time.Second}, {&o.Poll, 30 * time.Second}, {&o.Retry, time.Minute}, {&o.Answer, 5 * time.Minute}} {
-		if *d.field <= 0 {
-			*d.field = d.value
-		}
-	}
-	return &Mailer{store: s, opt: o, wakeup: make(chan struct{}, 1)}
-}
-
-// Wake makes Run look for mails to send. It never blocks.
-func (m *Mailer) Wake() {
-	select {
-	case m.wakeup <- struct{}{}:
-	default:
+	return &Mailer{
+		worker: newWorker(s, o.Owner, o.Clock, o.Logger, o.Lease, o.Poll, o.Retry, time.Minute),
+		server: o.Server, from: o.From, answer: o.Answer,
 	}
 }
 
 // Run sends mails until ctx ends; then it gives back what it has not begun to hand
 // over. Failures are logged and tried again.
 func (m *Mailer) Run(ctx context.Context) {
-	defer m.release(ctx)
+	defer m.release(ctx, "mails", func(ctx context.Context, tx store.Tx) error { return tx.ReleaseMails(ctx, m.owner) })
 	failures := 0 // of the mail server, in a row
 	for ctx.Err() == nil {
 		m.sweep(ctx)
-		wait, patient := m.opt.Poll, false
+		wait, patient := m.poll, false
 		switch reached, err := m.deliver(ctx); {
 		case err != nil:
 			m.complain(ctx, "send mails", err)
@@ -102,24 +83,8 @@ func (m *Mailer) Run(ctx context.Context) {
 	}
 }
 
-// sleep waits, and no longer than until Wake if that counts.
-func (m *Mailer) sleep(ctx context.Context, wait time.Duration, wakes bool) {
-	timer := time.NewTimer(wait)
-	defer timer.Stop()
-	wakeup := m.wakeup
-	if !wakes {
-		wakeup = nil
-	}
-	select {
-	case <-ctx.Done():
-	case <-wakeup:
-	case <-timer.C:
-	}
-}
-
 // untilNext is how long there is nothing to do, as far as the store knows.
 func (m *Mailer) untilNext(ctx context.Context) time.Duration {
-	wait := m.opt.Poll
 	var a store.Agenda
 	err := m.store.View(ctx, func(r store.Reader) (err error) {
 		a, err = r.MailAgenda(ctx)
@@ -127,33 +92,17 @@ func (m *Mailer) untilNext(ctx context.Context) time.Duration {
 	})
 	if err != nil {
 		m.complain(ctx, "look for mails to send", err)
-		return wait
+		return m.poll
 	}
-	if m.opt.Server != nil && !a.Next.IsZero() {
-		wait = min(wait, a.Next.Sub(m.opt.Clock()))
+	if m.server == nil {
+		a.Next = time.Time{}
 	}
-	if a.Held {
-		wait = min(wait, a.Lapse)
-	}
-	const least = 10 * time.Millisecond // another process may just be about to take it
-	return max(wait, least)
-}
-
-// backOff is how long to wait after so many failures: Retry, doubled by each, of which
-// a random part is taken so that those who failed together do not come back together.
-// Fewer than 0 failures shorten it.
-func (m *Mailer) backOff(failures int) time.Duration {
-	longest := m.opt.Retry
-	for ; failures < 0 && longest > time.Millisecond; failures++ {
-		longest /= 2
-	}
-	longest = min(longest<<min(failures, mostDoubled), longestWait)
-	return longest*3/4 + rand.N(longest/4+1)
+	return m.until(a)
 }
 
 // deliver sends what is due. It reports whether the mail server could be reached.
 func (m *Mailer) deliver(ctx context.Context) (reached bool, err error) {
-	if m.opt.Server == nil {
+	if m.server == nil {
 		return true, nil
 	}
 	d := &delivery{m: m}
@@ -161,7 +110,7 @@ func (m *Mailer) deliver(ctx context.Context) (reached bool, err error) {
 	for ctx.Err() == nil {
 		var mails []store.Mail
 		err := m.store.Update(ctx, func(tx store.Tx) (err error) {
-			mails, err = tx.ClaimMails(ctx, m.opt.Owner, m.opt.Lease, m.opt.Clock(), batch)
+			mails, err = tx.ClaimMails(ctx, m.owner, m.lease, m.clock(), batch)
 			return err
 		})
 		if err != nil || len(mails) == 0 {
@@ -178,7 +127,9 @@ func (m *Mailer) deliver(ctx context.Context) (reached bool, err error) {
 func (d *delivery) send(ctx context.Context, mails []store.Mail) (reached bool, err error) {
 	keeping, cancel := context.WithCancel(ctx)
 	var keeper sync.WaitGroup
-	keeper.Go(func() { d.m.keep(keeping) })
+	keeper.Go(func() {
+		d.m.keep(keeping, "mails", func(ctx context.Context, tx store.Tx) error { return tx.RenewMails(ctx, d.m.owner, d.m.lease) })
+	})
 	defer keeper.Wait()
 	defer cancel()
 	reached = true
@@ -196,39 +147,4 @@ func (d *delivery) send(ctx context.Context, mails []store.Mail) (reached bool, 
 		}
 	}
 	return reached, nil
-}
-
-// keep renews the leases until ctx ends. One that is lost shows when the mail is begun.
-func (m *Mailer) keep(ctx context.Context) {
-	renew := time.NewTicker(max(m.opt.Lease/3, time.Millisecond))
-	defer renew.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-renew.C:
-		}
-		err := m.store.Update(ctx, func(tx store.Tx) error { return tx.RenewMails(ctx, m.opt.Owner, m.opt.Lease) })
-		if err != nil {
-			m.complain(ctx, "renew the leases of mails", err)
-		}
-	}
-}
-
-func (m *Mailer) release(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
-	defer cancel()
-	err := m.store.Update(ctx, func(tx store.Tx) error { return tx.ReleaseMails(ctx, m.opt.Owner) })
-	if err != nil {
-		m.opt.Logger.WarnContext(ctx, "could not give mails back", "error", err)
-	}
-}
-
-// now is the time as both engines store it.
-func (m *Mailer) now() time.Time { return m.opt.Clock().UTC().Truncate(time.Microsecond) }
-
-func (m *Mailer) complain(ctx context.Context, doing string, err error) {
-	if ctx.Err() == nil {
-		m.opt.Logger.ErrorContext(ctx, "could not "+doing, "error", err)
-	}
 }

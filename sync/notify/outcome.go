@@ -24,7 +24,7 @@ func (m *Mailer) putOff(ctx context.Context, mail *store.Mail, words string) err
 	mail.State, mail.LastError = store.MailQueued, words
 	mail.NextAttemptAt = m.now().Add(m.backOff(mail.Attempts))
 	mail.Attempts++
-	m.opt.Logger.InfoContext(ctx, "mail is put off", "mail", mail.ID, "attempts", mail.Attempts, "until", mail.NextAttemptAt, "error", words)
+	m.log.InfoContext(ctx, "mail is put off", "mail", mail.ID, "attempts", mail.Attempts, "until", mail.NextAttemptAt, "error", words)
 	return m.save(ctx, mail, nil, nil)
 }
 
@@ -74,7 +74,7 @@ func (m *Mailer) save(ctx context.Context, mail *store.Mail, event *store.Event,
 		return tx.Append(ctx, []store.Event{*event})
 	})
 	if store.CodeOf(err) == store.CodeStale {
-		m.opt.Logger.WarnContext(ctx, "a mail was taken over by another worker", "mail", mail.ID, "state", mail.State)
+		m.log.WarnContext(ctx, "a mail was taken over by another worker", "mail", mail.ID, "state", mail.State)
 		return nil
 	}
 	return err
@@ -105,10 +105,10 @@ func (m *Mailer) event(mail *store.Mail, typ, answer, words string) store.Event 
 }
 
 func (m *Mailer) messageID(mail *store.Mail) string {
-	if m.opt.From == nil {
+	if m.from == nil {
 		return ""
 	}
-	return messageID(m.opt.From, mail)
+	return messageID(m.from, mail)
 }
 
 // kindOf is the kind of the record that a mail is about.

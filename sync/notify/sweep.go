@@ -24,20 +24,6 @@ func (m *Mailer) sweep(ctx context.Context) {
 	}
 }
 
-// many runs a transaction that ends some mails until there are no more.
-func (m *Mailer) many(ctx context.Context, some func(context.Context, store.Tx) (int, error)) error {
-	for {
-		var n int
-		err := m.store.Update(ctx, func(tx store.Tx) (err error) {
-			n, err = some(ctx, tx)
-			return err
-		})
-		if err != nil || n < sweep {
-			return err
-		}
-	}
-}
-
 // lapse says of mails whose process died that nobody knows.
 func (m *Mailer) lapse(ctx context.Context, tx store.Tx) (int, error) {
 	list, err := tx.LapseMails(ctx, sweep)
@@ -102,7 +88,7 @@ func (m *Mailer) expire(ctx context.Context, tx store.Tx) (int, error) {
 		mail := &list[i]
 		words := mail.LastError
 		switch {
-		case words == "" && m.opt.Server == nil:
+		case words == "" && m.server == nil:
 			words = "this server has no mail server: provost serve --smtp-url"
 		case words == "":
 			words = "it was not its turn"
