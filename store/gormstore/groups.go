@@ -48,13 +48,14 @@ func (r *reader) Groups(ctx context.Context, q store.Query) (store.Page[store.Gr
 
 var groupInsertColumns = []string{
 	"org_id", "id", "public_id", "directory_id", "external_id", "display_name", "display_name_folded", "description",
-	"out_of_scope", "version", "hash", "created_at", "modified_at",
+	"out_of_scope", "version", "hash", "created_at", "modified_at", "stale",
 }
 
-func groupRow(g *store.Group) []any {
+// groupRow is a new group; it is stale if its members are to be published later.
+func groupRow(g *store.Group, stale bool) []any {
 	return []any{
 		g.Org, g.Key, g.ID, nullKey(g.Directory), g.ExternalID, g.DisplayName, store.Fold(g.DisplayName), g.Description,
-		g.OutOfScope, g.Version, g.Hash, g.CreatedAt, g.ModifiedAt,
+		g.OutOfScope, g.Version, g.Hash, g.CreatedAt, g.ModifiedAt, stale,
 	}
 }
 
@@ -80,7 +81,7 @@ func (w *writes) groups(c *store.ChangeSet) error {
 		switch g.Op {
 		case "":
 		case store.OpCreate:
-			rows = append(rows, groupRow(&g.After))
+			rows = append(rows, groupRow(&g.After, c.Deferred))
 		case store.OpUpdate, store.OpRestore:
 			kept = append(kept, updateGroup(g))
 		case store.OpDelete:

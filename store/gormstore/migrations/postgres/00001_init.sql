@@ -123,6 +123,7 @@ CREATE UNIQUE INDEX users_name ON users (user_name_folded, (coalesce(directory_i
 CREATE INDEX users_external ON users (external_id, directory_id) WHERE external_id <> '';
 CREATE INDEX users_directory ON users (directory_id, id) WHERE deleted_at IS NULL;
 CREATE INDEX users_deleted ON users (user_name_folded, directory_id) WHERE deleted_at IS NOT NULL;
+CREATE INDEX users_idle ON users (directory_id, out_of_scope) WHERE deleted_at IS NULL AND (NOT stated OR out_of_scope);
 
 -- One row an element of a multi-valued attribute (sub: the sub-attribute that text
 -- is of), or a rarely used single value. fold_key is at most 256 bytes of folded.
@@ -167,6 +168,7 @@ CREATE UNIQUE INDEX groups_name ON groups (display_name_folded, (coalesce(direct
 CREATE INDEX groups_external ON groups (external_id, directory_id) WHERE external_id <> '';
 CREATE INDEX groups_directory ON groups (directory_id, id) WHERE deleted_at IS NULL;
 CREATE INDEX groups_stale ON groups (org_id, id) WHERE stale;
+CREATE INDEX groups_out ON groups (directory_id) WHERE deleted_at IS NULL AND out_of_scope;
 
 -- How many live users and groups a directory has (0: the internal ones) is the sum of these. Whoever
 -- adds or takes away some writes the difference as a row of his own, so that nobody waits for
