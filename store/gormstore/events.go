@@ -162,6 +162,7 @@ func stampLocked(ctx context.Context, s *session, org store.Key) (int64, error) 
 // an order that agrees with that of the locks on what they tell of.
 func (t *tx) Append(ctx context.Context, events []store.Event) error {
 	rows := make([][]any, len(events))
+	var cause string
 	for i, e := range events {
 		if e.Time.IsZero() {
 			e.Time = t.e.now()
@@ -175,9 +176,11 @@ func (t *tx) Append(ctx context.Context, events []store.Event) error {
 		if len(e.Data) == 0 {
 			e.Data = json.RawMessage("{}")
 		}
-		cause, err := jsonText(e.Cause)
-		if err != nil {
-			return fmt.Errorf("append event %s: %w", e.Type, err)
+		if i == 0 || e.Cause != events[i-1].Cause { // many have the same
+			var err error
+			if cause, err = jsonText(e.Cause); err != nil {
+				return fmt.Errorf("append event %s: %w", e.Type, err)
+			}
 		}
 		rows[i] = []any{
 			e.ID, e.Org, nullKey(e.Directory), e.Type, e.Version, e.Kind, string(e.Resource), cause,

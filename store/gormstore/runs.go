@@ -182,8 +182,13 @@ func leaseLost(l store.Lease) *store.Error {
 	return store.Errorf(store.CodeStale, "run %d was taken over by another worker, or has ended", l.Run)
 }
 
-// HoldRun locks a run that the lease holds.
+// HoldRun locks a run that the lease holds. Its transaction does not wait for the log
+// unless it ends the run's work: what waits later brings all of this to disk too, and a
+// run that a crash of the database sets back goes on from where the log ended.
 func (t *tx) HoldRun(ctx context.Context, l store.Lease) (*store.Run, error) {
+	if err := t.waitForLog(ctx, "off"); err != nil {
+		return nil, err
+	}
 	r, err := takeRun(t.lockedRuns(ctx).Where("run.id = ?", l.Run), fmt.Sprint(l.Run))
 	if store.CodeOf(err) == store.CodeNotFound {
 		return nil, leaseLost(l) // deleted with its directory
@@ -195,6 +200,18 @@ func (t *tx) HoldRun(ctx context.Context, l store.Lease) (*store.Run, error) {
 		return nil, leaseLost(l)
 	}
 	return r, nil
+}
+
+// waitForLog sets for the rest of the transaction whether its commit waits until the log
+// is on disk.
+func (t *tx) waitForLog(ctx context.Context, setting string) error {
+	if !t.e.postgres {
+		return nil
+	}
+	if _, err := t.exec(ctx, "SET LOCAL synchronous_commit TO "+setting); err != nil {
+		return fmt.Errorf("choose whether to wait for the log: %w", err)
+	}
+	return nil
 }
 
 // LockRun locks a run that waits for a person; one in a worker's hands is
@@ -237,6 +254,9 @@ func (t *tx) SaveRun(ctx context.Context, r *store.Run) error {
 	}
 	if row.Active {
 		return nil
+	}
+	if err := t.waitForLog(ctx, "DEFAULT"); err != nil {
+		return err
 	}
 	r.Owner, r.LeaseUntil = "", time.Time{}
 	if _, err := t.exec(ctx, "UPDATE run SET owner = '', lease_until = NULL WHERE id = ?", r.Key); err != nil {

@@ -53,7 +53,7 @@ var schemaQueries = map[string]schemaQuery{
 				') ' || CASE c.confdeltype WHEN 'c' THEN 'CASCADE' ELSE 'NO ACTION' END
 			FROM pg_constraint AS c WHERE c.contype = 'f' AND c.connamespace = 'public'::regnamespace
 			UNION ALL SELECT regexp_split_to_table(obj_description(oid, 'pg_trigger'), '; ') FROM pg_trigger
-				WHERE tgrelid::regclass::text IN ('groups', 'users') AND NOT tgisinternal`,
+				WHERE tgrelid::regclass::text IN ('groups', 'users', 'run') AND NOT tgisinternal`,
 		`SELECT t.name || ' (' || group_concat(f."from", ', ') || ') ' || f."table" || ' (' || group_concat(f."to", ', ') || ') ' || f.on_delete
 			FROM pragma_foreign_key_list(t.name) AS f, ` + sqliteTables + ` GROUP BY t.name, f.id`,
 	},

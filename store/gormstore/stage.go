@@ -82,11 +82,6 @@ func (t *tx) AppendStage(ctx context.Context, run store.Key, rows []store.Staged
 			s.Body, s.Hash, keys, s.Manager, s.DN,
 		}
 	}
-	if t.e.postgres { // it is sealed by a commit that waits for the log, up to which all of this is on disk too
-		if _, err := t.exec(ctx, "SET LOCAL synchronous_commit = off"); err != nil {
-			return fmt.Errorf("stage rows of run %d: %w", run, err)
-		}
-	}
 	err := t.copyRows(ctx, "stage", []string{
 		"run_id", "phase", "kind", "external_id", "presence", "name_key", "weight", "known",
 		"body", "hash", "keys", "manager", "dn",

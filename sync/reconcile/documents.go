@@ -63,12 +63,14 @@ type handed struct {
 // event logs a change of a record. A created or deleted record is written whole;
 // of a changed one only what differs, before and after.
 func (p *planner) event(typ string, kind store.Kind, id store.ID, before, after any) {
-	data := struct {
-		Before json.RawMessage `json:"before,omitempty"`
-		After  json.RawMessage `json:"after,omitempty"`
-	}{encode(before), encode(after)}
+	type change struct {
+		Before any `json:"before,omitempty"`
+		After  any `json:"after,omitempty"`
+	}
+	data := change{before, after}
 	if before != nil && after != nil {
-		data.Before, data.After = differences(data.Before, data.After)
+		b, a := differences(encode(before), encode(after))
+		data = change{b, a}
 	}
 	p.log(typ, kind, id, data)
 }

@@ -92,7 +92,7 @@ CREATE UNIQUE INDEX domain_verified ON domain (name) WHERE state = 'verified';
 -- The attributes document holds the whole of a user's SCIM attributes; the folded
 -- columns and user_value repeat what filters look at.
 CREATE TABLE users (
-    org_id              INTEGER NOT NULL REFERENCES organization (id),
+    org_id              INTEGER NOT NULL,
     id                  INTEGER PRIMARY KEY AUTOINCREMENT,
     public_id           TEXT NOT NULL UNIQUE,
     directory_id        INTEGER, -- null: internal
@@ -123,6 +123,7 @@ CREATE UNIQUE INDEX users_name ON users (user_name_folded, (coalesce(directory_i
 CREATE INDEX users_external ON users (external_id, directory_id) WHERE external_id <> '';
 CREATE INDEX users_directory ON users (directory_id, id) WHERE deleted_at IS NULL;
 CREATE INDEX users_deleted ON users (user_name_folded, directory_id) WHERE deleted_at IS NOT NULL;
+CREATE INDEX users_apart ON users (org_id, id) WHERE deleted_at IS NOT NULL OR out_of_scope;
 CREATE INDEX users_idle ON users (directory_id, out_of_scope) WHERE deleted_at IS NULL AND (NOT stated OR out_of_scope);
 
 -- One row an element of a multi-valued attribute (sub: the sub-attribute that text
@@ -144,7 +145,7 @@ CREATE TABLE user_value (
 CREATE INDEX user_value_fold ON user_value (fold_key, attr, org_id);
 
 CREATE TABLE groups (
-    org_id              INTEGER NOT NULL REFERENCES organization (id),
+    org_id              INTEGER NOT NULL,
     id                  INTEGER PRIMARY KEY AUTOINCREMENT,
     public_id           TEXT NOT NULL UNIQUE,
     directory_id        INTEGER,
@@ -356,7 +357,7 @@ CREATE UNIQUE INDEX alias_group ON alias (group_id, directory_id);
 CREATE TABLE event (
     id           INTEGER PRIMARY KEY AUTOINCREMENT,
     public_id    TEXT NOT NULL,
-    org_id       INTEGER NOT NULL REFERENCES organization (id),
+    org_id       INTEGER NOT NULL,
     seq          INTEGER GENERATED ALWAYS AS (id) VIRTUAL,
     directory_id INTEGER,
     type         TEXT NOT NULL,
