@@ -100,6 +100,9 @@ type Result struct {
 type Effects struct {
 	Groups []GroupEffect // every group whose effective membership, count or mark changed, by Key
 	Events int           // appended
+	// Versions are the new ones of groups that the change set does not write, but whose
+	// members it deleted or brought back.
+	Versions map[Key]int64
 }
 
 // GroupEffect is the change of one group's effective membership.

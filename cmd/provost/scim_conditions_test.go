@@ -2,11 +2,18 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/provost-scim/provost/store"
 )
 
 // TestConditionsAreJudgedWhereTheChangeIsMade lets clients count in one attribute, each
@@ -130,6 +137,82 @@ func TestConditionsOfEveryForm(t *testing.T) {
 		}
 		if n := w.events(t); n != before {
 			t.Errorf("%d events for changes that change nothing", n-before)
+		}
+	})
+}
+
+// TestAGroupsVersionMovesWithItsMembers deletes and brings back members, of which the
+// group itself is not told: what it shows changes, so that a client that has the version
+// before must not hear that nothing has.
+func TestAGroupsVersionMovesWithItsMembers(t *testing.T) {
+	t.Parallel()
+	onBothEngines(t, func(t *testing.T, w *scimWorld) {
+		w.replay(t, []exchange{
+			{name: "a user", method: post, path: "/Users", body: `{"userName":"kim@example.com","externalId":"k"}`, status: 201, save: "kim"},
+			{name: "another", method: post, path: "/Users", body: `{"userName":"lee@example.com"}`, status: 201, save: "lee"},
+			{name: "a group in the group", method: post, path: "/Groups", body: `{"displayName":"Inner","members":[{"value":"<lee>"}]}`, status: 201, save: "inner"},
+			{name: "the group", method: post, path: "/Groups", body: `{"displayName":"G","members":[{"value":"<kim>"},{"value":"<lee>"},{"value":"<inner>"}]}`, status: 201, save: "group"},
+			{name: "a group above", method: post, path: "/Groups", body: `{"displayName":"Above","members":[{"value":"<group>"}]}`, status: 201, save: "above"},
+		})
+		kim, lee, inner := w.saved["kim"], w.saved["lee"], w.saved["inner"]
+		members := []string{kim, lee, inner}
+		slices.Sort(members)
+		version, modified := `W/"1"`, ""
+		for _, step := range []struct {
+			exchange
+			added, removed string // the member that the group's events name
+		}{
+			{exchange{name: "a member is deleted", method: remove, path: "/Users/<kim>", status: 204}, "", kim},
+			{exchange{name: "and returns with its memberships", method: post, path: "/Users", body: `{"userName":"kim@example.com","externalId":"k"}`, status: 201, want: `{"id":"<kim>","groups":[{"value":"<group>"},{"value":"<above>"}]}`}, kim, ""},
+			{exchange{name: "another is deleted, in a Bulk", method: post, path: "/Bulk", status: 200, want: `{"Operations":[{"status":"204"}]}`,
+				body: `{"schemas":["urn:ietf:params:scim:api:messages:2.0:BulkRequest"],"Operations":[{"method":"DELETE","path":"/Users/<lee>"}]}`}, "", lee},
+			{exchange{name: "and returns without", method: post, path: "/Users", body: `{"userName":"lee@example.com"}`, status: 201, want: `{"id":"<lee>"}`}, "", ""},
+			{exchange{name: "a group in it is deleted", method: remove, path: "/Groups/<inner>", status: 204}, "", inner},
+			{exchange{name: "and returns without its edges", method: post, path: "/Groups", body: `{"displayName":"Inner"}`, status: 201, want: `{"id":"<inner>"}`}, "", ""},
+			{exchange{name: "who is no member is deleted", method: remove, path: "/Users/<lee>", status: 204}, "", ""},
+		} {
+			before := len(w.log(t))
+			w.replay(t, []exchange{step.exchange})
+			if step.added != "" {
+				members = append(members, step.added)
+			}
+			members = slices.DeleteFunc(members, func(id string) bool { return id == step.removed })
+			slices.Sort(members)
+
+			a := w.send(t, scimRequest{method: get, path: "/Groups/" + w.saved["group"], header: map[string]string{"If-None-Match": version}})
+			if step.added+step.removed == "" {
+				if a.status != http.StatusNotModified {
+					t.Errorf("%s: %d %s, want 304", step.name, a.status, a.raw)
+				}
+			} else {
+				got := []string{}
+				list, _ := a.get("members").([]any)
+				for _, m := range list {
+					got = append(got, fmt.Sprint(member(m, "value")))
+				}
+				slices.Sort(got)
+				if diff := cmp.Diff(members, got); a.status != http.StatusOK || diff != "" || a.text("meta", "lastModified") <= modified {
+					t.Errorf("%s: %d %s: members (-want +got):\n%s", step.name, a.status, a.raw, diff)
+				}
+				version, modified = a.header.Get("ETag"), a.text("meta", "lastModified")
+			}
+			var added, removed []string
+			for _, e := range w.log(t)[before:] {
+				if e.Type != store.EventMembersChanged || string(e.Resource) != w.saved["group"] {
+					continue
+				}
+				var data struct{ Added, Removed []string }
+				if err := json.Unmarshal(e.Data, &data); err != nil {
+					t.Error(err)
+				}
+				added, removed = append(added, data.Added...), append(removed, data.Removed...)
+			}
+			if strings.Join(added, " ") != step.added || strings.Join(removed, " ") != step.removed {
+				t.Errorf("%s: the events tell of %v added and %v removed, want %q and %q", step.name, added, removed, step.added, step.removed)
+			}
+		}
+		if a := w.send(t, scimRequest{method: get, path: "/Groups/" + w.saved["above"]}); a.header.Get("ETag") != `W/"1"` {
+			t.Errorf("the group above, which states what it did, has the version %s", a.header.Get("ETag"))
 		}
 	})
 }

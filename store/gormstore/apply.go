@@ -3,6 +3,7 @@ package gormstore
 import (
 	"context"
 	"fmt"
+	"maps"
 	"time"
 
 	"github.com/provost-scim/provost/store"
@@ -33,6 +34,10 @@ func (t *tx) Apply(ctx context.Context, c *store.ChangeSet) (*store.Effects, err
 	if err := a.dropEdges(ctx); err != nil {
 		return nil, err
 	}
+	versions, err := a.moveVersions(ctx)
+	if err != nil {
+		return nil, err
+	}
 	granted, err := a.grants(ctx)
 	if err != nil {
 		return nil, err
@@ -46,7 +51,12 @@ func (t *tx) Apply(ctx context.Context, c *store.ChangeSet) (*store.Effects, err
 	if err != nil {
 		return nil, err
 	}
-	return t.finishEffects(ctx, c, shifts, append(direct, granted...))
+	effects, err := t.finishEffects(ctx, c, shifts, append(direct, granted...))
+	if err != nil {
+		return nil, err
+	}
+	effects.Versions = versions
+	return effects, nil
 }
 
 // applier is one Apply on its way.
@@ -55,6 +65,8 @@ type applier struct {
 	c        *store.ChangeSet
 	arriving map[store.Key]bool // users that count from now on and existed before
 	leaving  map[store.Key]bool // users that count no longer
+	back     map[store.Key]bool // users that return with their memberships
+	gone     map[store.Key]bool // users that are deleted
 	turned   []store.Key        // groups that begin or cease to count
 	known    map[string]bool    // stable ids of records that are created or return
 
@@ -82,7 +94,7 @@ func counts(u *store.User) bool { return !u.Deleted() && !u.OutOfScope }
 
 // sortMoves finds the users and groups that begin or cease to count (rule 5).
 func (a *applier) sortMoves() {
-	a.arriving, a.leaving = map[store.Key]bool{}, map[store.Key]bool{}
+	a.arriving, a.leaving, a.back, a.gone = map[store.Key]bool{}, map[store.Key]bool{}, map[store.Key]bool{}, map[store.Key]bool{}
 	a.known, a.news, a.groups = map[string]bool{}, map[store.Key]*edgeNews{}, map[store.Key]*store.Group{}
 	for i := range a.c.Users {
 		u := &a.c.Users[i]
@@ -91,6 +103,12 @@ func (a *applier) sortMoves() {
 		}
 		if u.Before == nil || u.Op == store.OpMark || u.Op == store.OpForget {
 			continue
+		}
+		if u.Op == store.OpDelete {
+			a.gone[u.After.Key] = true
+		}
+		if u.Op == store.OpRestore && !u.Revived {
+			a.back[u.After.Key] = true
 		}
 		was, is := counts(u.Before), counts(&u.After)
 		if is && !was {
@@ -116,16 +134,13 @@ func (a *applier) sortMoves() {
 	}
 }
 
-// holdMoved holds the users that begin or cease to count against everyone who would
-// put them into a group, then the groups above them, and reads what those that leave
-// are members of.
+// holdMoved holds the users that begin or cease to count, or to be there, against
+// everyone who would put them into a group, then the groups above them, and reads what
+// those that leave are members of.
 func (a *applier) holdMoved(ctx context.Context) error {
 	moved := map[store.Key]bool{}
-	for k := range a.arriving {
-		moved[k] = true
-	}
-	for k := range a.leaving {
-		moved[k] = true
+	for _, set := range []map[store.Key]bool{a.arriving, a.leaving, a.back, a.gone} {
+		maps.Copy(moved, set)
 	}
 	if len(moved) == 0 {
 		return nil
@@ -154,11 +169,23 @@ func (a *applier) holdMoved(ctx context.Context) error {
 		return err
 	}
 	a.touched = append(a.touched, sorted(groups)...)
+	away := maps.Clone(a.leaving)
+	maps.Copy(away, a.gone)
 	asks = a.lockAbove(a.touched)
-	if len(a.leaving) > 0 {
-		asks = append(asks, a.membersOf(a.leaving, &a.lost))
+	var had []pair
+	if len(away) > 0 {
+		asks = append(asks, a.membersOf(away, &had))
 	}
-	return a.read(ctx, asks...)
+	if err := a.read(ctx, asks...); err != nil {
+		return err
+	}
+	for _, p := range had {
+		if a.leaving[p.user] {
+			a.lost = append(a.lost, p)
+		}
+	}
+	a.vanish(had)
+	return nil
 }
 
 func (a *applier) lockAbove(groups []store.Key) []ask {

@@ -60,12 +60,15 @@ func (a *applier) writeEdges(ctx context.Context) error {
 	if err := a.dropRevived(ctx); err != nil {
 		return err
 	}
+	if err := a.appear(ctx); err != nil {
+		return err
+	}
 	return a.writeLists(ctx, &fresh, &add, &remove)
 }
 
 // dropRevived takes the memberships of users that return without their grants (rule
-// 7): being in a group grants what the group grants. They do not count yet, so
-// nothing follows for effective membership.
+// 7): being in a group grants what the group grants. They do not count yet, so nothing
+// follows for effective membership, and it was told when they were deleted.
 func (a *applier) dropRevived(ctx context.Context) error {
 	revived := map[store.Key]bool{}
 	for i := range a.c.Users {
@@ -77,13 +80,7 @@ func (a *applier) dropRevived(ctx context.Context) error {
 		return nil
 	}
 	f, arg := a.keys(sorted(revived))
-	err := a.each(ctx, func(row scanner) error {
-		var p pair
-		err := row.Scan(&p.group, &p.user)
-		news := a.newsOf(p.group)
-		news.removed = append(news.removed, store.Edge{Kind: store.KindUser, Key: p.user})
-		return err
-	}, "DELETE FROM member WHERE org_id = ? AND user_id IN (SELECT v FROM "+f+" AS k) RETURNING group_id, user_id", a.c.Org, arg)
+	_, err := a.exec(ctx, "DELETE FROM member WHERE org_id = ? AND user_id IN (SELECT v FROM "+f+" AS k)", a.c.Org, arg)
 	if err != nil {
 		return fmt.Errorf("take the memberships of users that return without them: %w", err)
 	}
@@ -103,8 +100,11 @@ func (a *applier) dropEdges(ctx context.Context) error {
 		return nil
 	}
 	f, arg := a.keys(sorted(deleted))
+	if err := a.dropNested(ctx, deleted); err != nil {
+		return err
+	}
 	w := &writes{tx: a.tx, what: "take the edges of deleted groups"}
-	for _, column := range []string{"member WHERE org_id = ? AND group_id", "nest WHERE org_id = ? AND parent_id", "nest WHERE org_id = ? AND child_id", "pending_member WHERE org_id = ? AND group_id"} {
+	for _, column := range []string{"member WHERE org_id = ? AND group_id", "nest WHERE org_id = ? AND parent_id", "pending_member WHERE org_id = ? AND group_id"} {
 		w.add(statement{query: "DELETE FROM " + column + " IN (SELECT v FROM " + f + " AS k)", args: []any{a.c.Org, arg}, want: -1})
 	}
 	return w.flush(ctx)

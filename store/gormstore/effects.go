@@ -68,11 +68,12 @@ func groupEvent(c *store.ChangeSet, kind string, id store.ID, directory store.Ke
 	}
 }
 
-// chunked hands out ids in the order of their text, [store.EventIDs] at a time, and at
-// least once.
+// chunked hands out ids in the order of their text, each once, [store.EventIDs] at a
+// time, and at least once.
 func chunked(added, removed []store.ID, each func(membersChanged) error) error {
 	slices.Sort(added)
 	slices.Sort(removed)
+	added, removed = slices.Compact(added), slices.Compact(removed)
 	for first := true; first || len(added)+len(removed) > 0; first = false {
 		n := min(len(added), store.EventIDs)
 		m := min(len(removed), store.EventIDs-n)

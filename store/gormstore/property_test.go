@@ -122,6 +122,11 @@ func (m *model) step(step int) {
 		effects, err = x.Apply(m.Context(), c)
 		return err
 	})
+	for i := range m.groups {
+		if version, moved := effects.Versions[m.groups[i].Key]; moved {
+			m.groups[i].Version = version
+		}
+	}
 	if c.Deferred {
 		for _, g := range m.above(touched) {
 			m.g.stale[g] = true

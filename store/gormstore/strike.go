@@ -24,7 +24,7 @@ type strike struct {
 // begins or ceases to count.
 func (a *applier) strikes(fresh, add, remove *edgeLists) bool {
 	return !a.c.Deferred && len(remove.users.a) > 0 && len(fresh.users.a)+len(add.users.a)+len(add.groups.a)+len(remove.groups.a) == 0 &&
-		len(a.arriving)+len(a.leaving)+len(a.turned) == 0 &&
+		len(a.arriving)+len(a.leaving)+len(a.back)+len(a.gone)+len(a.turned) == 0 &&
 		!slices.ContainsFunc(remove.users.a, func(group int64) bool { return group != remove.users.a[0] })
 }
 

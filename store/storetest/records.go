@@ -179,9 +179,25 @@ func (p *place) remove(g *store.Group, members ...any) *store.Effects {
 	return p.apply(store.ChangeSet{Groups: []store.GroupChange{{After: *g, Remove: edges(members)}}})
 }
 
+// versionOf reads the version of a group, which moves with its members, too.
+func (p *place) versionOf(g *store.Group) int64 {
+	p.Helper()
+	page := got(p.env, func(r store.Reader) (store.Page[store.Group], error) {
+		return r.Groups(p.Context(), store.Query{
+			Org: p.org, Deleted: g.Deleted(), Limit: 1, Filter: store.Compare{Field: "id", Op: store.Eq, Value: string(g.ID)},
+		})
+	})
+	if len(page.Items) == 0 {
+		p.Fatalf("group %s is not there", g.DisplayName)
+	}
+	return page.Items[0].Version
+}
+
 func (p *place) changeGroup(op store.Op, g *store.Group, change func(*store.Group)) {
 	p.Helper()
-	before, after := *g, *g
+	before := *g
+	before.Version = p.versionOf(g)
+	after := before
 	change(&after)
 	after.Version++
 	c := store.GroupChange{Op: op, Before: &before, After: after}

@@ -200,6 +200,9 @@ func (r *Reconciler) finish(ctx context.Context, tx store.Tx, have *store.Snapsh
 		if e := effects.Effect(out.Groups[i].Key); e.ID != "" {
 			out.Groups[i].EffectiveCount, out.Groups[i].OverCap = e.After, e.Over
 		}
+		if version, ok := effects.Versions[out.Groups[i].Key]; ok {
+			out.Groups[i].Version, out.Groups[i].ModifiedAt = version, cs.Now
+		}
 	}
 	return out, nil
 }
