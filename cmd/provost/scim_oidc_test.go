@@ -156,7 +156,7 @@ func TestABindingFollowsItsIssuersKeysAndEndsAtOnce(t *testing.T) {
 		w.wants(t, entra.Token(claims()), 200, "") // with the keys that are known
 		last := entra.Token(claims())
 		w.wants(t, last, 200, "")
-		w.server.must(t, "directory", "oidc", "remove", "clients", id)
+		w.server.must(t, "directory", "oidc", "remove", "--yes", "clients", id)
 		w.wants(t, last, 401, "no directory is bound")
 		w.wants(t, w.token, 200, "")
 		if got := w.server.must(t, "directory", "oidc", "list", "clients", "--json"); got != "[]" {
