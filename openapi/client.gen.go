@@ -204,7 +204,8 @@ type ClientInterface interface {
 	// ImportEntriesWithBody Import chosen users and groups, with roles, enabled or not
 	//
 	// Starts a run of the chosen users and groups only. Roles and `enabled` are for users that it creates; a user that was imported before is
-	// updated, and its roles and its switch stay. Entries outside a chosen scope make the run fail.
+	// updated, and its roles and its switch stay. Entries outside a chosen scope join it, by stable id, so that later runs keep them; the list of
+	// scope entries shows them. An import that would create more users than a copied licence has free seats fails whole.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -214,7 +215,8 @@ type ClientInterface interface {
 	// ImportEntries Import chosen users and groups, with roles, enabled or not
 	//
 	// Starts a run of the chosen users and groups only. Roles and `enabled` are for users that it creates; a user that was imported before is
-	// updated, and its roles and its switch stay. Entries outside a chosen scope make the run fail.
+	// updated, and its roles and its switch stay. Entries outside a chosen scope join it, by stable id, so that later runs keep them; the list of
+	// scope entries shows them. An import that would create more users than a copied licence has free seats fails whole.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -284,6 +286,18 @@ type ClientInterface interface {
 	//
 	// Corresponds with POST /directories/{directory}/runs (the `StartRun` operationId).
 	StartRun(ctx context.Context, directory DirectoryRef, params *StartRunParams, body StartRunJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListScopeEntries List what imports have put in the scope of a directory, besides the groups of its settings
+	//
+	// Corresponds with GET /directories/{directory}/scope-entries (the `ListScopeEntries` operationId).
+	ListScopeEntries(ctx context.Context, directory DirectoryRef, params *ListScopeEntriesParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// DeleteScopeEntry Take a user or a group out of the scope again
+	//
+	// The next run, which reads everything, puts it out of scope unless a group of the scope holds it. Plans become stale.
+	//
+	// Corresponds with DELETE /directories/{directory}/scope-entries/{entry} (the `DeleteScopeEntry` operationId).
+	DeleteScopeEntry(ctx context.Context, directory DirectoryRef, entry string, params *DeleteScopeEntryParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// SearchDirectoryWithBody Search a live directory, and say what an import would make of each hit
 	//
@@ -996,7 +1010,8 @@ func (c *Client) EndHandover(ctx context.Context, directory DirectoryRef, from s
 // ImportEntriesWithBody Import chosen users and groups, with roles, enabled or not
 //
 // Starts a run of the chosen users and groups only. Roles and `enabled` are for users that it creates; a user that was imported before is
-// updated, and its roles and its switch stay. Entries outside a chosen scope make the run fail.
+// updated, and its roles and its switch stay. Entries outside a chosen scope join it, by stable id, so that later runs keep them; the list of
+// scope entries shows them. An import that would create more users than a copied licence has free seats fails whole.
 //
 // Takes any type of body and a specified content type.
 //
@@ -1016,7 +1031,8 @@ func (c *Client) ImportEntriesWithBody(ctx context.Context, directory DirectoryR
 // ImportEntries Import chosen users and groups, with roles, enabled or not
 //
 // Starts a run of the chosen users and groups only. Roles and `enabled` are for users that it creates; a user that was imported before is
-// updated, and its roles and its switch stay. Entries outside a chosen scope make the run fail.
+// updated, and its roles and its switch stay. Entries outside a chosen scope join it, by stable id, so that later runs keep them; the list of
+// scope entries shows them. An import that would create more users than a copied licence has free seats fails whole.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -1167,6 +1183,38 @@ func (c *Client) StartRunWithBody(ctx context.Context, directory DirectoryRef, p
 // Corresponds with POST /directories/{directory}/runs (the `StartRun` operationId).
 func (c *Client) StartRun(ctx context.Context, directory DirectoryRef, params *StartRunParams, body StartRunJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewStartRunRequest(c.Server, directory, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListScopeEntries List what imports have put in the scope of a directory, besides the groups of its settings
+//
+// Corresponds with GET /directories/{directory}/scope-entries (the `ListScopeEntries` operationId).
+func (c *Client) ListScopeEntries(ctx context.Context, directory DirectoryRef, params *ListScopeEntriesParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListScopeEntriesRequest(c.Server, directory, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// DeleteScopeEntry Take a user or a group out of the scope again
+//
+// The next run, which reads everything, puts it out of scope unless a group of the scope holds it. Plans become stale.
+//
+// Corresponds with DELETE /directories/{directory}/scope-entries/{entry} (the `DeleteScopeEntry` operationId).
+func (c *Client) DeleteScopeEntry(ctx context.Context, directory DirectoryRef, entry string, params *DeleteScopeEntryParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDeleteScopeEntryRequest(c.Server, directory, entry, params)
 	if err != nil {
 		return nil, err
 	}
@@ -3870,6 +3918,189 @@ func NewStartRunRequestWithBody(server string, directory DirectoryRef, params *S
 			}
 
 			req.Header.Set("Provost-Organization", headerParam1)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewListScopeEntriesRequest constructs an http.Request for the ListScopeEntries method
+func NewListScopeEntriesRequest(server string, directory DirectoryRef, params *ListScopeEntriesParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "directory", directory, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/directories/%s/scope-entries", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Organization != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "organization", *params.Organization, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.ProvostOrganization != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Provost-Organization", *params.ProvostOrganization, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Provost-Organization", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewDeleteScopeEntryRequest constructs an http.Request for the DeleteScopeEntry method
+func NewDeleteScopeEntryRequest(server string, directory DirectoryRef, entry string, params *DeleteScopeEntryParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "directory", directory, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "entry", entry, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/directories/%s/scope-entries/%s", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Organization != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "organization", *params.Organization, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.ProvostOrganization != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Provost-Organization", *params.ProvostOrganization, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Provost-Organization", headerParam0)
 		}
 
 	}
@@ -8801,7 +9032,8 @@ type ClientWithResponsesInterface interface {
 	// ImportEntriesWithBodyWithResponse Import chosen users and groups, with roles, enabled or not
 	//
 	// Starts a run of the chosen users and groups only. Roles and `enabled` are for users that it creates; a user that was imported before is
-	// updated, and its roles and its switch stay. Entries outside a chosen scope make the run fail.
+	// updated, and its roles and its switch stay. Entries outside a chosen scope join it, by stable id, so that later runs keep them; the list of
+	// scope entries shows them. An import that would create more users than a copied licence has free seats fails whole.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -8811,7 +9043,8 @@ type ClientWithResponsesInterface interface {
 	// ImportEntriesWithResponse Import chosen users and groups, with roles, enabled or not
 	//
 	// Starts a run of the chosen users and groups only. Roles and `enabled` are for users that it creates; a user that was imported before is
-	// updated, and its roles and its switch stay. Entries outside a chosen scope make the run fail.
+	// updated, and its roles and its switch stay. Entries outside a chosen scope join it, by stable id, so that later runs keep them; the list of
+	// scope entries shows them. An import that would create more users than a copied licence has free seats fails whole.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -8889,6 +9122,22 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with POST /directories/{directory}/runs (the `StartRun` operationId).
 	StartRunWithResponse(ctx context.Context, directory DirectoryRef, params *StartRunParams, body StartRunJSONRequestBody, reqEditors ...RequestEditorFn) (*StartRunResponse, error)
+
+	// ListScopeEntriesWithResponse List what imports have put in the scope of a directory, besides the groups of its settings
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /directories/{directory}/scope-entries (the `ListScopeEntries` operationId).
+	ListScopeEntriesWithResponse(ctx context.Context, directory DirectoryRef, params *ListScopeEntriesParams, reqEditors ...RequestEditorFn) (*ListScopeEntriesResponse, error)
+
+	// DeleteScopeEntryWithResponse Take a user or a group out of the scope again
+	//
+	// The next run, which reads everything, puts it out of scope unless a group of the scope holds it. Plans become stale.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /directories/{directory}/scope-entries/{entry} (the `DeleteScopeEntry` operationId).
+	DeleteScopeEntryWithResponse(ctx context.Context, directory DirectoryRef, entry string, params *DeleteScopeEntryParams, reqEditors ...RequestEditorFn) (*DeleteScopeEntryResponse, error)
 
 	// SearchDirectoryWithBodyWithResponse Search a live directory, and say what an import would make of each hit
 	//
@@ -10279,6 +10528,95 @@ func (r StartRunResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r StartRunResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type ListScopeEntriesResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *ScopeEntryList
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Failed
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListScopeEntriesResponse) GetJSON200() *ScopeEntryList {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ListScopeEntriesResponse) GetApplicationProblemJSONDefault() *Failed {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListScopeEntriesResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListScopeEntriesResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListScopeEntriesResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListScopeEntriesResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type DeleteScopeEntryResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Failed
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r DeleteScopeEntryResponse) GetApplicationProblemJSONDefault() *Failed {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r DeleteScopeEntryResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r DeleteScopeEntryResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r DeleteScopeEntryResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r DeleteScopeEntryResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -12961,7 +13299,8 @@ func (c *ClientWithResponses) EndHandoverWithResponse(ctx context.Context, direc
 // ImportEntriesWithBodyWithResponse Import chosen users and groups, with roles, enabled or not
 //
 // Starts a run of the chosen users and groups only. Roles and `enabled` are for users that it creates; a user that was imported before is
-// updated, and its roles and its switch stay. Entries outside a chosen scope make the run fail.
+// updated, and its roles and its switch stay. Entries outside a chosen scope join it, by stable id, so that later runs keep them; the list of
+// scope entries shows them. An import that would create more users than a copied licence has free seats fails whole.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -12977,7 +13316,8 @@ func (c *ClientWithResponses) ImportEntriesWithBodyWithResponse(ctx context.Cont
 // ImportEntriesWithResponse Import chosen users and groups, with roles, enabled or not
 //
 // Starts a run of the chosen users and groups only. Roles and `enabled` are for users that it creates; a user that was imported before is
-// updated, and its roles and its switch stay. Entries outside a chosen scope make the run fail.
+// updated, and its roles and its switch stay. Entries outside a chosen scope join it, by stable id, so that later runs keep them; the list of
+// scope entries shows them. An import that would create more users than a copied licence has free seats fails whole.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -13108,6 +13448,34 @@ func (c *ClientWithResponses) StartRunWithResponse(ctx context.Context, director
 		return nil, err
 	}
 	return ParseStartRunResponse(rsp)
+}
+
+// ListScopeEntriesWithResponse List what imports have put in the scope of a directory, besides the groups of its settings
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /directories/{directory}/scope-entries (the `ListScopeEntries` operationId).
+func (c *ClientWithResponses) ListScopeEntriesWithResponse(ctx context.Context, directory DirectoryRef, params *ListScopeEntriesParams, reqEditors ...RequestEditorFn) (*ListScopeEntriesResponse, error) {
+	rsp, err := c.ListScopeEntries(ctx, directory, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListScopeEntriesResponse(rsp)
+}
+
+// DeleteScopeEntryWithResponse Take a user or a group out of the scope again
+//
+// The next run, which reads everything, puts it out of scope unless a group of the scope holds it. Plans become stale.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /directories/{directory}/scope-entries/{entry} (the `DeleteScopeEntry` operationId).
+func (c *ClientWithResponses) DeleteScopeEntryWithResponse(ctx context.Context, directory DirectoryRef, entry string, params *DeleteScopeEntryParams, reqEditors ...RequestEditorFn) (*DeleteScopeEntryResponse, error) {
+	rsp, err := c.DeleteScopeEntry(ctx, directory, entry, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseDeleteScopeEntryResponse(rsp)
 }
 
 // SearchDirectoryWithBodyWithResponse Search a live directory, and say what an import would make of each hit
@@ -14638,6 +15006,68 @@ func ParseStartRunResponse(rsp *http.Response) (*StartRunResponse, error) {
 			return nil, err
 		}
 		response.JSON202 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Failed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseListScopeEntriesResponse parses an HTTP response from a ListScopeEntriesWithResponse call
+func ParseListScopeEntriesResponse(rsp *http.Response) (*ListScopeEntriesResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListScopeEntriesResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest ScopeEntryList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Failed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseDeleteScopeEntryResponse parses an HTTP response from a DeleteScopeEntryWithResponse call
+func ParseDeleteScopeEntryResponse(rsp *http.Response) (*DeleteScopeEntryResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &DeleteScopeEntryResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		break // No content-type
 
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
 		var dest Failed

@@ -966,6 +966,10 @@ type ImportInput struct {
 	// Groups Groups, with their members that are missing.
 	Groups []string `json:"groups,omitempty"`
 
+	// Like Copy the roles and licences that this user, by id or user_name, holds itself now, instead of the directory's default roles, to users that
+	// are created. Not with `roles`. A licence is not given to a user that is inactive while the directory unassigns those of such users.
+	Like string `json:"like,omitempty"`
+
 	// Roles Roles, by name, of users that are created, instead of the directory's default roles. An empty list is no roles.
 	Roles *[]string `json:"roles,omitempty"`
 
@@ -1398,6 +1402,24 @@ type Schedule struct {
 
 // ScheduleKind Default interval.
 type ScheduleKind string
+
+// ScopeEntry defines model for ScopeEntry.
+type ScopeEntry struct {
+	Type string `json:"type"`
+
+	// ExternalID The directory's stable id, by which it is kept.
+	ExternalID string `json:"external_id"`
+
+	// Name Its user_name or display_name when it joined.
+	Name     string    `json:"name"`
+	JoinedAt time.Time `json:"joined_at"`
+}
+
+// ScopeEntryList defines model for ScopeEntryList.
+type ScopeEntryList struct {
+	Items      []ScopeEntry `json:"items"`
+	NextCursor string       `json:"next_cursor,omitempty"`
+}
 
 // SearchConflict The record that has the name or an address of a hit.
 type SearchConflict struct {
@@ -1913,6 +1935,30 @@ type StartRunParams struct {
 	// is not made again, but has the answer of the first (with the header `Idempotency-Replayed: true`); while the first is going
 	// on it is 409, and with another path or body 422. A refused request leaves the key unused.
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+
+	// ProvostOrganization The id or name of the organization.
+	ProvostOrganization *OrganizationHeader `json:"Provost-Organization,omitempty"`
+}
+
+// ListScopeEntriesParams defines parameters for ListScopeEntries.
+type ListScopeEntriesParams struct {
+	// Cursor The `next_cursor` of the page before.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Limit The most items of a page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Organization The id or name of the organization, where a header cannot be set.
+	Organization *OrganizationQuery `form:"organization,omitempty" json:"organization,omitempty"`
+
+	// ProvostOrganization The id or name of the organization.
+	ProvostOrganization *OrganizationHeader `json:"Provost-Organization,omitempty"`
+}
+
+// DeleteScopeEntryParams defines parameters for DeleteScopeEntry.
+type DeleteScopeEntryParams struct {
+	// Organization The id or name of the organization, where a header cannot be set.
+	Organization *OrganizationQuery `form:"organization,omitempty" json:"organization,omitempty"`
 
 	// ProvostOrganization The id or name of the organization.
 	ProvostOrganization *OrganizationHeader `json:"Provost-Organization,omitempty"`
@@ -2729,6 +2775,12 @@ type ServerInterface interface {
 	// StartRun Start a run
 	// (POST /directories/{directory}/runs)
 	StartRun(ctx echo.Context, directory DirectoryRef, params StartRunParams) error
+	// ListScopeEntries List what imports have put in the scope of a directory, besides the groups of its settings
+	// (GET /directories/{directory}/scope-entries)
+	ListScopeEntries(ctx echo.Context, directory DirectoryRef, params ListScopeEntriesParams) error
+	// DeleteScopeEntry Take a user or a group out of the scope again
+	// (DELETE /directories/{directory}/scope-entries/{entry})
+	DeleteScopeEntry(ctx echo.Context, directory DirectoryRef, entry string, params DeleteScopeEntryParams) error
 	// SearchDirectory Search a live directory, and say what an import would make of each hit
 	// (POST /directories/{directory}/search)
 	SearchDirectory(ctx echo.Context, directory DirectoryRef, params SearchDirectoryParams) error
@@ -3807,6 +3859,112 @@ func (w *ServerInterfaceWrapper) StartRun(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.StartRun(ctx, directory, params)
+	return err
+}
+
+// ListScopeEntries converts echo context to params.
+func (w *ServerInterfaceWrapper) ListScopeEntries(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "directory" -------------
+	var directory DirectoryRef
+
+	err = runtime.BindStyledParameterWithOptions("simple", "directory", ctx.Param("directory"), &directory, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter directory: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListScopeEntriesParams
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "organization" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "organization", ctx.QueryParams(), &params.Organization, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter organization: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Provost-Organization" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Provost-Organization")]; found {
+		var ProvostOrganization OrganizationHeader
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Provost-Organization, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Provost-Organization", valueList[0], &ProvostOrganization, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Provost-Organization: %s", err))
+		}
+
+		params.ProvostOrganization = &ProvostOrganization
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListScopeEntries(ctx, directory, params)
+	return err
+}
+
+// DeleteScopeEntry converts echo context to params.
+func (w *ServerInterfaceWrapper) DeleteScopeEntry(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "directory" -------------
+	var directory DirectoryRef
+
+	err = runtime.BindStyledParameterWithOptions("simple", "directory", ctx.Param("directory"), &directory, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter directory: %s", err))
+	}
+
+	// ------------- Path parameter "entry" -------------
+	var entry string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "entry", ctx.Param("entry"), &entry, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter entry: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params DeleteScopeEntryParams
+	// ------------- Optional query parameter "organization" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "organization", ctx.QueryParams(), &params.Organization, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter organization: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Provost-Organization" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Provost-Organization")]; found {
+		var ProvostOrganization OrganizationHeader
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Provost-Organization, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Provost-Organization", valueList[0], &ProvostOrganization, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Provost-Organization: %s", err))
+		}
+
+		params.ProvostOrganization = &ProvostOrganization
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.DeleteScopeEntry(ctx, directory, entry, params)
 	return err
 }
 
@@ -6622,6 +6780,8 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.POST(options.BaseURL+"/directories/:directory/search", wrapper.SearchDirectory, options.OperationMiddlewares["searchDirectory"]...)
 	router.POST(options.BaseURL+"/directories/:directory/check", wrapper.CheckDirectory, options.OperationMiddlewares["checkDirectory"]...)
 	router.POST(options.BaseURL+"/directories/:directory/import", wrapper.ImportEntries, options.OperationMiddlewares["importEntries"]...)
+	router.GET(options.BaseURL+"/directories/:directory/scope-entries", wrapper.ListScopeEntries, options.OperationMiddlewares["listScopeEntries"]...)
+	router.DELETE(options.BaseURL+"/directories/:directory/scope-entries/:entry", wrapper.DeleteScopeEntry, options.OperationMiddlewares["deleteScopeEntry"]...)
 	router.GET(options.BaseURL+"/directories/:directory/findings", wrapper.ListDirectoryFindings, options.OperationMiddlewares["listDirectoryFindings"]...)
 	router.GET(options.BaseURL+"/runs/:run", wrapper.GetRun, options.OperationMiddlewares["getRun"]...)
 	router.GET(options.BaseURL+"/runs/:run/findings", wrapper.ListRunFindings, options.OperationMiddlewares["listRunFindings"]...)
@@ -7398,6 +7558,81 @@ type StartRundefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response StartRundefaultApplicationProblemPlusJSONResponse) VisitStartRunResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListScopeEntriesRequestObject struct {
+	Directory DirectoryRef `json:"directory"`
+	Params    ListScopeEntriesParams
+}
+
+type ListScopeEntriesResponseObject interface {
+	VisitListScopeEntriesResponse(w http.ResponseWriter) error
+}
+
+type ListScopeEntries200JSONResponse ScopeEntryList
+
+func (response ListScopeEntries200JSONResponse) VisitListScopeEntriesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListScopeEntriesdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListScopeEntriesdefaultApplicationProblemPlusJSONResponse) VisitListScopeEntriesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteScopeEntryRequestObject struct {
+	Directory DirectoryRef `json:"directory"`
+	Entry     string       `json:"entry"`
+	Params    DeleteScopeEntryParams
+}
+
+type DeleteScopeEntryResponseObject interface {
+	VisitDeleteScopeEntryResponse(w http.ResponseWriter) error
+}
+
+type DeleteScopeEntry204Response struct {
+}
+
+func (response DeleteScopeEntry204Response) VisitDeleteScopeEntryResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type DeleteScopeEntrydefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response DeleteScopeEntrydefaultApplicationProblemPlusJSONResponse) VisitDeleteScopeEntryResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -9649,6 +9884,12 @@ type StrictServerInterface interface {
 	// StartRun Start a run
 	// (POST /directories/{directory}/runs)
 	StartRun(ctx context.Context, request StartRunRequestObject) (StartRunResponseObject, error)
+	// ListScopeEntries List what imports have put in the scope of a directory, besides the groups of its settings
+	// (GET /directories/{directory}/scope-entries)
+	ListScopeEntries(ctx context.Context, request ListScopeEntriesRequestObject) (ListScopeEntriesResponseObject, error)
+	// DeleteScopeEntry Take a user or a group out of the scope again
+	// (DELETE /directories/{directory}/scope-entries/{entry})
+	DeleteScopeEntry(ctx context.Context, request DeleteScopeEntryRequestObject) (DeleteScopeEntryResponseObject, error)
 	// SearchDirectory Search a live directory, and say what an import would make of each hit
 	// (POST /directories/{directory}/search)
 	SearchDirectory(ctx context.Context, request SearchDirectoryRequestObject) (SearchDirectoryResponseObject, error)
@@ -10418,6 +10659,59 @@ func (sh *strictHandler) StartRun(ctx echo.Context, directory DirectoryRef, para
 		return err
 	} else if validResponse, ok := response.(StartRunResponseObject); ok {
 		return validResponse.VisitStartRunResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListScopeEntries operation middleware
+func (sh *strictHandler) ListScopeEntries(ctx echo.Context, directory DirectoryRef, params ListScopeEntriesParams) error {
+	var request ListScopeEntriesRequestObject
+
+	request.Directory = directory
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListScopeEntries(ctx.Request().Context(), request.(ListScopeEntriesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListScopeEntries")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListScopeEntriesResponseObject); ok {
+		return validResponse.VisitListScopeEntriesResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// DeleteScopeEntry operation middleware
+func (sh *strictHandler) DeleteScopeEntry(ctx echo.Context, directory DirectoryRef, entry string, params DeleteScopeEntryParams) error {
+	var request DeleteScopeEntryRequestObject
+
+	request.Directory = directory
+	request.Entry = entry
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.DeleteScopeEntry(ctx.Request().Context(), request.(DeleteScopeEntryRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DeleteScopeEntry")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(DeleteScopeEntryResponseObject); ok {
+		return validResponse.VisitDeleteScopeEntryResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
@@ -12069,283 +12363,290 @@ func (sh *strictHandler) RestoreUser(ctx echo.Context, user UserRef, params Rest
 // const string: with thousands of chunks the chained `+` fold is several
 // times slower for the Go compiler than parsing a slice literal.
 var swaggerSpec = []string{
-	"7L1td9s2tj/6VXB1Zq22/2Fs53Gm9itPk6Y+0yY9iTM5a9U5EixCEmoKYAHQiprju+6nuR/sfpK7sDdA",
-	"ghJIURIdO52+iiNRIB429vP+7U+DsZznUjBh9OD402DGaMoU/PninE7tvynTY8Vzw6UYHA/OZ4xcM6W5",
-	"FAmZSEXOJg9+omY8SwgVKaETwxShJJdcGELJjOoZkRNiZoxQoRdMHQySgWK/FVyxdHBsVMGSgR7P2Jza",
-	"l5llzgbHA20UF9PBzc1NMsiponNm3Ky+K5SWKj6vkWAfzXAMT4z8W3M6ZeSSTaRi9tXcPvxbwdRykAwE",
-	"ndu34S8G4Tzm9OOPTEzNbHD86OmzZG1eyeA5y5hh6fc8M6xhPik+QqRgmpgZNWRMBdGGZxm5ZEQxbaRi",
-	"aUK40IbRtJyyYpoJA79rmrMbuzbplE1okZnB8YRmmpWTvpQyY1TgrLliYyPV8g2bxCfNUyIVsW/x00n9",
-	"b8q55NTMgqn471tPtrajT5PBnAv//4fR/ZVzysU204QfNM0Rvux1gi+E4SZjcyZM6yxxdqx6OrEz50aT",
-	"K25vjEhhGQnRxXhGqCZKZuz4Jza/xMsSWU0wWNclPT466rCkaybMqT3L9eW8FtmSMPuAo2Uz45pQ+zAZ",
-	"00JbOr5cwlrxbOxfcD5ckBE8cQBPj07gY02oYsRyH6pYShbczGRhiGJTqlJiJBlT3XhjYaDBXqd3Deem",
-	"ZaHG7Ox5+3rdGSr3OEwW18/Tpin6h4c8bZro42cbZ3YOX2+Ym3+VmyjXxI5aEdQ7zVRCXipZ5PZgnq/d",
-	"56apw+QaJv/sSePk33IxZh121E6U2wusSEZNQO0r89EwXjiPiVRzauy9poY9sIMMGmdjt1B3OV/NYN/0",
-	"CRkVmqmD/zMi2lCRapBzNMuQ7i/ZlAskAXxudEB+okvL0af8mgmi2TVTNIO1NfLvta3lhs11ZI9zagxT",
-	"doT/+YU++H344a8XFwdfuz//9+Li/3zzl/W1J3aUMxzx6VH5NVWKLqudeScMz9p3BgVndVZNyylgqB2O",
-	"CKhyA5dPuc4zuhyG3H5qf3dATutfwgH5/fdyiTNNCs2IYCzVjkE1MFYYtStLfXj06MlmRnOWsnkuDRPj",
-	"5T/Zcn2Zp8Swj8azVEbGGbeyf0Y1EXYhduqpO4fqSlPy7t3Zc7t+O1Wm3QBcE9Ac6JR6GrVjars3V2wJ",
-	"n3BBHj0hM1kofSG4JkIaMqcpwx8l5LLAt1cqm9/zCVfakK/LYVFZJKNgiQ/eMHsaLD0mdudG35yQxYxn",
-	"LPg912QquZheCCkIh/8/OfoW1UcYmgppZkwRezT2+C9luiRPHj3C1U5gP/yqM0avGc7Vrq8Q9tuDC+GP",
-	"F6dYHXA4VXsc3UVIeA//rwf/94e//iVKz2cT0Ibj5GxVaruZC3tWCyvqGU0PyNmEUEFoOueCa6OokQp0",
-	"BHiMZZqR8YyKqRWZle5tjwg/Tu0uAo9MnJjCveHab9eF+PrJw0ffwBb7oewmczFt2yun2Q/2o//JKylY",
-	"103hmlwJuRAnhE/8FGtLDdbpiJNr8vjoyUHLKuwEelmKsPIgJtrsOoy8YqLUFRYzmTFQ7ClMuKbiS13y",
-	"MammVPDfqR2oibn6UbZV9n/kc27ik51LSyBWQNiJULCSml6fwTDRdz8ErZJ+5PNiDv9DJdP9t5wUF4ZN",
-	"mYJJvT57/t0/uEi5mHZQmy/xyQZ27b7tVa1/HRzID0hLHQ2Q6FGukuPPSl5LbR6Erxn0Nd//goPbYboJ",
-	"WcyYYtZgR54+psLKhUtGNDNNhCF7W8NCMNVmSUdmvxCWNZS25wkZWSpTgmYj0NfwloFUFFLAD5qN6cCC",
-	"3X0VbwrRgaJV0WSjqqKzgWoth03TObf8qMOEgG81TAm+6/V6WVtkg7pnleqargdaNjkNvthXz7Mj9anm",
-	"3dixdC6FRlPje8ozO+ynwVgKY830408DmucZH8NtOcyVvMzY/K+/arv4T8Gb/6Ls7gz+47ByzB3it/rw",
-	"Z/wVvrC+fe9BpbC630JJMXXqFCiVkqSS0EtrXXNzAKfgBrTvK839XMmcKcNxBTxdd8clg48PpvKB/fCB",
-	"vuL5Awlvp9kDcPfZy4v7+PGBVMA4H90kgysu0vXjBspKiOTpOCE5U9oyofIeJsTOMC0yMA71Uhs2P1jT",
-	"t4IXPbzxZ7v/pB/jcXrS+AVX8KF8u7z8lY2NNbJO01QxDftF05TjuD8H++hkc31rx7IQBvn06u3Zd+rP",
-	"bhJneBkkv+AFT46+fbb/G+xGZ3JMM26W0Yuy/+4ng1xqQ7PhWKbsNnbpqX2F4nOKh7CiOW0/3t+BXqYc",
-	"r3LvO/LEXlijGDNDWhFc76+xd9U4d1PfO/63m5vm6+MYjvd/tDFAf+FqDg5QQuseDjv2nIs3Moso66fC",
-	"KgNMkTldWtZoxcgSLI2T0g4LPgSDeE4FnYY6fs1a00lNm9LIfa+lNdatLoLeZ43DFyk3UhEpsiXYf6CV",
-	"MGE15l8GMLFBMoDh7b/4dMB9KhfPaZ4reU2zM5EXZksepA2dsuGM6gajrPo+0FtQ7Fq7NZPyiqWEgmrY",
-	"6hTsSCtR+vgHzzJ6iUdYn36uZFqMTXfC+Rl/YLUPoJ5Vcim0iy/Vt+IFHc8I8GsI44xZIIRCoyaUFjhU",
-	"Us0xJjm+o4WOrIt6Ydx6CeChG0skJTdYP8Gzn4n7vvItec/A2OpQEyUbZGqX87Jrpk55qb/8TJCFVEjW",
-	"u48NE92kuv5wfv6zX9RerytER7V9Z+IOKQRPOUoWMza+emuoKSKnOlpQZY2e0THhxu7xlWM01ClQRM9k",
-	"kaXgQTkgIzujnKXucYqePqM4RGoYRGTQ+NeG5d7TK1X5HfrmTKGEJf7JpManrgbJwM1nkAwmqO8mA/fO",
-	"KL9yi2P5Ot2nzNCYK/q9ZzgTWYjUOcWWa+tpVQ2t+JxwlqUNnI4ZY7k8NQScGpWPdXTJRTrMqdaWnkc7",
-	"H/+K5jHjIkLYP8iF1dTnTKSgpfejC3qVuGFXYfOOyUgxLbNrNkrIaCyFYGNj/zSZtv/YXRiRr+WEMMsN",
-	"NVPXTH1jv6CaDVMxIl/bL+wnOZ1a+kwwMAK/Bo86/EWNUfyyMEzjaPDIhbAELCfoz9d2ECtbitz+goux",
-	"giAnzUYH5CdLnlZkj+Wcoduy1RzQbCxFquuxCFlYeVL+UhTzS5C3gaZilS1/AdvYcHhXV/RXQ9WURQ75",
-	"1DgvZ237KZlJbRJ7EWFv7V92b8nzVwnukqV73KA+COPRKj8CKimXnfjbWG1hlFVZqajXr/I4o3zOQuvR",
-	"C8qVXR4rRs2mBx+CoUvHhl9vfvgxPIx5Ea0PWpaQFmiNb3rWXtm5TPmEb3rSKtCyMEM5GeqxzFn709/C",
-	"IYB7vv3BZ+hcgFSR9ietHVII5ynfsK9Hq0TgjyNYbX3rkyDnJNi8ahVJefbBhFe2JJxgjKrK2HSEsEqC",
-	"a7uV5QCOPitCG1LTNS6ZDGZUpPI6qhOeo2NRgui1SpS9zqBiUcUwtEWkOEEFn4swVDEBvX81o6aL/vqD",
-	"m09Md51RPdRsrKIcBzzoxAsxCBDCwRyQMxDvGGPUM7kI9ZsyipBEHUGBV6fTWfzTPtzooQFeDUK4++m+",
-	"9T+wP16KcXm8q5KOCULBdsmoNla0jxlLGfgZKckLPUN7xn5Jx2OWG5aeEHoJUdQy+O1Cl3aDupFPkadb",
-	"k5zTpjbuwXv/3OoNhkQTx8vheIJ9rVFJ7UrUJtt6JUHgrd9LebW+768kKpUzq7qBbnhAXgtQN73XFmVd",
-	"lRfnwg3K6hIMCJW6n8JQCaGZmcliOnPnOQZVN5VVlBuixjpCxauKgWF5d8ux0lpXr16bSAX9GF/Uvqcl",
-	"U1tXB+dULIliY2tM1RPxIJjRncOs2Zj8mg1Li3fVnE0wC6Lhu8afNVjBtbeVQ7fuyS7+jJqqHklpmWCy",
-	"XZbS3HM+JsZqae+7Vf2VsyA3+Ev3ZXxbRUv2YotxFa/Rk12f8dr+6TGfA7dk2kq+QiewlXYbc5nZO3q5",
-	"JEXNk2V/MkgG9rGoNVi+8UeOhv5K/MHfzU6XtFIbbiLJTjUmCcO1bsHPPldhH/rbTEh3QhPNq34bjNu6",
-	"8DVvD/UumKTM4bDMHJPhrhjLNWS7llnNirj8AXJNs4Ktcyj39VDJLJa59wqyR+UEEmWdABFs4UylKTMH",
-	"5Ll7gZCC1XSsLTd7g5MZ/brDXGZ8vIxpH1ZTxGlZ3TBjhnCrGU4gm/CaKdCzvXs48b4mzTI29onj4PSg",
-	"WVYtyv8uvG3+M5D5+Gurek8m0bvnXhjlk7U1lVNJ1mbbmPXQtNXtmxvZXTanPBsKthg2eGffzxgkitHy",
-	"+MssOBQ7ZT7c6kS/0mTBsrGcM2JfUu0t0HhcEWaCXmasbT5+EGtvN4zxEVMUNl3eF/45K40LqjZKnJfw",
-	"0I3jtxse/vH56c+hAi3FcB7Pz3qPCa92o7T3FVpdMdhs9ltBM02oID7/wpJttaOlqRiSa/mhNxqjZKqo",
-	"YcPMJzG1regNNQyznYDdu8GHMNl2bQAyX4CKPO9KubYHDSbC1OpSBlJj/C5oSez/qwU2n3YhqNZ8KoYZ",
-	"HzMxZi0kjEzCVNtNuHA0bK+/qopJMkxrYVwRP2wH8m1l/ZApsovWxT7mXDG9lZkTd0n6BVxgYsDFYEUZ",
-	"i3GQ6JqwzmPdeWC1+C0Nsl38BtZiKVTspMGOcEfs7BoOslMuIkGl7rGLBvvcWrRDplSslOP9DOs0wOqF",
-	"nfFG2h4xlEbbHi2YYfzcz32RiJMm5/997kweq2fmxWXG9ewgttNuWFAhGsrU7FfbD1wyDc+scuazDAMp",
-	"6yIeMbbln9qKcCBYzCKq97+83L1cWiYLAWIrvqRKG0zdHSJSoesA118/t5Xtrt2ND43XcBeWEtWKH2/O",
-	"K1szdpqn1YvBgXxmd2vjhT2MXHGMAm+hcL/97uynr6z16n9PrFIhNJeCfP3m++/I3549eUw0G9vnyZOD",
-	"x9+sK9hjqc1wzITLt+w72+MR+OFzqszcpb7dRgZPyq+5Xs+56WX8J6B+5plcMjZ0QaJbeM1D0IIFnbKN",
-	"Qf+f3GNWXQvTbm9hVo+jkjUod4yI1x1EZY2sP+0sd/bwTwdL2uihVqyitvqFfEO5RvYM8VGMbtRcxVyY",
-	"Z08iiSPWVqMmboZRr91hrYPmv4MoA0Nayqz0UfOJi9P7AkrQlw+ibzP0iolOb7PTQlUFFdOZzNL4mNt7",
-	"umOix7mrS1nj9no7R3VwnLtInhV67McT2EJi9UN4J/hvBdTKlpXBDSWx5My4qI0r5YmpyhudSDvS3QF5",
-	"H9JZRX6lx8fNpqoIOepSFbKWbps0S/HVPQ1UNSUhuu+WUCVhRfW0YJw+VIKQQUaidAE2we7sbhv1wk9m",
-	"F3fm1ndhD0Z2FOVebSR0FCWh9T24jssqn3rXGvWBh6wR2IA3cWbnn9Ex8wGYFfcSyNKOUiClhjYfEErn",
-	"hgweF6IsoTcSX3lfiaH6vgSUNjge/KqlOHhDFz8xrekUFpyGEfh2Y60WZOpZfofl83toB/VS9nWuW1XG",
-	"J1VdPGynlkSKqIEIYq2zmhN/8VuXYwalLU7IRV/m6j2jVwsC01LN7XlYGuqQnFpCnYDYdUXo/h3JWuU/",
-	"3hVHoW7lH5quWi9M9LqBfYI/o+kynhL8hrg8VybKvM1MTg/I+5kkVF9hIT83GM0HfiQwBRsf5RqxAJzH",
-	"XqQu6QqzLCcyy+RC+1Ed1A03WIpLyZwrJbte+RVpsH7P3IIMTNy9y/7oBNWyEpHClfpOnJfSpUVC3rpg",
-	"i06ziQqV+hTr+x+lgMCzvYU1a0+Ga+L94om/ehgqAZ8sqDp1gJc6hZVlYTHCsFZoWEcGD1YO0/948d/n",
-	"/9HB14iBb7gWETH3L5oVrCQdeKp6xUs4Ibsuv0d7hEki/oa1o/iesyz9Dvh/tPihTMRckx4H5NR5zco4",
-	"irMydBlKW0kmmDgfQptU2a0ICCfX/9iPmvOBrVB/+93ZTw6QhxJdXD6otsuDW6USMXwkZrR44h3yNHGB",
-	"p8TFSRKCUaM0IWEaXFJHrbD7H0xkQ6HbynXFpXyI0gH6LdezrT+ziE+bDXxXj/n81f4aQ7ODGX2XX2lY",
-	"2T4LkTkTW3o58N0b5qWNJRLC0xIaqip43q+MAvK647lxp3i1EZ4DjTi7vu5JbqqIVVeVob2EFKJ0hSPv",
-	"th8BvMNwDvBWCZHXTA3HNE8IhDmTijkNr6ngemavDtyl4RXLTUK4uKYZT4dMGLVMfLQ6gwRqdyUxFxMh",
-	"hTxeBqFprCKlc+2HqzimC7tTVhbucyyaMbEVEdmDYlHgifce9UW2VPx21kqtOmx3ERTi0sW0sGoSd+LA",
-	"jimkI93eKmJAGwV6ChYb3rdq01o4XR8KqGead27Bv1Q0Zr1O7cdb8iCeNpoPAZJclE76dqPqQudMpA0s",
-	"6fUEknA1JJlR4pw3ruwQSJGbGfBHhH/qzKqu+cbaetjvf3HaxUEZHELj0fVBjEgD94MU/4VbuKpJVGpM",
-	"9Lyjsjq2wbWR4pOQRd5X5AFSKZozxl19jnsuxgiF3CIbvKdIxxZq2zo6ilsCINkFqTrlPdp7Uns6ajZS",
-	"EptMGOYSQyFIAwaTKhjW64Ji7n9CUN3QiQ/8Y3aPO8R16zzQ6BuQXf2qv9J2rysFrjLM95OPjVquP7lo",
-	"zn09Qbwu+4O8JF/gs9WlWa1sWrWcSMYm6H2BR7yPN6051fz22wt0KdPlHhkMycDrjtHZzKgmc2vcrhGB",
-	"FScCCgkvWUUP8Z3yapKPLyAT+tByqk3Ou629MIF/rnY3AhJYvxTBpoRuvVoULTz9RkZ7+wG03VnDdtg8",
-	"a7e5H+AMe42QniLkl4IvqGSyq/7EJv/P42cbs2SPIjUoO8j6btK2HxXG3ph7oMLIIv8skbDPS61RB+BL",
-	"nzG8hSP2tLJyDb1ijnlCyu84o1oTuqBLZJ0ccgMU0zOZQaHWjGUpAQTYCoqAAjgJ0w6/dUxVCgKJoMVa",
-	"VXZfCFUIq/DLKx9Kg7xEj1FahgapgztB+a6rui9VCCwHX7WU7F0bBgXBbXR67he0WlDsbvlQsbm83nGc",
-	"J75warhSy7z1SA+DkXZf16Mo2ZQ1pmtXfqLkfAtfIVlA4YMvXaOKAU0J8PZshPFy51budntltDZUbaX/",
-	"rxyv//3lsg/oMHvQRm6zVcGNMzM237xFj0oK6LBDT9e8xfYkYY61rasPuXIGH1poZRc9oZmaWnoPbKSp",
-	"bYEI13albZl9SMLmEu7OUuwHmaWx+9luPHXXaHZ3Lm109GwXLPf69jvEadxS7a4FBPvzTzptfIPzB8+o",
-	"F4LB075z3elsnku1U0qdC351KnuBbhBop8DfZeAsQE5GQOyVOiyi6VLHzbeqkLn++pcurO9VCK5C4xDn",
-	"Mudae+ThiK7eSZdrC91uEcWJl0G+sR9Dzw2MVpaJC6vbudZfJvRe+FJMeMkBORWEzXOzhGQIdHS5rxpj",
-	"1s+22IZHR52h1wCqLSFGTl15llf38FDJQ2IksduKabeu9UjNEUPJjJskxJNV5PmrOz/RmO5VK8nb7pLR",
-	"LJOLYZ5R+46PJoJoeZMMKvCl5tE/bfBcDl5fM6V4ynStUZFJCHVh8ypUbiSxS6o+Wc9Eu0kGDkFKN/W/",
-	"iFo84SEEeIO1M3Bh5X9QzZ6/ghpHKNBOtwDo9ENwkT5/BZmANFLUZfduAuFOba2Xn1/8dFIaLKDPAVEC",
-	"fu1XTmtRhXbJXuE1evbo4ZMNU/nuFCrMiiwbAjrlEOyjOHZEJsU0tLIIGFlzunRpTHhpsM+CzwIhduh6",
-	"8eajJ7VczL//7dmGVF7Hc4eTEsx7s8UcTHN9Mf9gZsGYwLnZRSSQsYXYFyAPgu4AHsYcc9jVNQKZE8PC",
-	"8unmes2cTtlQ899b6hMfHh0dRdJTN20KXpRQs5E5E1CrW0JkVO79WLKyx0PepDS89c/Bb2TOhk1CsCyj",
-	"D5gqlMZlmevDAW3KLLFYSj5BGPU5o0IH6Kjt3HRLb5a3x4Ym03E+ZhVHWZhhAO62FkK00yy7osiAGCoa",
-	"eFY/xMfPNh9hobLI6+wRHh8eQgujlOb6+PAwQVw3yw7KJODdduhZK3N79+ZHXWq73e9bTPr8VNUgbeMa",
-	"2+Tp6qOOrKW+s4q2uBqqrzCf9oTQVbwcV7VutYEyVRKVGwB7hCzcOkPuZwUP49vNfEFZLC8rGs7g2jvH",
-	"4KYSbjTLJgmUXXgYIOq+gzu7V2SlL3uywTa8BSsvUnbgD7VnA/BD44FWKZfb+F3TlIspWWAeLHV2CAQL",
-	"wOMYfAn81yGY6UgqZpp+EaEIu7Fzec0aJ3s/wiUNh9yHYe/u/50b9jgPPeP5Z+dFXSL+u+WO+JSE6Ipf",
-	"uXdt462kc57dspBratnQlxBKBlCad3uLeHyTDGZSSGWNoWGu2IR/vJUXPa29SBeT23rRM8tLeJpm7PZ2",
-	"7UmUz7xiCwBkWb+TTSCf713Sp2Yi9brPJaOKqaq5z7oQ9u9ojR7BQ6uXzncFcvOJXbSgy1cE5T7Po5k1",
-	"p2JZFZRiwtI+GTS0SLnPmu0F3KUpJUfrgqlmFJZCN+SanUvfkJGSORfOS7IPjA5QgmvdOcaOpb6jZBzr",
-	"pMATu92jaAEbcXsXHNZGbJGAtLr5pFe7myIMKa4ca1+AHrFfIk4zol010OzrCRnRPOcpQJz/no+sKTjC",
-	"LR9yRI0PGMfTh48ixxBSanS2I1rEh9rgrqxIc60KaGZMrsm7Nz8mJGPGMEUul/4vioh9rtsJNnGGeqwR",
-	"13oEAHYvhFGUjGCU48NDbfTBgotULvSBYObw/MWr01fnh7vMeRNAlOTpuBM+VAt521PTxWWX01kl3jWC",
-	"3UCjfSiMITfdPXr4egU3ZP9E2g2VODtjV4YzrSE9azlUjKbRNrqVtT+jmiAotGuPgVUi9oKH2InrKmmv",
-	"EMwB9nI1783cLVh6b/hJT3vCTwon1wtdhxTZD2HvkuO1H1nebJjRZwNWbUBTFdLwyXIIaJpRBEJwLhiZ",
-	"AYaNfQpjZ2U+mMvwao4APtk65geoiFwMCxVt+sIUCxBd7cOEi4RQlFpWwpbSa81tF9j80SjKWz4VZ+Ld",
-	"mx/hwiMI6LBRUECHGKcq+M6+AXBoQigxbJ5n1DCS8avy26FhH80BeQGxVO7ckSjCViXX+oSDifmIXiTV",
-	"nX1smBIEyvl4Rj59OrAG781NYv98p5kK/huS6M0NMMpPnw7K3bEfKUYUA5CL9ORCfPrEJyR84P/7f/7f",
-	"T59Yppn/U6T2V/pKl5iaUoCfFULKDbsBmXsrJ3jUyWv9ujB21V1QSzFt6MRX7ELbUyZ8paCDkxemBmB9",
-	"lw0xKkL4eUY1O3eIEytN0OxXG5FRCwFDDOodceobdlRVgU6l3bOVKtB41xwfrdkR+Amn78dobzbjG59u",
-	"2TiqbIdKzMySHY+V07a3h+JWBhN4oGwRtY9RGu/+9L5L2ebW7dMay1fCOhUnYGjp1MNY2VcaoDP2LD4u",
-	"1Li1JruXLdUN/dLOfYc4fKABE42brGGKAMIlJ8T16gU8inhju8aC2lOfkGKFzzEZFUoc59gB/NgNezwC",
-	"3us4ky9vBlleVTtjeC8h88LQS55xs0xIIWhhZlLx31makIlUlzxNmQA/7ND1S5szM5Pp0H4CaSL2ybEU",
-	"k4yPjR2B/1YwwbROAFcUS60z+96UzXNpmBgvh1dsCaJaRz7XORMmAZjkxOoh9gZzbChupBxmVE2hDlwX",
-	"eS4h2XTOUk4BIWN9NMUs28SfzqlYJmXcIiGXhV4mxIV/D0gqx9o3UdYH85Swj5ABoyGx4WAj83G5fHj6",
-	"662vGnhQ1UKyU7/kNlOoax+N0KLA38TmVuFfb+kMcUjYesznCZlVTUeAK+i1bDH0a2AiiWYiPcE8Eoe4",
-	"7TPzrVIqF8K1bLNqxJNH364rppeFirV4fCtxEtRAx80SdSOnhWYn5CgJ1YcEWlAw5RICiLJ0z1KCRY2r",
-	"IGLtGGLJoBooJiMxYAwIZbU5nBCrBNn5ZoxqQ44Ojh7G5Wen+XjpGlN53gDX9FGMVTDuWuFIHy79qJMW",
-	"C0kDtQrVqFQyNE/YR64NWTLTT6+6NmCPWmZfGAXa2BCyhxB0GyiLYy+NhvSbQkTd4tkyGnFbUMAIUZAb",
-	"q1FjxXgb/C/PqNgr3u+KdfaqgrhJtkXW69TP7U0h9uvk1g/YDcYrx1Sl5S6tm9HlE5BoIlV5ZjUQEW9S",
-	"7anjtWC7c9MDnvsE/Y06jpIECGqQDUf8gz61ZkkW1n6n+oqlVi3p3OOuBXpjwhELZjss/iLLhq6ZbeNG",
-	"QTJhPZ1tZ9VeZumwqSuye13gS+m9MLwli/LMtGRNEs1BzgrCqMo4UyvNjrfnJ1tbpvCDLbp5l0ZxhFYs",
-	"N9wOTROdPPM5VcuyygAaJVLIKQUtxHvC7Gys0b8tsuYWm6fk1Lf13rR//tGboO3P5p+9hUedz7WtE/xb",
-	"Q0WKqIlBP/yqnXhhLSJsw3eC20ZFVafJNbm06hgx8oBASpY9Guy8CCWje/XU3qH0L2zusGmL4LmGbBMv",
-	"UKpeCd6X4WRacIglbW/0/FeSLgL641N4WyVrKSdL46LL4w2N+1o69b0pdgpNWH4cKWOpM+AEwtdOlKwm",
-	"ca+xrgNyikRlP1th5YRmEHPZi5M1JU+/XYrxTEkBaMaWqZoZ08xOB37xlW4sKAorc+5BcZHnlm1OIthh",
-	"IwkoqCvu68d7ADs0VP7E9zZIC6yaipfVQdSQuUSNxBUEWcXOtSX0RsLXoYnwTQL9tevQe6Zct7VhHYjL",
-	"hXglHfSU07XBZ33vaojstTQxJ6nDiW/Ikw2NOLDdtAs3IWuvgKQ7KnEV+OjNbotbaZLdJ3rkSibZVjg/",
-	"DRg/JbSStYgFAVxC3MwZrVBTb8saX/Xm2hklLnMHD7MvK5w70mqBsazhoduLAm7JElvZztJxxVb7/O8B",
-	"6gJNU5Y2EO4UYbtLrxUeVsl4uafgKeXiBJKowTqBIiyWZXrDxLZsxVVvrh7FjeiwhnLSmQRnl51aiWnJ",
-	"S0iyfqb5sKtzxafTO7dXiF0ry1Vs9LnIKl7XGmV3j621wG81rHDXoIE0BN9QzQzASBvQMZ3zDr7xWNHh",
-	"cIBqJYtenFl/+7yOp2rH3e390Cw0+sjm8PLnzvPa3xSip/Xci7U0lQuNy3oTT0zILX2BRRqnp1WolY3b",
-	"UPmcV0TCvJzY9r9/vNaZAFfjJ1WO3ropPR3zfSnIKF0iwZn+VrDCHSr1/1hVCr3FycAh2FnDVAoWzSEI",
-	"PQVRrzPfhCPzBBlwOmxsDb9CGvBwU4xrrR8/nW6awBq5BC+oT60cLymX1rDVlRskHo/HxBBdWSPo4hQS",
-	"vR+LmcxaG+1Xe1XSYUPYeGurrdzZnkduMCverrXEzKgQSJWFEHgXZgxAplyBWtgkM/CdR+nzbVDbvA3w",
-	"QTyxN6U8Wx5jjg9HDSWleDzUWH1/cDz4n69/OXr44ZejB99++N9Hvxw9ePzhm+Nfjh48xY/+EvMcYcl9",
-	"Spe6+a1VgfHDlfriZ5vKi+EUrmk2xEKAlu7Sj57Ui5efPnraoXz5KtrX34/p3x7mP8nJZFDNC5rA8Cxe",
-	"nP675TwtZ0EFOTt9dYrn8XsNYeDd+XcrHoVn3UDu3jKqxrPvXDJDa5JJaY2ZMuADKLg0TS1PLKFCIp3o",
-	"24NHKzBeDnR1xSIsay/3xISNWoOt4j2u258ZvWPg9FFzcsKHxhP6gZvNgFV9l++utgrt6kIIFPX9fAOu",
-	"PcHl0qViYuiHzzEL5vP4DJ518hmEy6j7D+xceprK33u1NJNIgX8dA6pvA/TxZgMUqrd9bpW9Vs4QBb/i",
-	"ZzEvv63lwrWChMDNfOuTnmqaW98GajJYcDPrNqOSm9edKXEbt8zZqqxcXwAsWvjRLjVjVYGlHYFMpCpT",
-	"iUvaTZA2q44+mLO3LlMqqI61miyATMLvsZfzk6cPn34DTrT1nmT2PlReb2KYmuuEPDoiKWM5dAnlmvwq",
-	"uUA3+Omr5xWGVnjp8X2rXUT//vDbR8keQIJ+K9qzLsoLvVDcGCYwh77q07Va5LVHsCHz6XEua8t531fO",
-	"wG2odjloM270aiLZRqCYZlwKz+wcYhtYECegiWjDFNdXVpD4iKt9v2EfTeKKmC7p+EpnVM+qtl3V78Db",
-	"VT2BgKLcaMDrgajTgi77285mhewN07C5+9nkleoQscnnri3Y2t66ZENALp4hSjEVGD06gTZ68I2gSslF",
-	"FosLNrXCgzc2s5S3DQnI711EHMW+Y/pzesVqWsIBGQm2GB2XoRjXBModorxm9ZYNoBiRUWCXpqPjtVst",
-	"F8Krv17YXAjXQPmAjLygsq8VCAPmnp654s9ST0Yl+YCMnEDDmRbW9vUpf9Ctz0CNjvP3o0ozpsJ+fcnK",
-	"tWHozMsWwRaWkQcrgRh6KQR8IUXM5qiAjbfj5ZCTCoSBfSIsX5yXn+VMjZ1itnBpDgAVBAkMKy79pK5C",
-	"lYEH57IvneKrvfej3StK6w6Nu+Y01RXh6ibchli2ORe1LQ91I2x0A1jBLrl67GPOFdO9FOULy0rHrAnB",
-	"ZCplWiW21Lr37pUwcPsV/2tfVHAb6ziAmEQxVszewikXDT3Q2LW82raxndwMRgek8cY+2JbW7pp2u2Vs",
-	"zJOBQXdCo92FuhrJ6GUzAdUAV+sW1PYEtVNBb7fjOU3nPH484ck0nkEfzncHMLJz6W9FYYHJEmZoyYXA",
-	"cn27Vle2b2o9bKs9A1Nn3UEO8IxN0j3HACOXQhPN2LFrAOqj4OVUgk6gVp3jAtvkxOvQncxlevMJ+gd3",
-	"zY7+3K2wbqGH1X5Ab5+rhdUWmd3zaEnjOQDucshS9UrZPvnjZT14G4FhZ2OQzU1Y3nZecLu4NooaqXxP",
-	"rAU3tVKsgMCZnUqu+OYs4RfVk/g732pwm6nfg3ZeTYmE5xX4alm37b1JVbMyVC1PSng1Oycq9IIpuA1W",
-	"3fS3YAsEOkB+ixhYTSrVfIs976NPWSbHNNvrKu3U6czf37aFQjjbPsvHV3tf+H1bq+2Zqy8FG6Kyv8X5",
-	"5jNp5DbPKzZhSrF0mFExLeh0rx3LlZzwjHn8iJ1LlD2yfrc1WILxoa5dX1nWG+88QMw/20drjLDH/T4T",
-	"3KbpXTL4+PTo2+E4gFHvehwtHTqqRXpw7UElv2r983ZskWf3fBc/8il6/6jG6GMgM8EByrBD1rl0+eHA",
-	"1wVjqXZRkdIpuob8uoO6uCV887+1yrB5b7YSjpVg2whhtrMw2jzlO+X8Gxe+wuI3txHYg5lvnEzJtTfv",
-	"ao3DblsaUGPAG2e1D++M8rQ+LHqQR3eeSfcvDxu/PZ79raH8OuMt0thgx0Zznehkt+ySEnY/TMx5+nTn",
-	"ap+NmPiONLtSGZ7vhmKam2TwPkD0iyEE8SyDCMZCqiufVeDh4Iimy8a88Zqp1Z58d4PQS4XiZvnWzt81",
-	"2/F+81UdAb5wqSE1KZkEPS9lBh4SphJ8BkI16NsiXytGUw3G4jcnLtfp7Dn84bvruzfYoV7nTJw9vxDf",
-	"SSHY2JqeumCqqvJ0NXghBoGdRuI78tmZAM4VhI4owtCVBQtzmucstZtXYW+5X2kMBsGRwm0AyOJK+M+M",
-	"yQc3N2BMTiJNFV9UpX6+oQPYRxDuhrcFPtljl6LlwL/sBiTEbil4k+o7gpmd3vULqSgXAL5f1pTZp2aM",
-	"pkyR0c+I5/MgBFQb+TjYbwVTS5JTRefM2KfDOY0SLD4YuZD06OBCXAiAv7t2kCcGC9l0EBy0ph82SizD",
-	"dEDGqTwg2NMFKgzlPKfKnZUlWcWmVMFBjKlm8CbL7vHpnE6ZPnYoYKOAVY8AXwUBBhOSUw11NVSTkf/e",
-	"SF9afkC+g89wSJnT3wp8zwul/KejwGHq8Xv++qu2OwYJD98+efq3bw7IOfRkG1lCGLlS7MuMnbhebQB9",
-	"xzFKnjOZZ8xtnARgGgA+poJY3g4vgtQro8no4wMHvvTA0t/oGHB17ZWBl6Ajf+XGjeD/8D38hTkYcPN0",
-	"QkbwB3zrProQUKHoiSf4KrwvYQBqneJgNafg3sFbDFODOiZEInM3J+NjJlAf5qnVcyfcMtjBaU7HM/bg",
-	"0cGRD7LUPgNg3DmKIlDFx1YIlZVQUKJdEalrqlLPPbF/z+TC0sLYEqCR5BJ92agoDdylCEys48FDaCOf",
-	"M0FzPjgePD54CBO0RA4M8fCSZ5k9Z0iejgGdn6JvHecjJ2XXIsycu2YVf7OXB/GaXDkohF1ZCsX8dqIl",
-	"cZylg+PBS2b+4V8OyGW5FM6eenR0hGFbYVycNSThX11KGMqlTVKrfAdwtXWbCCaJu+u5FUzeLeUAPfYu",
-	"fSX+qnLuh99j8vVN7bih6BsB4t1ciE+iN9SKyV+wvyVoVfXrYuWZC55AryzH0uxv4lOpHqkhp/4AfHNw",
-	"k2z1q/+yjHRw8+EmGRx6x5fPs0dSqZ+o5W3Pg+du8VT9a5agPkeO9jTLnGiZl/0aezhL+7pakAnX6c8x",
-	"/PSeHmYyyGUUAoxC3xtQNyDABNAsBHA6XK0AZo8FjmSHZJalNHeh7kpbQrSaEoGnbFKOL1hnB9+B++V5",
-	"EEbcbofOKmC7fzJcqINU+4dE8Op+CQ99UTd186iCYQzJ/mH/b2/iZoItQh/1/rwLnWLBqW9D7RD/vVlh",
-	"H4efyrFukAwzZhpy5h0aPqLiQr7EAfG59KF0dMizAXah1TAV8zFUJEu0IOpk9xweaCG7dphbHpkMmCn2",
-	"YVBEK3WgqpwKySUJjt77l68Yy0uo20jYvMPVP5v8BKjceA9q5PikKT+nLHTem2xwV/cjmyQuZF4ysweT",
-	"mLySgjXuzNHnu6i1QBKaNTCJF+d02jS4e+wQnoFxHzcfJtU+j8DnDcwooqLZnxMuyNnkgd2NB7Ade01j",
-	"P2J5yUxNrLi7qkmJ7HPr4rU8rjdssq1g3Vsce/T8FXnsPSIlmE2FQ68NXTrPCWArnBDqTAlrwc5pXroC",
-	"8HkHf4euFpml2HD2tAY3P5VW/DvQt0COl54ZDulsVMBX64z0HeS57nM1w2t5i4IbuxV0Etx3wQ/cxYUk",
-	"n8Ud3krEkwkv5lfa5dCXJCGVS3TsVSk4HM/Y+Ap84l/OJY7q1N8jIEZUYT4g53bhrik0ahLo9tPka8W0",
-	"zK4ZAEcLZg3q8x/fVncyiD8k5JKL9JvEAVoHqjdc7IyBgnIhuHBgcXDpwVl57Lq4U80AlgkcUsm6bhV0",
-	"7EeOnBBKNJ3nmXcucuV9jlXPc6wmy6S8elDk1gJDf9KF4Kl38CKMVDfMMSTH0jBJiGAcfo6NK9Cno9gB",
-	"OYcMfl+lg67jR0+JQ7p3kHkLKPkzF0LZLSj9i+C1GukrbtcyOiCvIA5c+n5Lpy84l9z2AbFi7pA9iXi9",
-	"Dx3DzqELacXusb8P2ebt8yB4ZRMj0oblOvEJTxA/ABR2yJKqoEah33IfBgZsnxVf1/XmwcwRDcuRXDRd",
-	"ljGBORNpwHJUIXbmNSHk6kanxvJ7//S20g29tF34C0KK36py+n3QJSvmOgFOYK+235w+HScyZ6IceMWj",
-	"0OlMvzwdr43+ZlSk8trJ90YC/KF86hbJwr+kg0utT4IodwBcyCIlEyXnNbFZasCoo0Lu0B/bJIhrE3Zf",
-	"hFxYMY+5SajvY9ffMna40oFdB77tsgQ6QOmqoZ2N7N6PIEM0waZB0BGAHV8IbiXqtbcMMCCW+PqrGbcy",
-	"AwKMTnOgqCf4QK4bWBueZVA47oqyQW46bnBAoM8DmVsFvYYiiQEeTIVKnCiaF1a8ZxlG40CJgER24auC",
-	"tR2ihrMAzsygYqy2dZcsg6Y1sporhbxfbi5EIQzPUPrZTYjJ8beGqvKe3lfvpZ/fnTgvy81p0Dw8I/An",
-	"bPW/SzYtRB/chq1eDgM1oddOAcVAL1IF1mb2a9KUTO7wk6WuVsfne6/8QsUj0CE4cRR2BI34zl+INKC8",
-	"Tu4+Oz4TaS863AuolZ5VM9ja07cna45jbah4owEfE3YnDtCUFDIRrl02vx0kp2ZWuW7tmbV6brds/XhP",
-	"lA8skv4jWNpvMWyF1q078bE9Z7Fuz0qRLQ/Im1JYjVzO7AhooQJ+QM+YcYnB+sQLXeMtSA8t48EBuC7L",
-	"vV3FmdGBUAQLH7Jt4U4fQD9fzjSRhdE8tVLZTRlLDqBq3WO+TyjPYmLnDObgRrqvYgcnuYXQedTbqwFQ",
-	"Mi5voKFL/6IGF9tEfS6fDKiirE8EXiVNTyat5On4wWUXuzbocXyrlsVqa+ZN8XrBFkwb9GP1aWpg2h3x",
-	"WXeXG63QfyPr4pS8/e7sJ9dtDHK6wCGmGQj3/3x/7tmqy1V0kBWYQIiBWgDAmYBpgP5M9ygYElyjbs6N",
-	"vhC+kbfGFKLq25JP1lvFW3kOghpEd2UPQnQD/X6vpEsotFOf8NrpXgizkGHKxnEZ9nhy9G3UKwc8P+wB",
-	"fk9Z61pn/s+s1NfapDfnJLjD6EuTx7QATJxbudSO5nTO6FWZ63c72Qt1Tnv4yf21otzH8g3qhLVlfP7E",
-	"rx9oeMKNgcZWLksC0Ft6DOGLBq55B2r+Jm5Xbeq9cvHlGRX6j6Bkr8RgDgj0kfEaKvpIoDn6jGrItx0B",
-	"cPLoxMVWoE0lmzuby/UraMoE+zmDIo0emO7n1yyxD0P/qmW530G0WKTYKyaI7oVNRHrSKeG3barkG/vA",
-	"Fx0V8Qj2rRERuw99aqR2vBX1s67+/kFDIk0s5n3V8SdB+QbEzTVxwOL+Wrm2t04L9f3PTnzDsxLYdSoF",
-	"ww7LdhDfqOLrJ0ff4qffHFyI965cA93g4e3irsNV6cdO+WQCjU6CCRUigwT4GSPTgqqU0CnlQhtCx2Oo",
-	"EaAZim4uBZnJzIeUC9HoR7a85Z4qnGUjshunaf5hDHfYeWShPXFNxC79I4j+U32FVAtwqS5dQ8hFEs93",
-	"gEwIl/SQQGhlgdYi5pqgQ8ShsnFT4qGi/fdrkVotA0uDZlj6RC9EJdngAavxCrlYywzxKKxCOtQiZI7a",
-	"TgPakkLACeBex4DmeVUif5bJK1UwLVwIWJaWHRxciFOPS4tPQs5JJsUU3YOCPDryGSc1tvP06PE30UsP",
-	"g9WzQPq/uiEY72fOf6sBlUau9XvvU3VN9NFt5vyqPq16/xuOZ7aabbKSYNKEHgrpPjPel5sOjbhueSfn",
-	"+OwtHlCFLreNc857MzE33wrQXrWjwM7/93PPtZbHIIbffa+RCWAjP7Nb6hVbOJjDuAqBrsIylQGzWL1S",
-	"YaUHVH/qmVwIVOf6rKUJXo4vpDXfK7iudA++q/ALl6dbQjpsYEuHn+DfVlfWG7j1ayTZ1ZvlC3r6MIvt",
-	"SGFF+Z6FJ7fLLBA/8048VHJuLZN2meOeuc1EVHjFXVVuAm4CS0laLrSkD/fJva/crJ/aaZrijt5beQCz",
-	"u5uCSdyYJj8dA2+xI4XKlDn/7/Oyj5H0kJB9SACA7KDufV0pL1Al8bHDT/hHaxbRO1+wDzIEF6gNXZ4Q",
-	"ISEkY5U18MQCkrywV62lQNLPuCt3x9Bckfeway+tsu43jUCfwi32raWMsGFNR5+J+nDyfWwQFtBtRVQ7",
-	"a8Yw6F1Kr5L6D6+Z4pPlDu6Vu1lDE//+FyzjflBjoALD7nLs949FLhhvpDzTDisXsWTwc41Zilig4Vim",
-	"i+drcsVyRLABqH6mlFSjPmS6lFerDLvIiZCL/Xnr4bUsdvLd3TVxxbixb/XjqnrYtbUzMjmFDt0pT9fZ",
-	"/r/s6vtUK+6EqD0N98drYV8cgJWTSEHjAUteVqHgxorT56/edqRDRMwHOlzFzmxU1F+ED26ALXgtsqVL",
-	"nnHp/ldcpE1ABdC3Mul4AME0/ml/1yW79V7F/YIFtMf/Vori5AQzQ6F7ST/micsKBIypscsadThEXw5a",
-	"ULsHK9jt+2quBFO8E5sl3KKWlKqAUfTpnLKElICLHIgQS4wcEXakwUqohszs8FPwv1bT5RTLbR1uUBWN",
-	"tTYFVInZ5WOEYCWm+82JS3sgbjeGmH7tMknjts1eJHkfYFY45klCRQs3WD8H0TPL6K2Ex6Az3+78mg2n",
-	"/TbsMyGwdLhFtRv0JwqL6ef27yqBggO7SxSWGKpJfxziVqXVnSCbbHfP7hm6CfjGqvl6BFnNaGeFq4uw",
-	"O7QMuF7jHXPWBTVKmL8kM0jsNTM21yy7ZtqXyK4Wr3oGX2ZWwndfaV/tui76oKrczeqLTtvDRWzO3HNH",
-	"cFupBaC/7yBrv0RuCcR+vWKgruZzSIigXjGWY+JQHeG4RFm1pwNFHtqFPMGFhPh6dGIYdGWdc62rDB/M",
-	"1mDBB2bBAcEXsgdHp+Mxy80xQBbjPB9ooxidj8IeTmUjVSbSY5dshH4RromuWBVMJQlAyWAFDn3rQox4",
-	"OvJedkyLegA/hqEQONosc+Zxzkfw+cjX5Lui9f98+/oVuMdSaigiUr+A/YX7DM4z3/UQvHE4hUu2lG4U",
-	"Jsq2WZmcQl3LwyPXoJYaCmlXVglRTBupmMdYEIRRlXGmECrAASmXCDlzrhQ8DbX2l8zlQkI4PJLEBE6J",
-	"6y7uCMDdxUX4WVPt9qwqr9SMiRNyZFfjbmsJbtTkuQCKqbkuylt9lKy3xmlp+XqzXlf81s7uckmoD9TL",
-	"yfqRO9btcJs07tYJKIFcuM7CI5jmqFwECrdqFT9SbR7ATj44e15bzdYr2MRFroF/aFmoMTu3v9/2R2fP",
-	"O//Ejq87P306Nt1kDDz9lotx98m/E4Zn98X9dF05npLBGs+qD7RaSN7gHPjoiRFxUAkO1SN4S1mI4Gge",
-	"OTV1lzoQfU5M3GNga5zhIfvoS+HjKOhZVrvfE29zA7NiyJsUQysPNgbGQ8TEhFjdo8qZs2Y5sPxUjgvU",
-	"iknGBToYqfASypUoXghdU5whA5WcCv+KICojMZt2QSFzfVxYFjXxXss5T9OsbGQ3nhXiiqWEibFMAVBN",
-	"SxxKSM/fAI4NnQoXwgogu7MZM9gUIMbBEVPfrgWiDrAljtuRqRW4Mio5XsBKusmO1w6bvyI7qB7FyXwm",
-	"ufAnV23hqtsxy48PRLrOMDfyudfCR7Hw6vSBYoLXyZOWxitqB9dfFEOrup5GOdn3mGq/WkRt5BThGEtc",
-	"JWvIxO3Gl/iGtWXGbl6t410DYkqHNl12P2LDhz3j9ht9024vBFO4d10OBz2zafcf3CubGg54s0ndr/E8",
-	"9VRVmc3wwRcZ5oIdvK8BLpjcnYS2cFtaglpw5j2Gs4KW5VN3JF3Iq3Lq4VOHn+Dfjf0KPLgc4Ps0hJt2",
-	"JI17gee/13Y2B5R23ZLPFEpqpVpHsX+Gj4x3Sd8yC4fTuG8Roj4u9S0x+juJCm2+MvcwEoRwgaoeEZr0",
-	"LkQOXTygLbkL9u8lPvdFh2dgDV1USbvU/uIwtORGGJC55WjM3fCkRtJqS7WJ1XB9r+Tcc7DNykV1hcsY",
-	"iotU9nB+5/TKZyHVmqdWaQgeH3r9Km7OaLm9U73j7IUiYunD1eNiiteBazJjJSxMUC5/GgaSOaBRQmQD",
-	"MChn0Cih3Hp3HJBqFenoaF94LnehJB817aMaws5iAwnBf7YnoMiFcxp/KzP/yT3TISrmEudZSthkwoLW",
-	"m0mYZmyFVRFNGYCeZ5Awlznw6iaXaDl+3C3qunWvNM3+4pJ7ces3yx93jLeaHWCi6OP/XtoyaluNF+KO",
-	"9WWcF87xT425iZhPUwREUmwuSxiNGmX3rTC7tIXti3HujPqjtThQZuUaUsLKkqq7uW+owF3KgBPaYPwn",
-	"ZUNxt8nHvhGPMGVnS+Kr6gOEq0Lw3wommNbfXAhsNO7Q7b3YdfhZ2B7hdLXnBtckL7KM4Xlj84ZK50Pk",
-	"1lIXhIVhElpThsgbPMcenaP35TL2EFGHrSG0TiFb35ywjfgG8Ofak7eJ/hy86K6K/mvbUsE7VYjBmoVQ",
-	"ifVd3CSQW+IA4drvLYRwMMe7wRAON6klOBCeSq8xAlk/pe5UYHVyCjHytbt3+Cn8703jVXzJTDuRrEcZ",
-	"quYWDe0qVtbz+dpWfDaXfBeSqZPLnw56sxep1yyQaMfa905lqPep1aWkLLvUbm5OewK5qfPcLCGLl4wz",
-	"RhW2imKxrAR0wv+R7tHtGjrhTt1JfGDb+3vfuuLWL9JXuuyJu92dqvQ2VViRoYp2SRHFhV3VpLR0mJpK",
-	"G/Lw6Ogo6OMY9wVNqh4gW7iCbhmMuQX9tTfMFMAU9Zn9uZJTxbR2xi1AVd4m+vKb4m5wVCpSO0Tc5B0M",
-	"67uYe5tZbQ/SJZjigbKPFHyg3oy2lq42FHoJO5Bp+O9wRvUMakxcjQO2PJx4iOaEsEy7xmukRI3G0oqc",
-	"KS3FhbBjZxIQMKkhWs4ZlqXYX2LTQUxVtJTrdjwFsaOhYsh/BIYPwq84nl+1w3Q4gWlqCTRmWp/iIPcY",
-	"OPrUYXTfI/Ron5K8Pztx208oBlm2h5AOLmXK9Ziq9Eu7lCu5TriI3ujxTuSM0zr66pPo9sRj1ENpxv7k",
-	"0qmD9ZtC/Nm7uufe1aUXyVKKpos/urIAvVsa88pfUOxrOGWph+JyCLdB4+GxnDPf+bcUsVg/49opIKh8",
-	"vPs8DzsY4+MHF+KNa+TZ2ADZ1V4uITjq6h/tn9ZO9SqBo5s5XaJfe8IWUHrK5hoB3UeZpe1RAqKcCClY",
-	"4l3q9cpWwEHzc4GmkGQuFTsgULgStqdwtTzYw6XiBDgBePXxqvIxlmKS8bFpKr98U4gzOKUuRTQY6pQK",
-	"GmKWsc64hQDKf2gdMFHMLaW/01BYgw7zD1FbN/LqoN0uHi3U8IRU0jQRWRj7dWd4qtfu+S8ucu2OskNL",
-	"GtzLnnOn1iVUDA0f3/1HZ3zrOR4rrA+Kx2txUA9ehLEi3DkI60lFMmnvdDP7Q5PB5+msQj2UAgd5myXu",
-	"C+Grd9YhyqBjo2UJJxX+W208bqqQHlaBl40yquCetXDognJjWWdtia48Xir7zIUoO8lX6ecJPOPBdanf",
-	"ofZu7NXPS1adcW0sq/6ZTh1wLfB1t6ZynS2ssWMeTh0sr9oE+A/HHmZgq0FBv/1fiQAA7k2Qb3YmDSzM",
-	"ftlUrPT4Uc15+HgX5+F9Y2Nb5uD0x8isYPEE5pKkgptopS5cxcvl7hr5l8bVOjQdKXuNbGm1laGwD//G",
-	"bUqshca1UdRIFfqC3b63YH/eh0q29Rpbx9ewrttHO0GnpSneHEFgAfEnm5o73uv2JX92LWnpWoLpXTU6",
-	"34bMW1uSbNt6ZEcqamFUn71Zya2yiLtrNAKmZU8l6OScfYQzsFOg1nj32XCKTSm2aBhTzRLCPo5ZbkhQ",
-	"Ex6vXwcMtW7l63YhfdSurwgqsQzTuL/ShM0pz7x/nzWqjvDYH6mMvtEtUdIGhST1pPRTrLSAF7IZDGo9",
-	"vX2HdPYvu5LfkvpmzRu2vC+NqHC3y/M1/P8XWcXvnFv3Ukuxc7sTJQU2pSVLz5737VTwF3gcHQirCpTA",
-	"Q4ef7D8d+vLvduD3rTR/231qLszfcT8+UxJgGyUiFf6Z9GcIhb2orIY1nJVbYND2ZO6y6GhV32RZqms6",
-	"Q5CgGIaHyhRF6AhM5OWvbNxDvuKFeD3x57CGai8XQqNqM2KCXmYsHQHy2qX3AadkxmBqYlnllazVelgb",
-	"IY02F8bkyB5Y250Lsc/HOu5bvuHesm8ddGBVGUQnN/ZYKLOmsFu9DCpOFzM5t1/5SlVgh2X5JOrckFYr",
-	"TbP19SeywX7ROSBROByAGGbZBNzZro4sgqTVP+TBnbD4Bqru3lrknF6FFfFQxxatin/vY23VVmOgAK8J",
-	"ZLYfRArcPJyCY7fdauDhHatgCu5gbwFToezu4JAUVnhL/0AKW9DKl4yj4LfV+6comSiG3QRcAkcjZsL2",
-	"5HKbiAnlSgAnYWvyWLulO9fv3pUeubF8166rc/Wui8mHOA3OfuBiU90ugRyjC+HrdvHsXdku/MejFklR",
-	"gvtWfsRda3qRI3Uv6e3PU3I/FL5bqOfdWoOz47FxobhZwm5iwOD4lw92oxB4Hre5UNngeHBIc354/RC2",
-	"0b1kjYKZAGWEvBbMU69bZkLYR66NRpkAnQkMVaDCRYqhdMR5C/AlaBmhpghpH3a4stsBV2WdDH4EIY+D",
-	"EC226tAeeUNDnDUYwAVR1n/7/NVbl3JfZtHU6ougK3htKq5d4/pQL3xrrbWMQ8405tCkrvNp6JEJB8fD",
-	"Xx/6pctScI2oufJZRdUGVrgwQW8XN6xT/NbHfbPSWDB4QS5lpnG6FVKObzqIn1dtTRA+PngfiIL19/2c",
-	"UeHqaAo8sXCLSkMcGVFIHmGlknsJJF/EyS2TU0hFg/wrFMhBNJRm2oqvCWNpMJwDcL75cPP/BwAA//8=",
+	"7L19d9s21i/6VXD1PGu1PQ8jO68ztf/yNGnHZ9qkJ3Enz1p1jgSLkISaAlgCtKLJ8V3309wPdj/JXdgb",
+	"AEEJpCiJjp1O/4ojUSBeNvb7/u1Pg4lc5FIwodXg5NNgzmjKCvjz1QWdmX9TpiYFzzWXYnAyuJgzcsMK",
+	"xaVIyFQW5Hz66CeqJ/OEUJESOtWsIJTkkgtNKJlTNSdySvScESrUkhXDQTIo2O8lL1g6ONFFyZKBmszZ",
+	"gpqX6VXOBicDpQsuZoPb29tkkNOCLpi2s/quLJQs4vMaC/ZRjybwxNi9NaczRq7YVBbMvJqbh38vWbEa",
+	"JANBF+Zt+ItBOI8F/fgjEzM9H5w8ef4i2ZhXMnjJMqZZ+j3PNGuYT4qPECmYInpONZlQQZTmWUauGCmY",
+	"0rJgaUK4UJrR1E+5YIoJDb9rmrMduzbplE1pmenByZRmivlJX0mZMSpw1rxgEy2L1Vs2jU+ap0QWxLzF",
+	"TSd1v/FzyameB1Nx37eebG1HnyeDBRfu/4+j+ysXlItdpgk/aJojfNnrBF8JzXXGFkzo1lni7Fj1dGJm",
+	"zrUi19zcGJHCMhKiysmcUEUKmbGTn9jiCi9LZDXBYF2X9PT4uMOSbpjQZ+YsN5fzRmQrwswDlpb1nCtC",
+	"zcNkQktl6PhqBWvFszF/wflwQcbwxBCeHp/Cx4rQghHDfWjBUrLkei5LTQo2o0VKtCQTqhpvLAw0OOj0",
+	"buDclCyLCTt/2b5ee4aFfRwmi+vnadMU3cMjnjZN9OmLrTO7gK+3zM29yk6UK2JGrQjqF8WKhPxQyDI3",
+	"B/Ny4z43TR0m1zD5F88aJ/+OiwnrsKNmotxc4IJkVAfUvjYfBeOF85jKYkG1uddUs0dmkEHjbMwWqi7n",
+	"qxjsmzol41KxYvg/xkRpKlIFco5mGdL9FZtxgSSAz42H5Ce6Mhx9xm+YIIrdsIJmsLZG/r2xtVyzhYrs",
+	"cU61ZoUZ4X//Sh/9a/Thvy4vh1/bP//P5eX/+OY/N9eemFHOccTnx/5rWhR0Ve3ML0LzrH1nUHBWZ9W0",
+	"nBKG2uOIgCq3cPmUqzyjq1HI7Wfmd0NyVv8SDsjtv5NLnClSKkYEY6myDKqBscKoXVnq4+Mnz7YzmvOU",
+	"LXKpmZis/sFWm8s8I5p91I6lMjLJuJH9c6qIMAsxU0/tOVRXmpJffjl/adZvpsqUHYArApoDnVFHo2ZM",
+	"Zfbmmq3gEy7Ik2dkLstCXQquiJCaLGjK8EcJuSrx7ZXK5vZ8ygulydd+WFQWyThY4qO3zJwGS0+I2bnx",
+	"N6dkOecZC37PFZlJLmaXQgrC4f/Pjr9F9RGGpkLqOSuIORpz/FcyXZFnT57gaqewH27VGaM3DOdq1lcK",
+	"8+3wUrjjxSlWBxxO1RxHdxES3sP/69H//eG//jNKz+dT0Ibj5GxUarOZS3NWSyPqGU2H5HxKqCA0XXDB",
+	"lS6olgXoCPAYyxQjkzkVMyMyK93bHBF+nJpdBB6ZWDGFe8OV265L8fWzx0++gS12Q5lN5mLWtldWsx8c",
+	"Rv/T11KwrpvCFbkWcilOCZ+6KdaWGqzTEidX5Onxs2HLKswEelmKMPIgJtrMOrS8ZsLrCsu5zBgo9hQm",
+	"XFPxpfJ8TBYzKvi/qBmoibm6UXZV9n/kC67jk11IQyBGQJiJULCSml6fwTDRdz8GrZJ+5ItyAf9DJdP+",
+	"10+KC81mrIBJvTl/+d3fuEi5mHVQm6/wyQZ2bb/tVa1/ExzI35GWOhog0aNcJ8efC3kjlX4UvmbQ13z/",
+	"FxzcHtNNyHLOCmYMduTpEyqMXLhiRDHdRBiytzUsBSvaLOnI7JfCsAZve56SsaGyQtBsDPoa3jKQikIK",
+	"+EGzMR1YsPuv4m0pOlB0UTbZqEXZ2UA1lsO26VwYftRhQsC3GqYE3/V6vYwtskXdM0p1TdcDLZucBV8c",
+	"queZkfpU827NWCqXQqGp8T3lmRn202AihTZm+smnAc3zjE/gthzlhbzK2OK/flNm8Z+CN/9nYXZn8B9H",
+	"lWPuCL9VRz/jr/CF9e17DyqF0f2WhRQzq06BUilJKgm9MtY110M4BTugeZ839/NC5qzQHFfA0013XDL4",
+	"+GgmH5kPH6lrnj+S8HaaPQJ3n7m8uI8fH8kCGOeT22RwzUW6edxAWQmRPJ0kJGeFMkzI38OEmBmmZQbG",
+	"oVopzRbDDX0reNHjW3e2h0/6KR6nI41fcQUf/Nvl1W9soo2RdZamBVOwXzRNOY77c7CPVjbXt3YiS6GR",
+	"T6/fnkOn/uI2sYaXRvILXvDs+NsXh7/BbHQmJzTjehW9KIfvfjLIpdI0G01kyu5il56bVxR8QfEQ1jSn",
+	"3cf7K9DLjONV7n1HnpkLqwvG9IhWBNf7a8xd1dbd1PeO/+X2tvn6WIbj/B9tDNBduJqDA5TQuofDjL3g",
+	"4q3MIsr6mTDKACvIgq4MazRiZAWWxqm3w4IPwSBeUEFnoY5fs9ZUUtOmFHLfG2mMdaOLoPdZ4fBlyrUs",
+	"iBTZCuw/0EqYMBrzrwOY2CAZwPDmX3w64D6Vi+cszwt5Q7NzkZd6Rx6kNJ2x0ZyqBqOs+j7QW1DsGrs1",
+	"k/KapYSCatjqFOxIK1H6+BvPMnqFR1iffl7ItJzo7oTzM/7AaB9APevkUiobX6pvxSs6mRPg1xDGmbBA",
+	"CIVGTSgtcKikmmNMcnxHSxVZF3XCuPUSwEO3hkg8N9g8wfOfif2+8i05z8DE6FDTQjbI1C7nZdZMrfJS",
+	"f/m5IEtZIFnvPzZMdJvq+veLi5/dog56XSk6qu17E3dIIXjKUbKYs8n1O011GTnV8ZIWxugZnxCuzR5f",
+	"W0ZDrQJF1FyWWQoelCEZmxnlLLWPU/T06YJDpIZBRAaNf6VZ7jy9svDfoW9Ol4UwxD+d1vjU9SAZ2PkM",
+	"ksEU9d1kYN8Z5Vd2cSzfpPuUaRpzRb93DGcqS5Fap9hqYz2tqqERn1POsrSB0zGtDZenmoBTo/Kxjq+4",
+	"SEc5VcrQ83jv41/TPOZcRAj773JpNPUFEylo6f3ogk4lbthV2LwTMi6YktkNGydkPJFCsIk2f+pMmX/M",
+	"LozJ13JKmOGGihU3rPjGfEEVG6ViTL42X5hPcjoz9JlgYAR+DR51+ItqXfCrUjOFo8Ejl8IQsJyiP1+Z",
+	"QYxsKXPzCy4mBQQ5aTYekp8MeRqRPZELhm7LVnNAsYkUqarHImRp5In/pSgXVyBvA03FKFvuArax4fCu",
+	"rumvmhYzFjnkM229nLXtp2QulU7MRYS9NX+ZvSUvXye4S4bucYP6IIwn6/wIqMQvO3G3sdrCKKsyUlFt",
+	"XuVJRvmChdajE5RruzwpGNXbHnwMhi6daH6z/eGn8DDmRbQ+aFhCWqI1vu1Zc2UXMuVTvu1Jo0DLUo/k",
+	"dKQmMmftT38LhwDu+fYHX6BzAVJF2p80dkgprKd8y74erxOBO45gtfWtT4Kck2DzqlUk/uyDCa9tSTjB",
+	"GFX52HSEsDzBtd1KP4Clz4rQRlR3jUsmgzkVqbyJ6oQX6FiUIHqNEmWuM6hYtGAY2iJSnKKCz0UYqpiC",
+	"3r+eUdNFf/27nU9Md51TNVJsUkQ5DnjQiRNiECCEgxmScxDvGGNUc7kM9RsfRUiijqDAq9PpLP5hHm70",
+	"0ACvBiHc/XTfuR+YH6/ExB/vuqRjglCwXTKqtBHtE8ZSBn5GSvJSzdGeMV/SyYTlmqWnhF5BFNUHv23o",
+	"0mxQN/Ip83RnkrPa1NY9eO+eW7/BkGhieTkcT7CvNSqpXYnaZFuvJAi8zXsprzf3/bVEpXJuVDfQDYfk",
+	"jQB103ltUdZVeXE23FAYXYIBoVL7UxgqITTTc1nO5vY8J6DqprKKckPUWEWoeF0x0CzvbjlWWuv61WsT",
+	"qaAf44va99QztU11cEHFihRsYoypeiIeBDO6c5gNG5PfsJG3eNfN2QSzIBq+a/xZgxVce5sfunVP9vFn",
+	"1FT1SErLFJPtspTmjvMxMSlW5r4b1b+wFuQWf+mhjG+naMlBbDGu4jV6susz3tg/NeEL4JZMGclXqgS2",
+	"0mxjLjNzR69WpKx5ssxPBsnAPBa1Bv0bf+Ro6K/FH9zd7HRJK7XhNpLsVGOSMFzrFvzschUOob/thHQv",
+	"NNG86nfBuK0L3/D2UOeCSXwOh2HmmAx3zViuINvVZzUXxOYPkBualWyTQ9mvR4XMYpl7ryF7VE4hUdYK",
+	"EMGW1lSaMT0kL+0LhBSspmPtuNlbnMzo1x3lMuOTVUz7MJoiTsvohhnThBvNcArZhDesAD3buYcT52tS",
+	"LGMTlzgOTg+aZdWi3O/C2+Y+A5mPvzaq93QavXv2hVE+WVuTn0qyMdvGrIemrW7f3MjusgXl2Uiw5ajB",
+	"O/t+ziBRjPrj91lwKHZ8Ptz6RL9SZMmyiVwwYl5S7S3QeFwRZoJeZaxtPm4QY283jPERUxS2Xd5X7jkj",
+	"jUtabJU4P8BDt5bfbnn4x5dnP4cKtBSjRTw/6z0mvJqNUs5XaHTFYLPZ7yXNFKGCuPwLQ7bVjnpTMSRX",
+	"/6EzGqNkWlDNRplLYmpb0VuqGWY7Abu3g49gsu3aAGS+ABU53pVyZQ4aTISZ0aU0pMa4XVCSmP9XC2w+",
+	"7VJQpfhMjDI+YWLCWkgYmYSutptwYWnYXP+iKibJMK2F8YK4YTuQbyvrh0yRfbQu9jHnBVM7mTlxl6Rb",
+	"wCUmBlwO1pSxGAeJrgnrPDadB0aL39Eg28dvYCyWsoidNNgR9oitXcNBdsplJKjUPXbRYJ8bi3bEiiJW",
+	"yvF+jnUaYPXCzjgj7YAYSqNtjxbMKH7uF65IxEqTi/++sCaP0TPz8irjaj6M7bQdFlSIhjI189XuA3um",
+	"4ZhVzlyWYSBlbcQjxrbcUzsRDgSLWUT1/qeTu1crw2QhQGzElyzSBlN3j4hU6DrA9dfPbW27a3fjQ+M1",
+	"3IelRLXip9vzyjaMneZp9WJwIJ/Z39p4ZQ4jLzhGgXdQuN99d/7TV8Z6db8nRqkQiktBvn77/XfkLy+e",
+	"PSWKTczz5Nnw6TebCvZEKj2aMGHzLfvO9ngCfvicFnphU9/uIoMn5Tdcbebc9DL+M1A/80yuGBvZINEd",
+	"vOYxaMGCztjWoP9P9jGjroVpt3cwq6dRyRqUO0bE6x6iskbWn/aWOwf4p4MlbfVQF6yitvqFfEu5QvYM",
+	"8VGMbtRcxVzoF88iiSPGVqM6boZRp91hrYPi/wJRBoa0lJn3UfOpjdO7AkrQl4fRt2l6zUSnt5lpoaqC",
+	"iulcZml8zN093THRY93VXtbYvd7NUR0c5z6SZ40e+/EEtpBY/RB+Efz3EmplfWVwQ0ksOdc2amNLeWKq",
+	"8lYn0p50NyTvQzqryM97fOxsqoqQ4y5VIRvptkmzFF/f00BVKyRE9+0SqiSsqJ4WjNOHShAyyEiULsAm",
+	"2J/d7aJeuMns487c+S4cwMiOo9yrjYSOoyS0uQc3cVnlUu9aoz7wkDECG/Amzs38MzphLgCz5l4CWdpR",
+	"CqRU0+YDQunckMFjQ5QeeiNxlfeVGKrvS0Bpg5PBb0qK4Vu6/IkpRWew4DSMwLcba7UgU8/yOyyfP0A7",
+	"qJeyb3LdqjI+qeriYTuVJFJEDUQQa53VnPiL39kcMyhtsUIu+jJb7xm9WhCYlsXCnIehoQ7JqR7qBMSu",
+	"LUJ370g2Kv/xrlgKtSv/0HTVemGiNw3sE/wZTZfxjOA3xOa5MuHzNjM5G5L3c0mousZCfq4xmg/8SGAK",
+	"Nj7KFWIBWI+9SG3SFWZZTmWWyaVyo1qoG66xFJeSBS8K2fXKr0mDzXtmF6Rh4vZd5kenqJZ5RApb6ju1",
+	"XkqbFgl564ItO80mKlTqU6zvf5QCAs/2DtasORmuiPOLJ+7qYagEfLKg6tQBXuoU5svCYoRhrNCwjgwe",
+	"rBym//Hqvy/+o4OvEQPfcC0iYu6fNCuZJx14qnrFD3BCZl1ujw4Ik0T8DRtH8T1nWfod8P9o8YNPxNyQ",
+	"HkNyZr1mPo5irQzlQ2lryQRT60Nokyr7FQHh5Pof+0lzPrAR6u++O//JAvJQosqrR9V2OXCrVCKGj8SM",
+	"Fke8I54mNvCU2DhJQjBqlCYkTINL6qgVZv+DiWwpdFu7rriUD1E6QL/lZrb1ZxbxabOBb+sxX74+XGNo",
+	"djCj7/IrBSs7ZCEyZ2JHLwe+e8u8lDZEQnjqoaGqgufDyiggrzueG3eGVxvhOdCIM+vrnuRWlLHqKh/a",
+	"S0gpvCscebf5COAdRguAt0qIvGHFaELzhECYM6mY0+iGCq7m5urAXRpds1wnhIsbmvF0xIQuVomLVmeQ",
+	"QG2vJOZiIqSQw8sgNI1VpHSu/bAVx3RpdsrIwkOORTEmdiIic1AsCjzx3qG+yJaK385aqVGHzS6CQuxd",
+	"TEujJnErDsyYQlrS7a0iBrRRoKdgseF9qzathdP1oYA6pnnvFvwPBY1ZrzPz8Y48iKeN5kOAJBelk77d",
+	"qKpUORNpA0t6M4UkXAVJZpRY540tOwRS5HoO/BHhnzqzqhu+tbYe9vufnHZxUAaH0Hh0fRAj0sDDIMV/",
+	"4hauaxKVGhM976isjm1wbaT4JGSZ9xV5gFSK5oxxW59jn4sxQiF3yAbvKdKxg9q2iY5ilwBIdkGqjr9H",
+	"B0/qQEfNVkpi0ynDXGIoBGnAYCpKhvW6oJi7nxBUN1TiAv+Y3WMPcdM6DzT6BmRXt+qvlNnrSoGrDPPD",
+	"5GOjlutOLppzX08Qr8v+IC/JFfjsdGnWK5vWLSeSsSl6X+AR5+NNa041t/3mAl3JdHVABkMycLpjdDZz",
+	"qsjCGLcbRGDEiYBCwitW0UN8p5ya5OILyIQ+tJxqk/NuZy9M4J+r3Y2ABDYvRbApoVuvFkULT7+R0d59",
+	"AG1/1rAbNs/Gbe4HOMNcI6SnCPml4AvyTHbdn9jk/3n6YmuW7HGkBmUPWd9N2vajwpgb8wBUGFnmnyUS",
+	"9nmpNeoA/MFlDO/giD2rrFxNr5llnpDyO8moUoQu6QpZJ4fcgIKpucygUGvOspQAAmwFRUABnIQpi986",
+	"oUUKAomgxVpVdl+KohRG4ZfXLpQGeYkOo9SHBqmFO0H5rqq6r6IUWA6+bimZuzYKCoLb6PTCLWi9oNje",
+	"8lHBFvJmz3GeucKp0Vot884jPQ5G2n9dT6Jk42tMN678tJCLHXyFZAmFD650jRYMaEqAt2crjJc9N7/b",
+	"7ZXRStNiJ/1/7Xjd769WfUCHmYPWcpetCm6cnrPF9i164imgww493/AWm5OEOda2rj7k2hl8aKGVffSE",
+	"Zmpq6T2wlaZ2BSLc2JW2ZfYhCZtLuDtLsb/LLI3dz3bjqbtGs79zaaujZ7dgudO3f0Gcxh3V7lpAsD//",
+	"pNXGtzh/8Ix6IRg87XvXnc4XuSz2Sqmzwa9OZS/QDQLtFPjbB84C5GQExF6rwyKKrlTcfKsKmeuv/8GG",
+	"9Z0KwYvQOMS5LLhSDnk4oqt30uXaQrfdb2XGryMW93cyxyoOrII01oWrBwr6c5SQ4HK1WodWTSClEwoz",
+	"WTYlQi43utCEPg5XsAnvSrAE2O3WpQiObkheS+umHcPD4yE5cxOrV4aCi7dWtOdLnirI+Ir/u2IqVeFn",
+	"A1ATTAT1v52OZ4coWrwM9S3uxdXKRot94sg6OXff2SE5E4Qtcr2CZBTcL/tVY87Aix3I8MlxZ+g7gMoz",
+	"Rz2z5XFO3cZLRR6bAzRkjWnPtvVLzRFGyZzrJMTzLcjL1/d+o2K6b60kcjcmR7NMLkd5Rs07PuoIouht",
+	"MqjAr5pH/7TFczx4c8OKgqdM1RpF6YRQm7ZQpSpoScySqk82MwFvk4FF8FJN/UeiFmd4CAHeY+0MbFj/",
+	"b1Sxl6+hxhQK5NMdAFLdEFykL19DJiaNMEGzd1MINxv2QX5+9dOpNxhBnwaiBPzgr6zWWJTKJtuF1+jF",
+	"k8fPtkzluzOo8CuzbATooCOwT+PYHZkUs9DKJWDkLujKppHhpcE+Fy4Lh5ih68WzT57VcmH/+pcXW1Kp",
+	"rcwbTT2Y+naPRTDNzcX8jeklYwLnZhaRQMYcYo+APA66MzgYeawhKG4QSJ5oFpavN9fL5nTGRor/q6U+",
+	"9PHx8XEkPXjbpuBFCTVLmTMBtdIeoqQKr8SSxR0e9Tal7Z17Dn4jczZqUkI8jEHAVKE0MctsHxRoE2eI",
+	"xVDyKcLYLxgVKkCnbeemO3oTnT080pmK8zGjuMtSjwJwvY0Qrpmm70ojA2KoaOBF/RCfvth+hGWRRV5n",
+	"jvDk6AhaSKU0VydHRwni6hl24JOw99uhF63M7Ze3PypvbXS/bzHp81NVA7aLa3Kbp7GPOr6W+toq2mVr",
+	"2L5CffOU0HW8IosaYLQBn6qKyo3X4YYxBe7wArvodjNX0BfLi4uGk0A7rW6q1ZsTUGcdDBO138GdPSiy",
+	"1Zc932Cb34GVHSn7cIfaswH+ofFAq5TXXfzeacrFjCwxD5laOxDMKfD4Bl8C/7UIciqSCpumX0QoyGzs",
+	"Qt6wxsk+jHBVwyH34Vix9//eHSs4DzXn+WfnRV0yLvbL3XEpIdEVv7bv2sVbTBc8u2Mh19Qyoy8hlAzA",
+	"5XF3i3h6mwzmUsjCGEOjvGBT/vFOXvS89iJVTu/qRS8ML+FpmrG727VnUT7zmi0BEGfzTjaBrL63SbeK",
+	"idTpPleMFqyomittCmH3jtboHTy0fulcVyY7n9hFC7qsRboM5Hk0s+lMrKqCXkwYOySDiZYpd1nLvYDr",
+	"NKVEKVWyohkFp1QNuX4X0jXEpGTBhfWSHAJjBJRgW6dOsGOs6+gZx5op8cTu9ihawF7s3gWHtRXbJSCt",
+	"bjGB9e6y1ncLA2LtEdAj9qvEaUa0qwaafTMlY5rnPAWI+X/lY2MKjnHLRxxR+wPG8fzxk8gxhJQane2Y",
+	"lvGhtrgrK9LcqMKaa50r8svbHxOSMa1ZQa5W7i+KiIm22ww20YZ6uDFXagwAgq+ELigZwygnR0dKq+GS",
+	"i1Qu1VAwfXTx6vXZ64ujfea8DaBL8nTSCZ+rhbzNqanyqsvprBPvBsFuodE+FMaQm+4fvX2zhttyeCLz",
+	"lkqovbFDw5nWkLaVHBWMptE2xpW1P6eKICi3bU+CVTrmgofYlZsqaa8Q2AH2dTXv7dwtWHpv+FXPe8Kv",
+	"CifXC12HFNkPYe+TY3cYWd5umdFnA7ZtQLMVUvPpagRoplEESHAuaJkBhpB5CmNnPh/PZtg1RwCf7Rzz",
+	"A1RKLkZlEW26wwoWIOqahwkXCaEotYyE9dJrw20X2PzRKMo7PhPn4pe3P8KFRxDWUaOggA49VlVwnZUD",
+	"4NaEUKLZIs+oZiTj1/7bkWYf9ZC8glgqt+5IFGHrkmtzwsHEXEQvUmrAPjZMCRIV+GROPn0aGoP39jYx",
+	"f/6iWBH8NyTR21tglJ8+Df3umI8KRgoGICPp6aX49IlPSfjA//f//L+fPrFMMfenSM2v1LXymKZSgJ8V",
+	"QsoNu7EZOY8cYfySldqsugtqLKZtnbqKaWg7y4Sr1LRw/kLXAMTvsyFJRQg/z6liFxbxY60JnflqKzJt",
+	"KWCIQb0jUX3Djqsq3Jk0e7ZWhRvvWuSiNXsCb+H03RjtzX5c49kdG3f5drSYjGKmFTWDWtpzcSODCTzg",
+	"W3QdYpTGu2+971I2u3P7usbyobBOyAoY6p16GCv7SgF0yYHF32Uxaa2J72VLVUO/ugvXoQ8faMCk4zpr",
+	"mCKAoMkpsb2SAQ8k3liwsaD5zCWkGOFzQsZlIU5y7MB+Yoc9GQPvtZzJlZeDLK+qzTG8l5BFqekVz7he",
+	"JaQUtNRzWfB/sTQhU1lc8TRlAvywI9uvbsH0XKYj8wmkiZgnJ1JMMz7RZgT+e8kEUyoBXFcsdc/Me1O2",
+	"yKVmYrIaXbMViGoV+VzlTOgEYKoTo4eYG8yxobuWcpTRYgZ1+KrMcwnJvguWcgoIJZujFcywTfzpgopV",
+	"4uMWCbkq1SohNvw7JKmcKNfEWg0XKWEfIQNGQWLDcCvzsbmUePqbrccaeFDVwrNTv+o2U6hrH5PQosDf",
+	"xOZW4Y/v6AyxSORqwhcJmVdNX4ArqI1sMfRrYCKJYiI9xTwSi3juKiOMUiqXwrbMM2rEsyffbiqmV2UR",
+	"a7H5TuIkqIaOpx71JKelYqfkOAnVhwRagLDCJgSQwtA9SwkWla6DuLVjuCWDaqCYjMSAMSDE1eZwSowS",
+	"ZOabMao0OR4eP47Lz07zcdI1pvK8Ba7pohjrYOi1wp0+XPpRJy0W8gZqFapRqWRonrCPXGmyYrqfXoFt",
+	"wCq1zL4wCrS1IWcPIeg2UBzLXhoN6beliLrFs1U04rakgNFSQG6yQo0V423wvzyj4qB4vy2WOqgK5TbZ",
+	"FdmwUz+9t6U4rJNeP2BDGK+c0CL1u7RpRvsnINFEFv7MaiAuzqQ6UMdrwdbnugc8/Sn6G1UcpQoQ7CAb",
+	"jrgHXWrNiiyN/U7VNUuNWtK5x2AL9MmUIxbPbr0Qyiwb2WbCjRsFyYT1dLa9VXuZpaOmrtT2dYEvpffC",
+	"/JYsynPdkjVJFAc5KwijRcZZsdZsend+srNlCj/YoZu6N4ojtGK44W5opujkWSxosfJVHtCokkJOKWgh",
+	"zhNmZmOM/l2RTXfYvELOXFv1bfvnHr0N2i5t/9k7eNT6XNs68b/TVKSIWlldkaCde2ksImyDeIrbRkVV",
+	"J8sVuTLqGNFySCAlyxwNdr6Ekt2DeprvUXoZNtfYtkXwXEO2iRMoVa8K58uwMi04RE/bWz3/laSLgC65",
+	"FN5WyerlpDcuujze0DixpVPi23Kv0IThx5EyljoDTiB8bUXJehL3BusakjMkKvPZGisnNIOYy0GcrCl5",
+	"+t1KTOaFFIAmbZiqnjPFzHTgF1+pxoKusDLnARR3OW7Z5iSCHdaSgIK65r5+egCwRkPlT3xvg7TAqqm7",
+	"rw6imiwkaiS2IMgodrYtpDMSvg5NhG8S6G9ehz7Uft3GhrUgOpfC15RZXRt81g+uhshcSx1zklqc/oY8",
+	"2dCIA9tN2XATsvYKyLujEleBv97ut7i1JuV9oneuZZLthLPUgLHkoa2MRSwI4ELiZs5phVp7V9b4ujfX",
+	"zCixmTt4mH1Z4dySVguMaA2P3lwUcEt6bGszS8sVW+3zvwaoFzRNWdpAuDOETfdeKzwsz3i5o+AZ5eIU",
+	"kqjBOoEiLJZlasvEdmyFVm9uH8Xt6LAGP+lMgrPLTM1jinIPCdfPNB93da64dHrr9gqxg6VfxVafi6zi",
+	"da1RdvvYWjLmFsMKdw0aeEPwDdXMAAy2AZ3UOu/gG4fVHQ4HqGKy7MWZ9ZfP63iqdtze3g/NQqOPbA4n",
+	"f+49r/1tKXpaz4NYS1O50MTXmzhiQm7pCizSOD2tQ91s3YbK57wmEhZ+Yrv//ulGZwhcjZuUH711U3o6",
+	"5odSkOFdIsGZ/l6y0h4qdf8YVQq9xcnAIggaw1QKFs0hCD0FUa8z34bj8wwZcDpqbM2/RhrwcFOMa40K",
+	"0c/S/twGuQQvqE/Nj5f4pTVsdeUGicfjMTFEVdYIujiFRO/Hci6zNZ9xk9Xu6bAhbLyz1eZ3tueRG8yK",
+	"dxstSTMqBFJlKQTehTkDkC9boBY2KQ1851H6fBfUNu8CfBBP7E0pz1YnmOPDUUNJKR4P1UbfH5wM/vfX",
+	"vx4//vDr8aNvP/yfJ78eP3r64ZuTX48fPceP/jPmOcKS+5SuVPNbqwLjx2v1xS+2lRfDKdzQbISFAC3d",
+	"vZ88qxcvP3/yvEP5sgPSjo/p3h7mP8npdFDNC5rw8CxenP4vw3lazoIKcn72+gzP4181hIFfLr5b8yi8",
+	"6AYy+G4ic/bKWFtbQ6Ed7TrAUsHMOfTUX7Ncb8VC+01ysSf+27NG/ftcq+bgpseBxlcPt0HMfR6VM9xz",
+	"r4BWm/Oh9Qj7kOMBQdy7IH/HaDGZf2czbVozoLyrQPtoJEBk0zQ1Atvj2GzKly2RzTWMP4vIvOau8IXB",
+	"BwJGR10VrbrnHoS/5S42Zs40n9Dfud6OZtd3bfl6H+Gu/q3AijzMcWV7l6xxO77AFK3P49B60cmhFS6j",
+	"7twyc+lpKn/t1Q2SRNAn6gBxfXtHnm73jgC0gEv8M9fKeknA6f1ZfB/f1hI1W/k43Mx3LiOvJmz7FmXJ",
+	"YMn1vNuMPDeve/ri0tAnFFYuGFedLlr40T4FjVX1rxmBTGXh89wDuD2EZfLtvjChdFOmVDgyGwWDgOeF",
+	"32Oj92fPHz//Bjy8mw0LzX2oQjJEs2KhEvLkmKSM5dBCmCurvxg+dPb6ZQXwFl56fN96i+G/Pv72SXIA",
+	"yqjbivaUIH+hlwXXmgks8Kia+K1XIB4QCctc7qZNKbShobUzsBuqbILknGu1nuW4FcWoGTTFMTsLJwjm",
+	"7SloIkqzgqtrI0hcOoB5v2YfdWIr7K7o5FplVM2rnn7V78AVWz2BaMNcKwCTgpDokq76287bxuv1linY",
+	"3AMVTa86RPTMhe0ZuLG3NhMWYM3nCGFOBYY2T6HHJnwjaFHIZRYLWjf1yYQ3NrOUdw3Z8e9tugaKfcv0",
+	"F/Sa1bSEIRkLthyf+Dih7RBnD1HesHo/F1CMyDhwmqTjk41bLZfCqb9O2FwK2119SMZOUJnXCsSos0/P",
+	"bWWy15NRSR6SsRVoONMyY1U+KrTy1FBAZoNRqNJMqDBfXzG/NozrOtki2NIw8mAlkODhhYCr8okZxBXq",
+	"+W68HBKmgTCwiYzhiwv/Wc6KiVXMljYHB3CsILtmLd6U1FUoHxWz8SQfsVlzKcdb23jXA3oemnOo14Sr",
+	"nXAbnN72ROm2JOmtmPINSBr7JJKyjzkvmOoFMUIYVjphTfA6MynTKuuq1tr7oGyWu4ej2PiiwoLZBKnE",
+	"DJ9JwcwtnHHR0CCR3cjrXbteyu1IiUAab82DbTUXtqO/XcbWJC4YdC+o6n2oq5GMfmgmoBoacN2C2p2g",
+	"9qo273Y8Z+mCx48nPJnGM+jDo2TRb/auS68oLDBZwvRBuRSIJWHWajEldK3BdbVnYOpsRm8AO7RJuucY",
+	"/eZSKKIYO7HdgV2Khp9K0CbYqHNcYA+tOEiClblMbT9B9+C+qfufu0/eHTS4OwyF8HP1t9uh7GARrbe9",
+	"ADRoDinUTik7pLjBgxW0ERi2PQfZ3AT0b+YFt4srXVAtC9cwb8l1rU4wIHBmppIXfHsK+6vqSfyd60O6",
+	"y9QfQK+/pizXiwoZ2IMKOG9S1ckQVctTj/1n5kSFWrICboNRN90t2AEeEWAJIwZWk0q12GHP+2himMkJ",
+	"zQ66Snu1QXT3t22hkGthnuWT64Mv/KF9Fw8sJJGCjVDZ3+F887nUcpfnCzZlRcHSUUbFrKSzg3YsL+SU",
+	"Z8yBmxzc9qHbGgzBuDjsvq/0xfB7DxDzz/bRN8d9616w7wR36YiZDD4+P/52NAkw/rseR0v7nmqRDvl9",
+	"UMmvWnPNPftnmj3fx498ht4/qjD6GMhMcIAybJ93IW3xAvB1wViqbFTEO0U3YIn3UBd3xBb/t1YZtu/N",
+	"TsKxEmxb8fX2Fkbbp3yvnH/rwtdY/PYeFwcw862T8Vx7+67WOOyudSs1Brx1VofwzihP68OiB3l079kh",
+	"/3Q9DXZvtnBnENTWeIt03dizC2UnOtkvu8T3hAizxp4/37sUbWvDBkuaXakMz3dLpddtMngfwE3G4Kt4",
+	"lkEEYymLa5dV4LAKiaKrxqKGmqnVnhl6i7hgZcH16p2Zv+0E5fzm6zoCfGFTQ2pSMgka4soMPCSsSPAZ",
+	"CNWgb4t8XTCaKjAWvzm1uU7nL+GPyYQpVb3BDPUmZ+L85aX4TgrBJsb0VKXr2BYUiIYAGWYaiWvXaWYC",
+	"IGwQOqKIkeiraRY0z1lqNq8ChrO/si3d4EjhNgCediX851rng9tbMCankY6rr6o6VNdtBOwjCHfD2wKf",
+	"7IlN0bLIdGYDEmK2FLxJ9R3BtGPn+oVUlEvoDOELHs1Tc0ZTVpDxzwg29ShE+xu7ONjvJStWJKcFXTBt",
+	"ng7nNE6wMmZsQ9Lj4aW4FIDNeGPxeDRWWaogOGhMP2z158N0QMapHBJsOATlr3KR08KelSHZgs1oAQcx",
+	"oYrBmwy7x6dzOmPqxELUjQNWPQbwH0S/TEhOFRR9UUXG7nstHe7BkHwHn+GQMqe/l/ieV0XhPh0HDlMH",
+	"LvVfvymzY5Dw8O2z53/5ZkguoGHj2BDC2OIEXGXs1DZyBFxGjlHynMk8Y3bjJKAmASo3FcTwdngRpF5p",
+	"RcYfH1lksEeG/sYnAPpsrgy8BB35azduDP+H7+EvzMGAm6cSMoY/4Fv70aWA8llHPMFX4X0JA1CbFAer",
+	"OQP3Dt5imBoU2SFMnr050HMR9WGeGj13yg2DHZzldDJnj54Mj12QpfYZoDYvUBSBKj4xQsiX6QF+QEWk",
+	"tuNPPffE/D2XS0MLE0OAWpIr9GWjojSwlyIwsU4Gj82bZc4EzfngZPB0+BgmaIgcGOLRFc8yc86Q2R9D",
+	"4T9D3zrOR059Sy3MnLthFX8zlwfBxGytMoRdWQpIE2ainjjO08HJ4Aem/+ZeDrB6uRTWnnpyfIxhW6Ft",
+	"nDUk4d9sShjKpW1Sy78DuNqmTQSTxN113Aomb5cyRI+9TV+Jv8rP/eh7rAy4rR03IBJg9wI7F+IqPDQ1",
+	"YvJXbH4LWlX9uhh5ZoMn0MjNsjTzm/hUqkdqsL5/B745uE12+tX/Mox0cPvhNhkcOceXKwJBUqmfqOFt",
+	"L4Pn7vBU3WswxTpytGdZZkXLwjcT7eEszetqQSZcpzvH8NMHepjJIJdRfDoKTZlA3YAAE+AGEQCRsYUs",
+	"mD0WOJItzF6W0tyGuittCaGUPDwUJTkrlBT2BZvs4Dtwv7wMwoi77dB5hbr4D4YLtXh/f5OIrN4v4aEv",
+	"6rZuHlUYoSHZP+7/7U3cTLBl6KM+nHehUyw49V2oHeK/t2vs4+iTH+sWyTBjuiFn3rZqQMhmyJcYEpdL",
+	"H0pHC4scAGsaDbNgLoaKZIkWRJ3sXsIDLWTXjsHMI5MBM8U8DIpopQ5UZX0huSTB0Tv/8jVjucdhjoTN",
+	"O1z98+lPABmP96BGjs+a8nN8Ff7BZIO7ehjZJHEh8wPTBzCJ6WspWOPOHH++i1oLJKFZA5N4dUFnTYPb",
+	"x47gGRj3afNhUuXyCFzewJwiZJ/5OeGCnE8fmd14BNtx0DQOI5YfmK6JFXtXFfGwU3cuXv1xvWXTXQXr",
+	"weLYtXZYk8fOI+KRlqomCUrTlfWcAPDHKaHWlDAW7ILm3hWAz1tsRnS1yCzFbshntV4IM2nEv0UkDOS4",
+	"98xwSGejAr7aZKS/QJ7rIVczvJZ3KLixlUYnwX0f/MBeXEjyWd7jrUSwo/BifqVsDr0nCVnYRMdelYKj",
+	"yZxNrsEn/uVc4qhO/T2itUQV5iG5MAu3HctRk0C3nyJfF0zJ7IYBqrlgxqC++PFddSeD+ENCrrhIv0ks",
+	"2nqgesPFzhgoKJeCC4tkCJcenJUn+O4rqhhghoFDKtnUrdxreWE5ckIoUXSRZ865yAvnc6wa8mM1WSbl",
+	"9aMyNxYY+pMuBU+dgxcxzroB4iE5esMkIYJx+Dl2VUGfTsGG5AIy+F2VDrqOnzwntg2DxXNcQsmfvhSF",
+	"2QLvXwSv1Vhdc7OW8ZC8hjiw9/16py84l+z2AbFi7pA5iXi9D53AzqELac3uMb8P2ebd8yB4ZRMjUprl",
+	"KnEJTxA/gBYBkCVV4eBCM/A+DAzYPiO+buqdrZklGpYjuSi68jGBBRNpwHKKUuzNa0I84K1OjdX37uld",
+	"pRt6abvwF8S7v1Pl9PughVvMdQKcwFxttzl9Ok5kzoQfeM2j0OlMvzwdr43+5lSk8sbK90YC/Lt/6g7J",
+	"wr2kg0utT4LwOwAuZJGSaSEXNbHpNWDUUSF36I9tEsS1CbMvQi6NmMfcJNT3sSW1jx2GTJSCIPa+bV8C",
+	"HUDI1aD4xmbvx5AhmmBHK2hXwU4uBTcS9cZZBhgQS1z91ZwbmQEBRqs5UNQTXCDXDqw0zzIoHLdF2SA3",
+	"LTcYEmhCQhZGQa9BnGKAB1OhEiuKFqUR71mG0ThQIiCRXbiqYGWGqOEsgDMzqBirbd0Vy6CjkqzmSiHv",
+	"l+tLUQrNM5R+ZhNicvydpoW/pw/Ve+nmdy/OS785DZqHYwTuhI3+d8VmpeiD27D1y6GhJvTGKqAY6EWq",
+	"wNrMfk0az+SOPhnqanV8vnfKL1Q8Ah2CE6fAdrUR3/krkQaU18ndZ8ZnIu1Fh3sFtdLzagY7e/oOZM1x",
+	"rI0i3gXDxYTtiQNuKoVMhBubzW8GyameV65bc2atntsd+5I+EOUDi6T/CJb2OwxboXVrT3xizlls2rNS",
+	"ZKsheeuF1djmzI6BFirgB/SMaZsYrE6d0NXOgnTQMg4cgCtf7m0rzrQKhCJY+JBtC3d6CM2mOVNEllrx",
+	"1EhlO2UsOfhNgvRJKuMZRK6S1rSnGntaKGiaCnrZaQj+eylwHGZfo+ZyqVB9I2e+Qj5QDGwGNFRm+y0Q",
+	"ALGSc5YSyH2YMOAd04IZs51qBU1ZFKZTxATjObzHrvWhCkac5A5i8UlvrwY81rhEhH5I/QtDXGzT/bAZ",
+	"b0C3voISuKnUPRndkqeTR1ddLO+gRfid2j7rnc23ZRQItmRKo6etT2MIEwOJywu82mon/xvZP2fk3Xfn",
+	"P9lmfZB1Bi47xUD9+J/vLxzjt9mUFlQDUxwxlAwQPVMwXtDjah8FU4crtB64VpfC9cFXmORUfes5uW2f",
+	"DEAxeW40DlAlQLmoLFaIv6Bn8rW0KY9m6lNeO91LoZcyTCo58YGZZ8ffRv2GwKzDFvoPlLUGU7wXsyPc",
+	"opasCXsYfdkamLiAqX1rl9rSnMoZvfbZiHeTX1HntEef7F9r5kcsI6JOWDtmEJy69QMNT7nW0BfO5nEA",
+	"vkyPSQaigWvegyGyjdtVm/qgnJB5RoX6I5gBa1GiIYE2TK6pF3pxDPOG5lUQ7AHc8fGpjf5Al1e2sFah",
+	"bffRlKv2cwZlJD0w3c+vWWIbk/5VS7/fQTxbpNhqKYg/hj14etIp4bdtquRb88AXHbdxDSBaYzZmH/rU",
+	"SMHArKufdfX3Dxq0aWIx76uGWQnKNyBurojF5XfXynaNtlqoax946voFeujZmRQMG5SbQVyfl6+fHX+L",
+	"n34zvBTvbUEJOurD28VtgzjvaU/5dAp9goIJlSKDFP05I7OSFimhM8qF0oROJlDFQDMU3VwKMpeZC3qX",
+	"otHTbXjLA1U4fR+/W6tp/mEMd9h5ZKE9cU3wED2yHqJW9ulxyPfx4jwoNrqGz97KTSNlODbtzqHU98Np",
+	"sTkr+GWsxZmX2iVheASSGg++YoqnNqevQrPBNCLMz/pjuwk6k/XRJ0DGbI25oBX4UYc3Fys6wx6eeQkK",
+	"IgFWPLXnYpmrCyZaHwR+h7yU6yExyqJPUwe+3pSLHgD+7xDLuWJMuDhG2YdL6oJes0iY2S69WiKIkgcR",
+	"8wnwI+pgr/GYDvNb3CGo0wFJ4OEQPwDk/hHMuTN1jfwNQLptkqCQyySeZQf5dzbVLoGA/hI9gJjhiHzc",
+	"YoFy7VG40af3W5kayxELUudYcEsvRWWtwAPm9gu53MhHdNjfQlqsPOSnykwDOrVDmgOAjE8AQ/ra4037",
+	"lMkqhSNcCHgLDSsaXoozh4aOT0KmYybFDINSgjw5dnmONVXy+fHTb6KKHAxWzz3sXx0LIeA/c9Z1DR47",
+	"Iuffu0jeVJYidamvNprninkO19rwzNZzHNfSGpswqyHJdM77Cr2gY65btuMFPnuHB1Rhmu4ScHERKqwI",
+	"M0ZRrxZv4Lv99wu5tBZlInLsQ6/MDMCKP3Oo4TVbWnDduFmI4R+fQIe1E07dNNIDMAfUXC4F6lV9VnAG",
+	"L8cX0lo8DcIRqod4RPiFrQ7xQEJb2NLRJ/i3NTzxFm79Bkl2jVC4MtI+XJ1mpBDH5MByx7tlFojafC9G",
+	"mlxQvk3m2GfusvwBXnFfeAGA1sNSkvqFevqwnzx4vID6qZ2lKe7og5UHMLv7KdPHjWmKvTCIAFpSqEyZ",
+	"i/++8N3zpAMi7kMCAFAUte/rSnmBKomPHX3CP1r9KL84mBiQIbhApenqlAgJYXajrEF0DfqXCHPVWsry",
+	"3Yy7cndMtyjzHnbtB6Osu00j0Lp5h31rKV5vWNPxZ6I+nHwfG4Rl2zsR1d6aMQx6n9LLU//RDSv4dLWH",
+	"e+V+1tDEv/8Jy3gY1BiowLC7nKVDcmZLKzGHBHJMEaEdEczwc4W58VgWaFmmzdHCRreAmwYNYlhRyGLc",
+	"h0yX8nqdYZc5EXJ5OG89upHlXr67+yauGDd2DeZsGIPdGDsjkzOynEuS8nST7f/TrL5PteJeiNrRcH+8",
+	"FvbFwiZaiRS0uzHkZRQKro04ffn6XUc6xD4tQIfriM2Nivqr8MEtYDlvRLayCZG2yOyai7QJHgdaeScd",
+	"DyCYxj/M77p43x9UEDJYQHsUcq0UW04xTR96ZvVjnthMb5vdj15yi3735WDUtXuwgt1+qOZKMMV7sVnC",
+	"LWpJkw0YRZ/OKUNICbjIscQEOJ0lwo40WAnVkJlB8Nf9r9V0OUOQB4tWV2XYGJsCapPN8jFCsJan882p",
+	"TWUjdjdGWPRjqwPits1BJPkQwL045r5DHSXXWLUN0TPD6I2Ed8Hvnc6v2XA6bMM+E+5Xh1tUu0F/Yn/p",
+	"fm7/vhIoOLD7xP6KYWn1xyHuVFrdC57WbvfsgWFqgW+smq/DLYdqyh6F3ZFhwHVkkZizLqiMxZxUmUGx",
+	"hp6zhWLZDVMOmGEdMsExeJ8tD999pRzGwqboAywTO6svOocQF7E9f9AewV2lFtjcwZ1l7ZfILYHYb9YM",
+	"1PV8DgkR1GvGckwcquPqe2xvczpQuKdsyBNcSIjqSqeaQS/wBVeqyvDBbA0WfKCXHHDjISN8fDaZsFyf",
+	"AFA+zvOR0gWji3HYOdC372YiPbHJRugX4YqoilXBVJIAChNWYJNPL8WYp2OfhgdpUY/gxzAUtivQq5y5",
+	"7hpj+HzskGAsVMr/fPfmNbjHUqop9kF4BfsL9xmcZ67XLnjjcApXbCXtKEz4RLtMzqBW8fGxbYtONYW0",
+	"K6OEFExpWTCH7CMIo0XGWYEANRa+3+OyLXhRwNOA8HLFbH47hMMjSUzglLjp4o4AtHdchJs1VXbPqqJ+",
+	"xZg4JcdmNfa2eki9Js8FUEzNdeFv9XGy2ZCtpdH47WZm4zszu6sVoS5QL6ebR25Zt0ULVLhbp6AEcmH7",
+	"2Y9hmmO/CBRu1Sp+pEo/gp18dP6ytpqdV7CNi9wA/1CyLCbswvx+1x+dv+z8EzO+6vz02UR3kzHw9Dsu",
+	"Jt0n/4vQPHso7qebyvGUDDZ4Vn2g9UTXBufAR0eMiL5NcKgeIcN8cZmleeTU1F7qQPRZMfGA2yngDI/Y",
+	"RwfAEu+9kWW1+z11NjcwK4a8qWBo5cHGwHiI05sQo3tUOXPGLAeWn8pJiVoxybhAByMVTkLZsvNLoWqK",
+	"M2SgkjPhXhFEZSRm0y4pVCNNIEF86ryWC56mmW+fOpmX4pqlhImJTCGl3qGZCOn4G4CAolPhUhgBZHY2",
+	"Yxpb0cQ4OHZyMWuBqANsieV2ZGYEroxKjlewkm6y443tCFORHSAC4GQ+k1z4k6u2cNXdmOXHRyLdZJhb",
+	"+dwb4aJYeHX6wM7C6+RIS+EVNYOrL4qhVb22o5zse0y1XwfG0HKGIMAezc8YMnG78Qd8w8YyYzev1mf1",
+	"sJKO2PBhp9K7LRhZClbg3nU5HPTMpt1/8KBsajjg7SZ1v8bzzFFVZTbDB19kmAt28KEGuGBy9xLawm1p",
+	"CWrBmfcYzhK+EQ0O3ZG8KqcePnX0Cf7d2iXHQZoCqlxDuGlP0ngQXWQO2s7mgNK+W/KZQkmtVGsp9s/w",
+	"kXYu6Ttm4XAaDy1C1MelviNGfy9Roe1X5gFGghCktqhHhKa9C5EjGw9oS+6C/fsBn/uiwzOwhi6qpFlq",
+	"rxgOLkAGAZk7jsbcD09qJK22VJtYDdf3hVw4DrZduaiusI+h2Ehlf2AH2OG7iLW0dV0JNq/i9oyWuzvV",
+	"e85eKCOWPlw9LmYW0kSROfNQX0G5/FkYSOaqDqkxh/Y8fuvtcUCqVaSPsHnhhdyHkjw8Rw/VEGYWW0gI",
+	"/rM7AUUunNX4W5n5T/aZDlExmzjPUsKmUxY0fE7CNGMjrMpoygB02oSEucy2TGhyifrx427RKc0U846S",
+	"KykzRsWXl9yLW79d/thjvNPsAB3tefHvpS2jttV4Ie5ZX8Z54Rz/1JibiPksRZC7gi2kh9GoUXbfCrNN",
+	"W9i9GOfeqD9aiwNlVrYNMqwsAZMjxdJLbOPDbcqAFdpg/GP2iZHLdpNPXPs3oX0/ZeKq6gPUwlLw30sm",
+	"mFLfXIrlnGfM9VRxYtdiImJTnrP1Tk9ckbzMMobnjS2DKp0P0bi9LggLwyS0pgyRt3iOPTpHH8pl7CGi",
+	"DltDaJ1Cdr45MqDHLYD+tSfvEtE/eNF9Ff3XtqWCd6pQ4BUL4W/ru7hNILfEAcK1P1hY+GCO94MLH25S",
+	"S3AgPJVeYwSyfkrdqcDo5BRi5Bt37+hT+N/bxqv4A9PtRLIZZahaKjUA6q2t5/M1S/psLvkuJFMnlz8d",
+	"9PogUq9ZINE+6e+tylDvjq68pPS90be3RD+F3NRFrleQxUsmGaMFNihksawEdML/ke7R3Ro64U7dS3xg",
+	"1/v70Hqx1y/SV1Gk3w53qtLbitKIjKJslxRRrO91TUpJi6lZKE0eHx8fB92D476gadXXaQdX0B0D7Lcg",
+	"eveGmQKYoi6zPy/krAAAYTBuAaryLhH135b3g6NSkdoRYuHvYVjfx9zbzGpzkDbBFA+UfaTgA3VmtLF0",
+	"labQwd42DoD/juZUzaHGxNY4YKPdqYPdTwjLlG33SXwnACytyFmhpLgUZuxMAgIm1UTJBcOyFPNLbHWL",
+	"qYqGcu2OpyB2oFcfcR+B4eMAr4HnV02YLU5gmhoCjZnWZzjIA24GcGb7LjygjgAuJflwdmK3n1AMsuze",
+	"FiC4lClXE1qkX9qlXMt1wkX0Ro/3Imes1tFXd167J67vCJRmHE4u0y7dG9+W4vtKyH/B+QTfb2kN6SM6",
+	"lc7ToxcpZ8IPXHmRDKUouvyjKwvQj6sxr/wVxW66M5Y6KC6LcBu0u4eeC7bfvBexWD9jW+QgqHwNaAec",
+	"4QBKFvbNx8eHl+KtbR/d2HbfNwqhBSO2/tH8aexUpxJYulnQFfq1p2wJpadsYVvvjjND2+MERDkRUrDE",
+	"udTrla2Ag+bmAq2IoY3vkEDhSthyyNbyYF+uihPgBODVJ+vKx0SKacYnuqn88m0pzuGUuhTRYKhTFtCG",
+	"2cc64xYCKP+hdcBEuTCU/ouCwhp0mH+I2rqRVwdN3vFooYYnpJKmichSm687w1O9sc9/cZFre5Qd2ozh",
+	"XvacO7UpoWJo+PjuPzrj28zxWGN9UDxei4M68CKMFeHOQVhPFiST5k43sz80GVyezjrUgxc4yNsMcV8K",
+	"V72zCVEGXXgNSzit8N9q43FdhfSwCtw3yqiCe8bCoUvKtWGdtSXa8nhZmGcuBbZFo2H6eQLPOHBd6nYI",
+	"V7mZD7H+c8+qM660YdU/05kFrgW+btfk19nCGjvm4dTB8qpNgP9w7EsJthoU9Jv/eQQA2+/dzqSBhZkv",
+	"m4qVnj6pOQ+f7uM8fGhsbMccnP4YmREsjsBsklRwE43Uhat4tdpfI//SuFqHpiO+18iOVpsPhX34N25T",
+	"Yiw0rnRBtSxCX7Dd9xbsz4dQybZZY2v5GtZ1u2gn6LQ0xZsjCCwg/mRTw94H3b7kz64lLV1LML2rRue7",
+	"kHlrS5JdW4/sSUUtjOqzNyu5UxZxf41GwLTsqQSdXLCPcAZmCtQY7y4brmAzii0aJlSxhLCPE5brsPtg",
+	"vH4dMNS6la+bhfRRu74mqMQqTOP+ShG2oDxz/n3WqDrCY3+kMvpGt4SnDQpJ6on3U6Bi7r8WshkMajO9",
+	"fY909i+7kt+Qesfeun1pRKW9XY6v4f+/yCp+69x6kFqKmdu9KCmwKS1Zeua876aCv8Tj6EBYVaAEHjr6",
+	"ZP5p1Sjwmu934A+tNH/XfWouzN9zPz5TEmAbJSIV/pn0p13naG81bOCs3AGDNidzn0VH6/omy1JV0xmC",
+	"BMUwPORTFKEjMJFXv7FJD/mKl+LN1J3DBqq9XAqFqs2YCXqVsXQMyGtXzgeckjmDqYlVlVeyUethbIQ0",
+	"2lwYkyN7YG33LsQ+H+t4aPmGB8u+TdCBdWUQndzYY8FnTUFZrpZBxelyLhfmK1epCuzQl0+izg1ptVI3",
+	"W19/IhscFp0DEoXDAYhhlk3BnW3ryCJIWv1DHtwLi2+g6u6tRS7odVgRD3Vs0ar49y7WVm01BgrwmkBm",
+	"+zBS4ObgFCy77VYDD+9YB1OwB3sHmAq+u4NFUljjLf0DKexAK18yjoLbVuefomRaMOwmYBM4GjETdieX",
+	"u0RM8CsBnISdyWPjlu5dv3tfeuTW8l2zrs7VuzYmH+I0WPuBi211uwRyjC6Fq9vFs7dlu/Afh1okhQf3",
+	"rfyI+9b0IkfqXtLbn6fkYSh8d1DPu7MGZ8Zjk7LgegW7iQGDk18/mI1C4Hnc5rLIBieDI5rzo5vHsI32",
+	"JRsUzAQoI+SNYI567TITwj5ypRXKBOhMoGkBKlykGEpFnLcAX4KWEWqKkPZhhvPdDnjh62TwIwh5DEO0",
+	"2KpDe+QNDXHWYAAbRNn87cvX72zKvc+iqdUXQVfw2lRsu8bNoV651lobGYecKcyhSW3n09AjEw6Oh785",
+	"9A82S8E2ouaFyyqqNrDChQl6u9hhreK3Oe7btcaCwQtyKTOF062QclzTQfy8amuC8PHB+0AUbL7v54wK",
+	"W0dT4omFW+QNcWREIXmElUr2JZB8ESe3TM4gFQ3yr1AgB9FQmikjvqaMpcFwFsD59sPt/x8AAP//",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,

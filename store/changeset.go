@@ -21,6 +21,7 @@ type ChangeSet struct {
 	Synced    bool     // mark the directory as synced now (a push was accepted)
 
 	DefaultRoles     []Entitlement // granted to users that are created (rule 10)
+	NewLicences      []Entitlement // likewise; too few seats are [CodeConflict]
 	UnassignLicences bool          // users that become inactive or are deleted lose their licences (rule 8)
 	RestoreAccess    bool          // groups that come back have their product access again (rule 9)
 }
@@ -29,6 +30,10 @@ type ChangeSet struct {
 func (c *ChangeSet) Empty() bool {
 	return len(c.Users) == 0 && len(c.Groups) == 0 && len(c.Findings) == 0 && len(c.Resolved) == 0 && len(c.Events) == 0
 }
+
+// Licensed reports whether a user that is created is granted NewLicences: one that is
+// inactive is not, where such users lose theirs (rule 8).
+func (c *ChangeSet) Licensed(u *User) bool { return u.Active() || !c.UnassignLicences }
 
 // Op is what a change does to a record.
 type Op string

@@ -117,6 +117,24 @@ type LDAP struct {
 	FullEveryHours int               `json:"full_every_hours"` // how long reads of changes may follow each other before a full one
 }
 
+// ScopeEntry is a user or group that an import has put in the scope of a directory of
+// which only selected groups are pulled (product page, "Search and import").
+type ScopeEntry struct {
+	Key        Key       `json:"-"`
+	Kind       Kind      `json:"type"`
+	ExternalID string    `json:"external_id"`
+	Name       string    `json:"name"` // userName or displayName when it joined
+	JoinedAt   time.Time `json:"-"`
+}
+
+// ScopeQuery selects a page of them.
+type ScopeQuery struct {
+	Org       Key
+	Directory Key
+	After     Key
+	Limit     int
+}
+
 // Schedule says when a directory is pulled.
 type Schedule struct {
 	Kind         string `json:"kind"`                       // off, interval or daily

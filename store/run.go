@@ -87,6 +87,10 @@ type Selection struct {
 type Import struct {
 	Roles   []string `json:"roles"`             // names; instead of the directory's default roles; nil: those
 	Enabled *bool    `json:"enabled,omitempty"` // instead of enable_new_users
+	// Like is whose roles and licences are copied, by userName; Roles and Licences are
+	// those that it held itself when the import was asked for.
+	Like     string `json:"like,omitempty"`
+	Licences []ID   `json:"licences,omitempty"`
 }
 
 // RunCounts are the results of a run by kind.

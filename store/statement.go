@@ -21,8 +21,11 @@ type Statement struct {
 
 // NewUsers says how the users of a statement are made that have to be created.
 type NewUsers struct {
-	Roles   []Entitlement // nil: the directory's default roles (rule 10)
-	Enabled *bool         // nil: as enable_new_users says
+	Roles []Entitlement // nil: the directory's default roles (rule 10)
+	// Licences are granted too, but to nobody who is inactive while the directory
+	// unassigns the licences of such users (rule 8). Too few seats are [CodeConflict].
+	Licences []Entitlement
+	Enabled  *bool // nil: as enable_new_users says
 }
 
 // Origin is the way in by which a statement came. The rules are the same for

@@ -64,6 +64,8 @@ type DirectoryReader interface {
 	Domain(ctx context.Context, org Key, ref string) (*Domain, error)
 	// Handovers lists those that an organization has going, by name of To and From.
 	Handovers(ctx context.Context, org Key) ([]Handover, error)
+	// ScopeEntries lists what imports have put in a directory's scope, as it joined.
+	ScopeEntries(ctx context.Context, q ScopeQuery) ([]ScopeEntry, error)
 	// DomainsToCheck returns at most limit pending-or-verified domains of all
 	// organizations that were verified and last checked before the given time.
 	DomainsToCheck(ctx context.Context, before time.Time, limit int) ([]Domain, error)
@@ -169,6 +171,11 @@ type DirectoryWriter interface {
 	// EndHandover stops the matching. What has moved stays where it is, and From still
 	// knows it when it states members.
 	EndHandover(ctx context.Context, org, from, to Key) error // [CodeNotFound] if there is none
+	// JoinScope puts entries in the scope of a directory; those that are in it stay.
+	JoinScope(ctx context.Context, org, directory Key, entries []ScopeEntry, now time.Time) error
+	// LeaveScope takes them out again by stable id, and raises the directory's revision:
+	// the next run reads everything. [CodeNotFound] if it is not in it.
+	LeaveScope(ctx context.Context, org, directory Key, externalID string, now time.Time) (*ScopeEntry, error)
 	CreateToken(ctx context.Context, t *Token) error
 	RevokeToken(ctx context.Context, org Key, id ID, now time.Time) error
 	TouchToken(ctx context.Context, key Key, now time.Time) error // last use

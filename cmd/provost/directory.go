@@ -14,6 +14,7 @@ type directoryCommand struct {
 	Show     directoryShow     `cmd:"" help:"Show a directory with its settings and counts." example:"show corp"`
 	Create   directoryCreate   `cmd:"" help:"Create a directory. Nothing is synchronized yet."`
 	Set      directorySet      `cmd:"" help:"Change the settings of a directory; what is not given stays."`
+	Scope    directoryScope    `cmd:"" help:"List what imports have put in the scope of a directory, or take it out again."`
 	Handover directoryHandover `cmd:"" help:"Let one directory take over the users and groups of another."`
 	Delete   directoryDelete   `cmd:"" help:"Delete a directory and revoke its tokens."`
 	OIDC     oidcCommand       `cmd:"" name:"oidc" help:"Bindings: which tokens of OpenID Connect issuers speak for a directory."`
@@ -59,7 +60,11 @@ func (c *directoryShow) Run(s *session) error {
 	if err != nil {
 		return err
 	}
-	return showDirectory(s, &c.remote, d)
+	also, err := scopeEntries(s, api, d)
+	if err != nil {
+		return err
+	}
+	return showDirectory(s, &c.remote, d, also...)
 }
 
 type directoryCreate struct {
@@ -182,7 +187,7 @@ func (c *directoryDelete) Run(s *session) error {
 	return nil
 }
 
-func showDirectory(s *session, r *remote, d *openapi.Directory) error {
+func showDirectory(s *session, r *remote, d *openapi.Directory, more ...[2]string) error {
 	warn(s, d.Warnings)
 	return record(s, r, d, d.ID, func() [][2]string {
 		pairs := [][2]string{
@@ -202,6 +207,7 @@ func showDirectory(s *session, r *remote, d *openapi.Directory) error {
 		} else {
 			pairs = append(pairs, [2]string{"rate limit", rateLimitOf(d.Settings.RateLimit)})
 		}
+		pairs = append(pairs, more...)
 		if n := d.Counts; n != nil {
 			pairs = append(pairs,
 				[2]string{"users", fmt.Sprintf("%d, %d of them active", n.Users, n.ActiveUsers)},

@@ -11,6 +11,9 @@ import (
 // ImportEntries starts a run of chosen users and groups.
 func (s *Server) ImportEntries(ctx context.Context, req openapi.ImportEntriesRequestObject) (openapi.ImportEntriesResponseObject, error) {
 	as := &store.Import{Enabled: req.Body.Enabled}
+	if as.Like = req.Body.Like; as.Like != "" && req.Body.Roles != nil {
+		return nil, &store.Error{Code: store.CodeInvalid, Field: "like", Message: "like cannot be given with roles: it says which roles"}
+	}
 	if req.Body.Roles != nil {
 		as.Roles = *req.Body.Roles
 		if err := s.rolesExist(ctx, as.Roles); err != nil {

@@ -30,6 +30,7 @@ const (
 	cursorRuns         = "r"
 	cursorItems        = "i"
 	cursorRunMembers   = "j"
+	cursorScope        = "s"
 	cursorEntitlements = "e"
 	cursorGrants       = "h"
 )

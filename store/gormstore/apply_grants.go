@@ -1,9 +1,11 @@
 package gormstore
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 
 	"github.com/provost-scim/provost/store"
 )
@@ -27,6 +29,9 @@ type grantOf struct {
 // that tell of it. Roles that a new user begins with are told by its creation.
 func (a *applier) grants(ctx context.Context) ([]store.Event, error) {
 	if err := a.grantDefaults(ctx); err != nil {
+		return nil, err
+	}
+	if err := a.grantLicences(ctx); err != nil {
 		return nil, err
 	}
 	var events []store.Event
@@ -90,6 +95,30 @@ func (a *applier) grantDefaults(ctx context.Context) error {
 	w := &writes{tx: a.tx, what: "grant default roles"}
 	w.insert("user_grant", []string{"org_id", "user_id", "entitlement_id", "granted_at"}, rows)
 	return w.flush(ctx)
+}
+
+// grantLicences gives new users licences, in the order of their keys as locks are taken.
+func (a *applier) grantLicences(ctx context.Context) error {
+	if len(a.c.NewLicences) == 0 {
+		return nil
+	}
+	c := store.GrantChange{Org: a.c.Org, Now: a.c.Now}
+	for i := range a.c.Users {
+		if u := &a.c.Users[i]; u.Op == store.OpCreate && a.c.Licensed(&u.After) {
+			c.Holders = append(c.Holders, store.Edge{Kind: store.KindUser, Key: u.After.Key})
+		}
+	}
+	if len(c.Holders) == 0 {
+		return nil
+	}
+	licences := slices.SortedFunc(slices.Values(a.c.NewLicences), func(x, y store.Entitlement) int { return cmp.Compare(x.Key, y.Key) })
+	for i := range licences {
+		c.Entitlement = &licences[i]
+		if _, err := a.Grant(ctx, c); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // revokeUsers takes all grants of one kind (all kinds if empty) from users.

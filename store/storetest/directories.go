@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/provost-scim/provost/store"
 )
@@ -49,6 +50,52 @@ var organizations = map[string]func(*env){
 }
 
 var directories = map[string]func(*env){
+	"what joins a scope is listed once, in its order, and leaves it with a new revision": func(e *env) {
+		d, other := e.directory("corp", store.DirectoryLDAP), e.directory("other", store.DirectoryLDAP)
+		entries := []store.ScopeEntry{
+			{Kind: store.KindUser, ExternalID: "b", Name: "bob"}, {Kind: store.KindGroup, ExternalID: "a", Name: "all"}, {Kind: store.KindUser, ExternalID: "c", Name: "cid"},
+		}
+		join := func(of *store.Directory, list ...store.ScopeEntry) {
+			e.update(func(t store.Tx) error { return t.JoinScope(e.Context(), e.org, of.Key, list, e.now) })
+		}
+		join(d, entries[:2]...)
+		join(d)
+		join(other, entries[0])
+		join(d, entries[1:]...)
+		ask := func(after store.Key, limit int) []store.ScopeEntry {
+			list := got(e, func(r store.Reader) ([]store.ScopeEntry, error) {
+				return r.ScopeEntries(e.Context(), store.ScopeQuery{Org: e.org, Directory: d.Key, After: after, Limit: limit})
+			})
+			for i := range list {
+				if !list[i].JoinedAt.Equal(e.now) {
+					e.Errorf("%s joined at %v", list[i].Name, list[i].JoinedAt)
+				}
+				list[i].JoinedAt = time.Time{}
+			}
+			return list
+		}
+		names := cmpopts.IgnoreFields(store.ScopeEntry{}, "Key")
+		first := ask(0, 2)
+		if diff := cmp.Diff(entries, append(first, ask(first[1].Key, 2)...), names); diff != "" {
+			e.Errorf("in pages (-want +got):\n%s", diff)
+		}
+		var left *store.ScopeEntry
+		e.update(func(t store.Tx) (err error) {
+			left, err = t.LeaveScope(e.Context(), e.org, d.Key, "a", e.now)
+			return err
+		})
+		if left.Name != "all" || len(ask(0, 0)) != 2 {
+			e.Errorf("%v has left, and %v are there", left, ask(0, 0))
+		}
+		now := got(e, func(r store.Reader) (*store.Directory, error) { return r.DirectoryByKey(e.Context(), d.Key) })
+		if now.Revision != d.Revision+1 {
+			e.Errorf("the revision is %d, was %d", now.Revision, d.Revision)
+		}
+		e.refused(store.CodeNotFound, func(t store.Tx) error {
+			_, err := t.LeaveScope(e.Context(), e.org, d.Key, "a", e.now)
+			return err
+		})
+	},
 	"a directory is read back as it was written": func(e *env) {
 		d := &store.Directory{
 			ID: store.NewID(e.now), Org: e.org, Name: "Corp AD", Kind: store.DirectoryLDAP, Settings: store.DefaultSettings(store.DirectoryLDAP),

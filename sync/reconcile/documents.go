@@ -17,15 +17,21 @@ type userState struct {
 	OutOfScope bool             `json:"out_of_scope"`
 	Attributes store.Attributes `json:"attributes"`
 	Roles      []string         `json:"roles,omitempty"` // granted with the creation
+	Licences   []string         `json:"licences,omitempty"`
 }
 
 func userDocument(u *store.User) any { return stateOf(u) }
 
-// newUserDocument tells also of the roles that a new user begins with (rule 10).
-func newUserDocument(u *store.User, roles []store.Entitlement) any {
+// newUserDocument tells also of what a new user begins with (rule 10).
+func newUserDocument(u *store.User, cs *store.ChangeSet) any {
 	s := stateOf(u)
-	for i := range roles {
-		s.Roles = append(s.Roles, roles[i].Name)
+	for i := range cs.DefaultRoles {
+		s.Roles = append(s.Roles, cs.DefaultRoles[i].Name)
+	}
+	if cs.Licensed(u) {
+		for i := range cs.NewLicences {
+			s.Licences = append(s.Licences, cs.NewLicences[i].Name)
+		}
 	}
 	return s
 }

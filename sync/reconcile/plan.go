@@ -45,6 +45,9 @@ func newPlanner(have *store.Snapshot, want *store.Statement, policy Policy) *pla
 	if want.New != nil && want.New.Roles != nil {
 		p.cs.DefaultRoles = want.New.Roles
 	}
+	if want.New != nil {
+		p.cs.NewLicences = want.New.Licences
+	}
 	p.cs.UnassignLicences = p.settings().UnassignLicences
 	p.cs.RestoreAccess = p.inWholeScope()
 	return p

@@ -294,7 +294,7 @@ func (p *planner) createUser(d *draft, r *store.Result) {
 	}
 	p.state(&after, d)
 	p.cs.Users = append(p.cs.Users, store.UserChange{Op: store.OpCreate, After: after, Claim: after.Attributes.IdentityKeys()})
-	p.event(store.EventUserCreated, store.KindUser, after.ID, nil, newUserDocument(&after, p.cs.DefaultRoles))
+	p.event(store.EventUserCreated, store.KindUser, after.ID, nil, newUserDocument(&after, &p.cs))
 	if p.settings().EmailNewUsers && after.Active() {
 		if m := store.WelcomeMail(&after, p.cs.Now); m != nil {
 			p.cs.Mails = append(p.cs.Mails, *m)

@@ -94,6 +94,7 @@ type scope struct {
 	all    bool
 	dns    map[int32]bool
 	names  map[int32]bool
+	nodes  map[int32]bool // that imports have put in it
 	chosen []ScopeGroup
 }
 
@@ -121,7 +122,7 @@ func (g *graph) addUser(e *store.Entry, node int32, s *scope) bool {
 	if node != none {
 		g.bearer[dn] = node
 	}
-	within := s.all || s.dns[dn]
+	within := s.all || s.dns[dn] || node != none && s.nodes[node]
 	if len(g.names) > 0 {
 		if i, ok := g.names[store.Fold(e.Attributes.UserName)]; ok {
 			if node != none {

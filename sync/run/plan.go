@@ -28,6 +28,8 @@ type PlanSummary struct {
 	// everything. ScopeChange is how that differs from the last one.
 	Scope       []ScopeGroup `json:"scope,omitempty"`
 	ScopeChange *ScopeChange `json:"scope_change,omitempty"`
+	// Joins are entries outside of the scope that an import puts in it.
+	Joins []store.ScopeEntry `json:"joins,omitempty"`
 	// Domains are those of the users' deciding addresses, most used first, at most
 	// 1,000; UsersElsewhere counts the users of all others, UsersWithoutAddress those
 	// whom no domain can let in.

@@ -126,9 +126,10 @@ type reading struct {
 	index     *index
 	graph     *graph
 	wish      wish
-	last      *PlanSummary // of the last complete read that was applied; nil if there is none
-	scope     *scope       // nil until every group was read
-	only      *selection   // nil: everything is staged
+	last      *PlanSummary       // of the last complete read that was applied; nil if there is none
+	scope     *scope             // nil until every group was read
+	only      *selection         // nil: everything is staged
+	joins     []store.ScopeEntry // outside of the scope, and named by an import
 	hash      *hasher
 	stager    *stager
 	losses    losses
@@ -259,6 +260,7 @@ func (r *reading) entry(e *store.Entry) error {
 func (r *reading) chooseScope() (err error) {
 	if r.scope == nil {
 		if r.scope, err = r.graph.choose(r.wish, r.index); err == nil {
+			r.joinGroups()
 			r.only.chooseGroups(r)
 		}
 	}
@@ -284,6 +286,7 @@ func (r *reading) user(e *store.Entry, node int32) error {
 		return err
 	}
 	inScope := r.graph.addUser(e, node, r.scope)
+	inScope = inScope || r.joinUser(e, node)
 	wanted := r.only.wantsUser(r, e, node, inScope)
 	if !inScope {
 		return nil

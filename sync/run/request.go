@@ -85,6 +85,11 @@ func (e *Engine) begin(ctx context.Context, org store.Key, directory string, as 
 		if err != nil {
 			return err
 		}
+		if only := as.only; only != nil && only.Import != nil && only.Import.Like != "" {
+			if err := e.copyGrants(ctx, tx, org, only.Import); err != nil {
+				return err
+			}
+		}
 		run, err = e.create(ctx, tx, d, as, cause)
 		return err
 	})
@@ -256,10 +261,14 @@ func (e *Engine) approve(ctx context.Context, tx store.Tx, run *store.Run, cause
 	if err != nil {
 		return err
 	}
+	joined, err := e.joinScope(ctx, tx, run, cause)
+	if err != nil {
+		return err
+	}
 	if err := tx.SaveRun(ctx, run); err != nil {
 		return err
 	}
-	return tx.Append(ctx, append(events, e.event(run, store.EventRunApproved, cause)))
+	return tx.Append(ctx, append(append(events, e.event(run, store.EventRunApproved, cause)), joined...))
 }
 
 // resolveGuard closes the findings that the guard opened, which the run itself saw

@@ -31,6 +31,8 @@ type wish struct {
 	// kept are the groups that the names chose at the last complete run: groups are
 	// chosen by name and kept by stable id. By folded name.
 	kept map[string][]string
+	// also are the nodes of users and groups that imports have put in scope.
+	also map[int32]bool
 }
 
 // wished reads what a run has to put in scope.
@@ -40,11 +42,29 @@ func (r *reading) wished(ctx context.Context) error {
 		runs, err := v.Runs(ctx, store.RunQuery{
 			Org: r.directory.Org, Directory: &r.directory.Key, State: store.RunSucceeded, Complete: true, Limit: 1,
 		})
-		if err != nil || len(runs) == 0 || len(runs[0].Plan) == 0 {
+		if err != nil {
 			return err
 		}
-		r.last = &PlanSummary{}
-		return json.Unmarshal(runs[0].Plan, r.last)
+		if len(runs) > 0 && len(runs[0].Plan) > 0 {
+			r.last = &PlanSummary{}
+			if err := json.Unmarshal(runs[0].Plan, r.last); err != nil {
+				return err
+			}
+		}
+		if len(r.wish.names) == 0 {
+			return nil
+		}
+		r.wish.also = map[int32]bool{}
+		for q := (store.ScopeQuery{Org: r.directory.Org, Directory: r.directory.Key}); ; {
+			list, err := v.ScopeEntries(ctx, q)
+			if err != nil || len(list) == 0 {
+				return err
+			}
+			for i := range list {
+				r.wish.also[r.index.at(list[i].Kind, list[i].ExternalID)] = true
+			}
+			q.After = list[len(list)-1].Key
+		}
 	})
 	if err != nil || r.last == nil {
 		return err
@@ -96,8 +116,42 @@ func (g *graph) choose(by wish, x *index) (*scope, error) {
 		}
 		queue = append(queue, found...)
 	}
+	s.nodes = by.also
+	for node := range by.also {
+		if i, isGroup := g.byNode[node]; isGroup {
+			queue = append(queue, i)
+		}
+	}
 	g.spread(s, queue)
 	return s, nil
+}
+
+// joinGroups puts groups in scope that an import names, with all below them.
+func (r *reading) joinGroups() {
+	if !r.only.imports() || r.scope.all {
+		return
+	}
+	var queue []int32
+	for i := range r.graph.groups {
+		g := &r.graph.groups[i]
+		if g.within || g.node == none {
+			continue
+		}
+		if id := r.index.nodes[g.node].id; r.only.means(store.KindGroup, g.name, id, g.dnKey, g.node) {
+			r.joins = append(r.joins, store.ScopeEntry{Kind: store.KindGroup, ExternalID: id, Name: g.name})
+			queue = append(queue, int32(i))
+		}
+	}
+	r.graph.spread(r.scope, queue)
+}
+
+// joinUser does the same for a user outside of the scope, and reports whether it did.
+func (r *reading) joinUser(e *store.Entry, node int32) bool {
+	if !r.only.imports() || node == none || !r.only.means(store.KindUser, e.Attributes.UserName, e.ExternalID, r.graph.intern(e.DN), node) {
+		return false
+	}
+	r.joins = append(r.joins, store.ScopeEntry{Kind: store.KindUser, ExternalID: e.ExternalID, Name: strings.Clone(e.Attributes.UserName)})
+	return true
 }
 
 // spread puts groups and all below them in scope.

@@ -29,11 +29,16 @@ func (r *reading) seal(ctx context.Context) (store.RunPhase, error) {
 	if err != nil {
 		return "", fmt.Errorf("seal the stage: %w", err)
 	}
+	planned, err := w.seated(ctx, &run)
+	if err != nil {
+		return "", err
+	}
 	classes, err := r.judge(ctx, &run)
 	if err != nil {
 		return "", fmt.Errorf("judge the stage: %w", err)
 	}
 	summary := r.summary(classes)
+	summary.Joins = r.joins
 	against := verdict{over: exceeded(classes)}
 	if !run.Incremental && run.Selection == nil { // else it has not judged every entry
 		summary.Attributes = r.attributes()
@@ -44,11 +49,14 @@ func (r *reading) seal(ctx context.Context) (store.RunPhase, error) {
 	waits := !run.Apply || against.holds() && !run.Approved
 	if waits {
 		// A run that goes on tells its counts soon enough.
-		counts, err := w.preview(ctx, &run)
-		if err != nil {
-			return "", fmt.Errorf("plan the stage: %w", err)
+		if planned == nil {
+			counts, err := w.preview(ctx, &run)
+			if err != nil {
+				return "", fmt.Errorf("plan the stage: %w", err)
+			}
+			planned = &counts
 		}
-		summary.Counts = &counts
+		summary.Counts = planned
 	}
 	var phase store.RunPhase
 	err = w.update(ctx, func(tx store.Tx, run *store.Run) error {
@@ -60,6 +68,9 @@ func (r *reading) seal(ctx context.Context) (store.RunPhase, error) {
 		switch {
 		case !waits:
 			enter(run, store.PhaseApply, now)
+			if events, err = w.e.joinScope(ctx, tx, run, w.cause); err != nil {
+				return err
+			}
 		case run.Apply:
 			run.State = store.RunHeld
 			enter(run, store.PhaseReady, now)

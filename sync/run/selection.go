@@ -35,6 +35,7 @@ func (e *Engine) StartSelected(ctx context.Context, org store.Key, directory str
 
 // selection is what a run may say something of. A nil selection is everything.
 type selection struct {
+	joins   bool // what is outside of the scope joins it
 	wanted  []*wanted
 	byName  map[store.Kind]map[string]*wanted // by folded name or stable id
 	byDN    map[store.Kind]map[int32]*wanted  // by interned DN
@@ -61,7 +62,7 @@ func (r *reading) selectOnly(ctx context.Context) error {
 	s := &selection{
 		byName: map[store.Kind]map[string]*wanted{store.KindUser: {}, store.KindGroup: {}},
 		byDN:   map[store.Kind]map[int32]*wanted{store.KindUser: {}, store.KindGroup: {}},
-		nodes:  map[int32]bool{}, groups: map[int32]bool{},
+		joins:  r.w.only.Import != nil, nodes: map[int32]bool{}, groups: map[int32]bool{},
 		members: scope{dns: map[int32]bool{}, names: map[int32]bool{}},
 	}
 	for kind, names := range map[store.Kind][]string{store.KindUser: r.w.only.Users, store.KindGroup: r.w.only.Groups} {
@@ -124,6 +125,14 @@ func (s *selection) stored(ctx context.Context, v store.Reader, r *reading) erro
 		}
 	}
 	return nil
+}
+
+// imports reports whether what is named joins the scope.
+func (s *selection) imports() bool { return s != nil && s.joins }
+
+// means reports whether an entry is named, by itself or by its record.
+func (s *selection) means(kind store.Kind, name, id string, dn, node int32) bool {
+	return s.nodes[node] || s.byName[kind][store.Fold(name)] != nil || s.byName[kind][store.Fold(id)] != nil || s.byDN[kind][dn] != nil
 }
 
 // named reports whether an entry is named, by itself or by its record.

@@ -363,6 +363,19 @@ CREATE TABLE group_grant (
     FOREIGN KEY (org_id, entitlement_id) REFERENCES entitlement (org_id, id) ON DELETE CASCADE
 );
 CREATE INDEX group_grant_entitlement ON group_grant (entitlement_id, group_id);
+-- Users and groups that imports have put in the scope of a directory of which only a part is pulled.
+CREATE TABLE scope_entry (
+    id           bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    org_id       bigint      NOT NULL,
+    directory_id bigint      NOT NULL,
+    kind         text COLLATE "C" NOT NULL,
+    external_id  text COLLATE "C" NOT NULL,
+    name         text        NOT NULL, -- userName or displayName when it joined
+    joined_at    timestamptz NOT NULL,
+    UNIQUE (directory_id, external_id, kind),
+    FOREIGN KEY (org_id, directory_id) REFERENCES directory (org_id, id) ON DELETE CASCADE
+);
+
 -- Which directory takes over records of which (rule 1).
 CREATE TABLE handover (
     org_id     bigint      NOT NULL,
@@ -610,6 +623,7 @@ CREATE INDEX mail_resource ON mail (resource);
 -- +goose Down
 DROP TABLE idempotency_key;
 DROP TABLE handover;
+DROP TABLE scope_entry;
 DROP TABLE alias;
 DROP TABLE finding;
 DROP TABLE plan_record;

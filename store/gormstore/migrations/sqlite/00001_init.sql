@@ -325,6 +325,19 @@ CREATE TABLE group_grant (
 ) WITHOUT ROWID;
 CREATE INDEX group_grant_entitlement ON group_grant (entitlement_id, group_id);
 
+-- Users and groups that imports have put in the scope of a directory of which only a part is pulled.
+CREATE TABLE scope_entry (
+    id           INTEGER PRIMARY KEY,
+    org_id       INTEGER NOT NULL,
+    directory_id INTEGER NOT NULL,
+    kind         TEXT    NOT NULL,
+    external_id  TEXT    NOT NULL,
+    name         TEXT    NOT NULL, -- userName or displayName when it joined
+    joined_at    INTEGER NOT NULL,
+    UNIQUE (directory_id, external_id, kind),
+    FOREIGN KEY (org_id, directory_id) REFERENCES directory (org_id, id) ON DELETE CASCADE
+);
+
 -- Which directory takes over records of which (rule 1).
 CREATE TABLE handover (
     org_id     INTEGER NOT NULL,
@@ -564,6 +577,7 @@ INSERT INTO sqlite_stat1 (tbl, idx, stat) VALUES
 DROP TABLE idempotency_key;
 DROP TABLE mail;
 DROP TABLE handover;
+DROP TABLE scope_entry;
 DROP TABLE alias;
 DROP TABLE finding;
 DROP TABLE plan_record;
