@@ -19,7 +19,7 @@ func (s *Server) serviceProviderConfig(c *call) error {
 		return err
 	}
 	return respond(c, http.StatusOK, map[string]any{
-		"schemas":          []string{"urn:ietf:params:scim:schemas:core:2.0:ServiceProviderConfig"},
+		"schemas":          []string{schema.ServiceProviderConfigURN},
 		"documentationUri": documentation,
 		"patch":            map[string]any{"supported": true},
 		"bulk":             map[string]any{"supported": true, "maxOperations": MaxOperations, "maxPayloadSize": MaxBody},
@@ -86,7 +86,7 @@ func (c *call) resourceTypeDocument(t *schema.ResourceType) any {
 		extensions = append(extensions, map[string]any{"schema": urn, "required": false})
 	}
 	return map[string]any{
-		"schemas": []string{"urn:ietf:params:scim:schemas:core:2.0:ResourceType"},
+		"schemas": []string{schema.ResourceTypeURN},
 		"id":      t.Name, "name": t.Name, "description": t.Description, "endpoint": t.Endpoint, "schema": t.Core, "schemaExtensions": extensions,
 		"meta": c.discoveryMeta("ResourceType", "/ResourceTypes/"+t.Name),
 	}
@@ -116,13 +116,18 @@ func (s *Server) schema(c *call) error {
 	return store.Errorf(store.CodeNotFound, "there is no such schema")
 }
 
+// served are the schemas of all that is answered but messages: of the resources first,
+// then of discovery itself (RFC 7643 section 8.7.2).
 func served() []elimity.Schema {
-	return []elimity.Schema{schema.User(), schema.EnterpriseUser(), schema.Group(), schema.ProvostGroup()}
+	return []elimity.Schema{
+		schema.User(), schema.EnterpriseUser(), schema.Group(), schema.ProvostGroup(),
+		schema.ServiceProviderConfig(), schema.ResourceTypeSchema(), schema.Schema(),
+	}
 }
 
 func (c *call) schemaDocument(d elimity.Schema) any {
 	m := d.ToMap()
-	m["schemas"] = []string{"urn:ietf:params:scim:schemas:core:2.0:Schema"}
+	m["schemas"] = []string{schema.SchemaURN}
 	m["meta"] = c.discoveryMeta("Schema", "/Schemas/"+d.ID)
 	return m
 }

@@ -17,7 +17,7 @@ func TestOtherClients(t *testing.T) {
 			want: `{"totalResults":2,"Resources":[{"id":"User","endpoint":"/Users"},{"id":"Group","endpoint":"/Groups"}]}`},
 		{name: "SailPoint reads one resource type", method: get, path: "/ResourceTypes/User", status: 200,
 			want: `{"schema":"urn:ietf:params:scim:schemas:core:2.0:User","schemaExtensions":[{"schema":"ENT","required":false}]}`},
-		{name: "SailPoint reads the schemas", method: get, path: "/Schemas", status: 200, want: `{"totalResults":4}`},
+		{name: "SailPoint reads the schemas", method: get, path: "/Schemas", status: 200, want: `{"totalResults":7}`},
 		{name: "SailPoint reads one schema", method: get, path: "/Schemas/urn:ietf:params:scim:schemas:core:2.0:User", status: 200,
 			want: `{"id":"urn:ietf:params:scim:schemas:core:2.0:User","name":"User","schemas":["urn:ietf:params:scim:schemas:core:2.0:Schema"],"meta":{"resourceType":"Schema"}}`},
 		{name: "a URN may be escaped", method: get, path: "/Schemas/urn%3Aietf%3Aparams%3Ascim%3Aschemas%3Acore%3A2.0%3AGroup", status: 200, want: `{"name":"Group"}`},

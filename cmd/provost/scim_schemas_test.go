@@ -48,6 +48,9 @@ func describedAttributes(t *testing.T, w *scimWorld) (all []characteristics) {
 		t.Fatal(err)
 	}
 	for _, document := range list.Resources {
+		if document.ID != coreUser && document.ID != coreGroup && document.ID != enterprise && document.ID != provostGroup {
+			continue // of discovery
+		}
 		prefix := ""
 		if document.ID == enterprise || document.ID == provostGroup {
 			prefix = document.ID + ":"
@@ -449,4 +452,97 @@ func TestDiscoveryIsComplete(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestDiscoveryDocumentsAreAsTheirSchemasSay holds every discovery document to the schema
+// that it names, which /Schemas has too (RFC 7643 section 8.7.2).
+func TestDiscoveryDocumentsAreAsTheirSchemasSay(t *testing.T) {
+	t.Parallel()
+	onBothEngines(t, func(t *testing.T, w *scimWorld) {
+		documents := []any{w.send(t, scimRequest{method: get, path: "/ServiceProviderConfig"}).body}
+		for _, list := range []string{"/ResourceTypes", "/Schemas"} {
+			all, _ := w.send(t, scimRequest{method: get, path: list}).get("Resources").([]any)
+			documents = append(documents, all...)
+		}
+		if len(documents) != 1+2+7 {
+			t.Errorf("%d documents", len(documents))
+		}
+		for _, d := range documents {
+			document := d.(map[string]any)
+			urns, _ := document["schemas"].([]any)
+			var of schemaDocument
+			a := w.send(t, scimRequest{method: get, path: fmt.Sprint("/Schemas/", urns[0])})
+			if err := json.Unmarshal(a.raw, &of); a.status != http.StatusOK || err != nil || of.Description == "" {
+				t.Fatalf("%v: %d %s", urns, a.status, a.raw)
+			}
+			bare := maps.Clone(document)
+			delete(bare, "schemas")
+			delete(bare, "meta")
+			for _, fault := range unlike(bare, of.Attributes, "$") {
+				t.Errorf("%v: %s", document["id"], fault)
+			}
+		}
+	})
+}
+
+// unlike says where an object is not as its attributes are described.
+func unlike(object map[string]any, attributes []characteristics, at string) (faults []string) {
+	known := map[string]bool{}
+	for _, a := range attributes {
+		known[a.Name] = true
+		v, ok := object[a.Name]
+		if !ok {
+			if a.Required {
+				faults = append(faults, at+"."+a.Name+" is required and missing")
+			}
+			continue
+		}
+		values := []any{v}
+		if list, isList := v.([]any); isList != a.MultiValued {
+			faults = append(faults, at+"."+a.Name+" is a list, or is none, other than described")
+		} else if isList {
+			values = list
+		}
+		for _, v := range values {
+			faults = append(faults, unlikeOne(v, a, at+"."+a.Name)...)
+		}
+	}
+	for name, v := range object {
+		if list, nests := v.([]any); nests && name == "subAttributes" && strings.HasSuffix(at, "."+name) { // they are described like themselves
+			for _, v := range list {
+				faults = append(faults, unlike(v.(map[string]any), attributes, at)...)
+			}
+			continue
+		}
+		if !known[name] {
+			faults = append(faults, at+"."+name+" is not described")
+		}
+	}
+	return faults
+}
+
+func unlikeOne(v any, a characteristics, at string) []string {
+	is := ""
+	switch v := v.(type) {
+	case map[string]any:
+		if a.Type == "complex" {
+			return unlike(v, a.SubAttributes, at)
+		}
+		is = "complex"
+	case bool:
+		is = "boolean"
+	case json.Number:
+		is = "integer"
+	case string:
+		if is = "string"; a.Type == "reference" {
+			is = a.Type
+		}
+		if len(a.CanonicalValues) > 0 && !slices.Contains(a.CanonicalValues, v) {
+			return []string{at + " is " + v + ", which is no canonical value"}
+		}
+	}
+	if is != a.Type {
+		return []string{fmt.Sprintf("%s is a %s, described as %s", at, is, a.Type)}
+	}
+	return nil
 }
