@@ -524,6 +524,9 @@ type Directory struct {
 	Kind DirectoryKind `json:"kind"`
 	Name string        `json:"name"`
 
+	// NextRunAt When its schedule starts the next run, at the earliest; only in the answer for one directory, absent before the first run.
+	NextRunAt *time.Time `json:"next_run_at,omitempty"`
+
 	// Settings In a request, what is not given keeps its present or default value.
 	Settings DirectorySettings `json:"settings"`
 
@@ -567,7 +570,8 @@ type DirectoryKind string
 
 // DirectoryList defines model for DirectoryList.
 type DirectoryList struct {
-	Items []Directory `json:"items"`
+	Items      []Directory `json:"items"`
+	NextCursor string      `json:"next_cursor,omitempty"`
 }
 
 // DirectoryPatch defines model for DirectoryPatch.
@@ -656,9 +660,6 @@ type Domain struct {
 	Vouched bool `json:"vouched,omitempty"`
 }
 
-// DomainState defines model for Domain.State.
-type DomainState string
-
 // DomainInput defines model for DomainInput.
 type DomainInput struct {
 	Name string `json:"name"`
@@ -666,7 +667,31 @@ type DomainInput struct {
 
 // DomainList defines model for DomainList.
 type DomainList struct {
-	Items []Domain `json:"items"`
+	Items      []Domain `json:"items"`
+	NextCursor string   `json:"next_cursor,omitempty"`
+}
+
+// DomainState defines model for DomainState.
+type DomainState string
+
+// DomainUse defines model for DomainUse.
+type DomainUse struct {
+	Name string `json:"name"`
+
+	// Users How many of the directory's users it decides about.
+	Users int `json:"users"`
+
+	// Claimed This request has claimed it.
+	Claimed bool    `json:"claimed"`
+	Domain  *Domain `json:"domain,omitempty"`
+
+	// Reason Why it cannot be claimed.
+	Reason string `json:"reason,omitempty"`
+}
+
+// DomainUseList defines model for DomainUseList.
+type DomainUseList struct {
+	Items []DomainUse `json:"items"`
 }
 
 // Enterprise SCIM's enterprise extension (RFC 7643 section 4.3).
@@ -939,7 +964,8 @@ type HandoverInput struct {
 
 // HandoverList defines model for HandoverList.
 type HandoverList struct {
-	Items []Handover `json:"items"`
+	Items      []Handover `json:"items"`
+	NextCursor string     `json:"next_cursor,omitempty"`
 }
 
 // Holder defines model for Holder.
@@ -1114,7 +1140,8 @@ type OIDCBindingInput struct {
 
 // OIDCBindingList defines model for OIDCBindingList.
 type OIDCBindingList struct {
-	Items []OIDCBinding `json:"items"`
+	Items      []OIDCBinding `json:"items"`
+	NextCursor string        `json:"next_cursor,omitempty"`
 }
 
 // Organization defines model for Organization.
@@ -1140,7 +1167,8 @@ type OrganizationInput struct {
 
 // OrganizationList defines model for OrganizationList.
 type OrganizationList struct {
-	Items []Organization `json:"items"`
+	Items      []Organization `json:"items"`
+	NextCursor string         `json:"next_cursor,omitempty"`
 }
 
 // OrganizationPatch defines model for OrganizationPatch.
@@ -1532,7 +1560,8 @@ type TokenInput struct {
 
 // TokenList defines model for TokenList.
 type TokenList struct {
-	Items []Token `json:"items"`
+	Items      []Token `json:"items"`
+	NextCursor string  `json:"next_cursor,omitempty"`
 }
 
 // TokenRole defines model for TokenRole.
@@ -1644,6 +1673,12 @@ type Values = []Value
 // Warnings What will not work as the settings say, and what to do about it.
 type Warnings = []string
 
+// CreatedBefore defines model for CreatedBefore.
+type CreatedBefore = time.Time
+
+// CreatedSince defines model for CreatedSince.
+type CreatedSince = time.Time
+
 // Cursor defines model for Cursor.
 type Cursor = string
 
@@ -1676,6 +1711,18 @@ type EventTypes = []string
 
 // EventUntil defines model for EventUntil.
 type EventUntil = time.Time
+
+// FindingRecord defines model for FindingRecord.
+type FindingRecord = string
+
+// FindingRule defines model for FindingRule.
+type FindingRule = string
+
+// FindingState defines model for FindingState.
+type FindingState = string
+
+// FindingType defines model for FindingType.
+type FindingType = string
 
 // GroupRef defines model for GroupRef.
 type GroupRef = string
@@ -1710,6 +1757,9 @@ type OwnerFilter = string
 // RunRef defines model for RunRef.
 type RunRef = string
 
+// RunStateFilter defines model for RunStateFilter.
+type RunStateFilter = RunState
+
 // TokenRef defines model for TokenRef.
 type TokenRef = string
 
@@ -1730,6 +1780,15 @@ type GetBillableParams struct {
 
 // ListDirectoriesParams defines parameters for ListDirectories.
 type ListDirectoriesParams struct {
+	// Kind Only directories of this kind.
+	Kind *DirectoryKind `form:"kind,omitempty" json:"kind,omitempty"`
+
+	// Cursor The `next_cursor` of the page before.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Limit The most items of a page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
 	// Organization The id or name of the organization, where a header cannot be set.
 	Organization *OrganizationQuery `form:"organization,omitempty" json:"organization,omitempty"`
 
@@ -1804,8 +1863,34 @@ type CheckDirectoryParams struct {
 	ProvostOrganization *OrganizationHeader `json:"Provost-Organization,omitempty"`
 }
 
+// ClaimDirectoryDomainsParams defines parameters for ClaimDirectoryDomains.
+type ClaimDirectoryDomainsParams struct {
+	// Organization The id or name of the organization, where a header cannot be set.
+	Organization *OrganizationQuery `form:"organization,omitempty" json:"organization,omitempty"`
+
+	// IdempotencyKey A text that the client has never used before, such as a UUID. A request that is sent again with the same key within 24 hours
+	// is not made again, but has the answer of the first (with the header `Idempotency-Replayed: true`); while the first is going
+	// on it is 409, and with another path or body 422. A refused request leaves the key unused.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+
+	// ProvostOrganization The id or name of the organization.
+	ProvostOrganization *OrganizationHeader `json:"Provost-Organization,omitempty"`
+}
+
 // ListDirectoryFindingsParams defines parameters for ListDirectoryFindings.
 type ListDirectoryFindingsParams struct {
+	// State Those that are open, those whose cause is gone, or all.
+	State *FindingState `form:"state,omitempty" json:"state,omitempty"`
+
+	// Rule Only findings of this rule, such as duplicate.
+	Rule *FindingRule `form:"rule,omitempty" json:"rule,omitempty"`
+
+	// Type Only findings about users, or only those about groups.
+	Type *FindingType `form:"type,omitempty" json:"type,omitempty"`
+
+	// Record Only findings about this record, as their `record` names it.
+	Record *FindingRecord `form:"record,omitempty" json:"record,omitempty"`
+
 	// Cursor The `next_cursor` of the page before.
 	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 
@@ -1821,6 +1906,12 @@ type ListDirectoryFindingsParams struct {
 
 // ListHandoversParams defines parameters for ListHandovers.
 type ListHandoversParams struct {
+	// Cursor The `next_cursor` of the page before.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Limit The most items of a page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
 	// Organization The id or name of the organization, where a header cannot be set.
 	Organization *OrganizationQuery `form:"organization,omitempty" json:"organization,omitempty"`
 
@@ -1867,6 +1958,12 @@ type ImportEntriesParams struct {
 
 // ListOIDCBindingsParams defines parameters for ListOIDCBindings.
 type ListOIDCBindingsParams struct {
+	// Cursor The `next_cursor` of the page before.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Limit The most items of a page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
 	// Organization The id or name of the organization, where a header cannot be set.
 	Organization *OrganizationQuery `form:"organization,omitempty" json:"organization,omitempty"`
 
@@ -1913,6 +2010,15 @@ type CreatePlanParams struct {
 
 // ListRunsParams defines parameters for ListRuns.
 type ListRunsParams struct {
+	// State Only runs in this state.
+	State *RunStateFilter `form:"state,omitempty" json:"state,omitempty"`
+
+	// CreatedSince Only those that were created then or later.
+	CreatedSince *CreatedSince `form:"created_since,omitempty" json:"created_since,omitempty"`
+
+	// CreatedBefore Only those that were created before.
+	CreatedBefore *CreatedBefore `form:"created_before,omitempty" json:"created_before,omitempty"`
+
 	// Cursor The `next_cursor` of the page before.
 	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 
@@ -1975,6 +2081,15 @@ type SearchDirectoryParams struct {
 
 // ListDirectoryTokensParams defines parameters for ListDirectoryTokens.
 type ListDirectoryTokensParams struct {
+	// Usable Only tokens that are good now, or only those that are revoked or have expired.
+	Usable *bool `form:"usable,omitempty" json:"usable,omitempty"`
+
+	// Cursor The `next_cursor` of the page before.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Limit The most items of a page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
 	// Organization The id or name of the organization, where a header cannot be set.
 	Organization *OrganizationQuery `form:"organization,omitempty" json:"organization,omitempty"`
 
@@ -2007,6 +2122,15 @@ type RevokeDirectoryTokenParams struct {
 
 // ListDomainsParams defines parameters for ListDomains.
 type ListDomainsParams struct {
+	// State Only domains in this state.
+	State *DomainState `form:"state,omitempty" json:"state,omitempty"`
+
+	// Cursor The `next_cursor` of the page before.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Limit The most items of a page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
 	// Organization The id or name of the organization, where a header cannot be set.
 	Organization *OrganizationQuery `form:"organization,omitempty" json:"organization,omitempty"`
 
@@ -2220,6 +2344,36 @@ type ExportEventsParams struct {
 	ProvostOrganization *OrganizationHeader `json:"Provost-Organization,omitempty"`
 }
 
+// ListFindingsParams defines parameters for ListFindings.
+type ListFindingsParams struct {
+	// Directory Only of the directory with this id or name.
+	Directory *string `form:"directory,omitempty" json:"directory,omitempty"`
+
+	// State Those that are open, those whose cause is gone, or all.
+	State *FindingState `form:"state,omitempty" json:"state,omitempty"`
+
+	// Rule Only findings of this rule, such as duplicate.
+	Rule *FindingRule `form:"rule,omitempty" json:"rule,omitempty"`
+
+	// Type Only findings about users, or only those about groups.
+	Type *FindingType `form:"type,omitempty" json:"type,omitempty"`
+
+	// Record Only findings about this record, as their `record` names it.
+	Record *FindingRecord `form:"record,omitempty" json:"record,omitempty"`
+
+	// Cursor The `next_cursor` of the page before.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Limit The most items of a page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Organization The id or name of the organization, where a header cannot be set.
+	Organization *OrganizationQuery `form:"organization,omitempty" json:"organization,omitempty"`
+
+	// ProvostOrganization The id or name of the organization.
+	ProvostOrganization *OrganizationHeader `json:"Provost-Organization,omitempty"`
+}
+
 // ListGroupsParams defines parameters for ListGroups.
 type ListGroupsParams struct {
 	DisplayName *string `form:"display_name,omitempty" json:"display_name,omitempty"`
@@ -2230,6 +2384,15 @@ type ListGroupsParams struct {
 
 	// Deleted The deleted ones that can still be restored, instead of the present ones.
 	Deleted *DeletedFilter `form:"deleted,omitempty" json:"deleted,omitempty"`
+
+	// OverCap Only groups with more effective members than may be published, or only the others.
+	OverCap *bool `form:"over_cap,omitempty" json:"over_cap,omitempty"`
+
+	// OutOfScope Only groups that left the scope of their directory, or only the others.
+	OutOfScope *bool `form:"out_of_scope,omitempty" json:"out_of_scope,omitempty"`
+
+	// ModifiedSince Only groups that were created or changed then or later.
+	ModifiedSince *time.Time `form:"modified_since,omitempty" json:"modified_since,omitempty"`
 
 	// Cursor The `next_cursor` of the page before.
 	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
@@ -2374,6 +2537,15 @@ type RestoreGroupParams struct {
 	ProvostOrganization *OrganizationHeader `json:"Provost-Organization,omitempty"`
 }
 
+// ListOrganizationsParams defines parameters for ListOrganizations.
+type ListOrganizationsParams struct {
+	// Cursor The `next_cursor` of the page before.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Limit The most items of a page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+}
+
 // CreateOrganizationParams defines parameters for CreateOrganization.
 type CreateOrganizationParams struct {
 	// IdempotencyKey A text that the client has never used before, such as a UUID. A request that is sent again with the same key within 24 hours
@@ -2393,6 +2565,30 @@ type UpdateOrganizationParams struct {
 	// IfMatch The ETag of what was read. If an administrator, or what else changes a version, has changed it since, the request is refused
 	// (412) and changes nothing.
 	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// ListAllRunsParams defines parameters for ListAllRuns.
+type ListAllRunsParams struct {
+	// State Only runs in this state.
+	State *RunStateFilter `form:"state,omitempty" json:"state,omitempty"`
+
+	// CreatedSince Only those that were created then or later.
+	CreatedSince *CreatedSince `form:"created_since,omitempty" json:"created_since,omitempty"`
+
+	// CreatedBefore Only those that were created before.
+	CreatedBefore *CreatedBefore `form:"created_before,omitempty" json:"created_before,omitempty"`
+
+	// Cursor The `next_cursor` of the page before.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Limit The most items of a page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Organization The id or name of the organization, where a header cannot be set.
+	Organization *OrganizationQuery `form:"organization,omitempty" json:"organization,omitempty"`
+
+	// ProvostOrganization The id or name of the organization.
+	ProvostOrganization *OrganizationHeader `json:"Provost-Organization,omitempty"`
 }
 
 // GetRunParams defines parameters for GetRun.
@@ -2437,6 +2633,18 @@ type DiscardRunParams struct {
 
 // ListRunFindingsParams defines parameters for ListRunFindings.
 type ListRunFindingsParams struct {
+	// State Those that are open, those whose cause is gone, or all.
+	State *FindingState `form:"state,omitempty" json:"state,omitempty"`
+
+	// Rule Only findings of this rule, such as duplicate.
+	Rule *FindingRule `form:"rule,omitempty" json:"rule,omitempty"`
+
+	// Type Only findings about users, or only those about groups.
+	Type *FindingType `form:"type,omitempty" json:"type,omitempty"`
+
+	// Record Only findings about this record, as their `record` names it.
+	Record *FindingRecord `form:"record,omitempty" json:"record,omitempty"`
+
 	// Cursor The `next_cursor` of the page before.
 	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 
@@ -2497,6 +2705,18 @@ type ListTokensParams struct {
 	// Instance The tokens of the whole instance, instead of those of the organization.
 	Instance *Instance `form:"instance,omitempty" json:"instance,omitempty"`
 
+	// Role Only tokens with this role.
+	Role *AdminRole `form:"role,omitempty" json:"role,omitempty"`
+
+	// Usable Only tokens that are good now, or only those that are revoked or have expired.
+	Usable *bool `form:"usable,omitempty" json:"usable,omitempty"`
+
+	// Cursor The `next_cursor` of the page before.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Limit The most items of a page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
 	// Organization The id or name of the organization, where a header cannot be set.
 	Organization *OrganizationQuery `form:"organization,omitempty" json:"organization,omitempty"`
 
@@ -2545,7 +2765,23 @@ type ListUsersParams struct {
 	Active *bool `form:"active,omitempty" json:"active,omitempty"`
 
 	// Deleted The deleted ones that can still be restored, instead of the present ones.
-	Deleted *DeletedFilter `form:"deleted,omitempty" json:"deleted,omitempty"`
+	Deleted        *DeletedFilter `form:"deleted,omitempty" json:"deleted,omitempty"`
+	DisplayName    *string        `form:"display_name,omitempty" json:"display_name,omitempty"`
+	UserType       *string        `form:"user_type,omitempty" json:"user_type,omitempty"`
+	Department     *string        `form:"department,omitempty" json:"department,omitempty"`
+	EmployeeNumber *string        `form:"employee_number,omitempty" json:"employee_number,omitempty"`
+
+	// Domain The domain that decides about the user: of user_name if that is an address, else of the primary email.
+	Domain *string `form:"domain,omitempty" json:"domain,omitempty"`
+
+	// Enabled Only users whose own switch is on, or only those whose is off.
+	Enabled *bool `form:"enabled,omitempty" json:"enabled,omitempty"`
+
+	// OutOfScope Only users that left the scope of their directory, or only the others.
+	OutOfScope *bool `form:"out_of_scope,omitempty" json:"out_of_scope,omitempty"`
+
+	// ModifiedSince Only users that were created or changed then or later. Whoever wants to follow changes reads events.
+	ModifiedSince *time.Time `form:"modified_since,omitempty" json:"modified_since,omitempty"`
 
 	// Cursor The `next_cursor` of the page before.
 	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
@@ -2742,7 +2978,10 @@ type ServerInterface interface {
 	// CheckDirectory Check a live directory step by step, and say what to mend
 	// (POST /directories/{directory}/check)
 	CheckDirectory(ctx echo.Context, directory DirectoryRef, params CheckDirectoryParams) error
-	// ListDirectoryFindings List the open findings of a directory
+	// ClaimDirectoryDomains Claim every domain that the directory's users use
+	// (POST /directories/{directory}/domains)
+	ClaimDirectoryDomains(ctx echo.Context, directory DirectoryRef, params ClaimDirectoryDomainsParams) error
+	// ListDirectoryFindings List the findings of a directory
 	// (GET /directories/{directory}/findings)
 	ListDirectoryFindings(ctx echo.Context, directory DirectoryRef, params ListDirectoryFindingsParams) error
 	// ListHandovers List the handovers to and from a directory that are going on
@@ -2835,6 +3074,9 @@ type ServerInterface interface {
 	// ExportEvents Export events as JSON lines
 	// (GET /events/export)
 	ExportEvents(ctx echo.Context, params ExportEventsParams) error
+	// ListFindings List the findings of the organization
+	// (GET /findings)
+	ListFindings(ctx echo.Context, params ListFindingsParams) error
 	// ListGroups List groups
 	// (GET /groups)
 	ListGroups(ctx echo.Context, params ListGroupsParams) error
@@ -2870,7 +3112,7 @@ type ServerInterface interface {
 	RestoreGroup(ctx echo.Context, group GroupRef, params RestoreGroupParams) error
 	// ListOrganizations List the organizations that the token may see
 	// (GET /organizations)
-	ListOrganizations(ctx echo.Context) error
+	ListOrganizations(ctx echo.Context, params ListOrganizationsParams) error
 	// CreateOrganization Create an organization
 	// (POST /organizations)
 	CreateOrganization(ctx echo.Context, params CreateOrganizationParams) error
@@ -2880,6 +3122,9 @@ type ServerInterface interface {
 	// UpdateOrganization Change an organization's settings
 	// (PATCH /organizations/{organization})
 	UpdateOrganization(ctx echo.Context, organization string, params UpdateOrganizationParams) error
+	// ListAllRuns List the runs of all directories, newest first
+	// (GET /runs)
+	ListAllRuns(ctx echo.Context, params ListAllRunsParams) error
 	// GetRun Get a run with its progress and result
 	// (GET /runs/{run})
 	GetRun(ctx echo.Context, run RunRef, params GetRunParams) error
@@ -2889,7 +3134,7 @@ type ServerInterface interface {
 	// DiscardRun Discard a plan or a held run
 	// (POST /runs/{run}/discard)
 	DiscardRun(ctx echo.Context, run RunRef, params DiscardRunParams) error
-	// ListRunFindings List the open findings that the run saw
+	// ListRunFindings List the findings that the run saw last
 	// (GET /runs/{run}/findings)
 	ListRunFindings(ctx echo.Context, run RunRef, params ListRunFindingsParams) error
 	// ListRunItems List what a plan or a held run would make of each record
@@ -2982,6 +3227,27 @@ func (w *ServerInterfaceWrapper) ListDirectories(ctx echo.Context) error {
 
 	// Parameter object where we will unmarshal all parameters from the context
 	var params ListDirectoriesParams
+	// ------------- Optional query parameter "kind" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "kind", ctx.QueryParams(), &params.Kind, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter kind: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
 	// ------------- Optional query parameter "organization" -------------
 
 	err = runtime.BindQueryParameterWithOptions("form", true, false, "organization", ctx.QueryParams(), &params.Organization, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
@@ -3281,6 +3547,63 @@ func (w *ServerInterfaceWrapper) CheckDirectory(ctx echo.Context) error {
 	return err
 }
 
+// ClaimDirectoryDomains converts echo context to params.
+func (w *ServerInterfaceWrapper) ClaimDirectoryDomains(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "directory" -------------
+	var directory DirectoryRef
+
+	err = runtime.BindStyledParameterWithOptions("simple", "directory", ctx.Param("directory"), &directory, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter directory: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ClaimDirectoryDomainsParams
+	// ------------- Optional query parameter "organization" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "organization", ctx.QueryParams(), &params.Organization, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter organization: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+	// ------------- Optional header parameter "Provost-Organization" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Provost-Organization")]; found {
+		var ProvostOrganization OrganizationHeader
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Provost-Organization, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Provost-Organization", valueList[0], &ProvostOrganization, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Provost-Organization: %s", err))
+		}
+
+		params.ProvostOrganization = &ProvostOrganization
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ClaimDirectoryDomains(ctx, directory, params)
+	return err
+}
+
 // ListDirectoryFindings converts echo context to params.
 func (w *ServerInterfaceWrapper) ListDirectoryFindings(ctx echo.Context) error {
 	var err error
@@ -3294,6 +3617,34 @@ func (w *ServerInterfaceWrapper) ListDirectoryFindings(ctx echo.Context) error {
 
 	// Parameter object where we will unmarshal all parameters from the context
 	var params ListDirectoryFindingsParams
+	// ------------- Optional query parameter "state" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "state", ctx.QueryParams(), &params.State, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter state: %s", err))
+	}
+
+	// ------------- Optional query parameter "rule" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "rule", ctx.QueryParams(), &params.Rule, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter rule: %s", err))
+	}
+
+	// ------------- Optional query parameter "type" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "type", ctx.QueryParams(), &params.Type, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter type: %s", err))
+	}
+
+	// ------------- Optional query parameter "record" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "record", ctx.QueryParams(), &params.Record, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter record: %s", err))
+	}
+
 	// ------------- Optional query parameter "cursor" -------------
 
 	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
@@ -3350,6 +3701,20 @@ func (w *ServerInterfaceWrapper) ListHandovers(ctx echo.Context) error {
 
 	// Parameter object where we will unmarshal all parameters from the context
 	var params ListHandoversParams
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
 	// ------------- Optional query parameter "organization" -------------
 
 	err = runtime.BindQueryParameterWithOptions("form", true, false, "organization", ctx.QueryParams(), &params.Organization, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
@@ -3556,6 +3921,20 @@ func (w *ServerInterfaceWrapper) ListOIDCBindings(ctx echo.Context) error {
 
 	// Parameter object where we will unmarshal all parameters from the context
 	var params ListOIDCBindingsParams
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
 	// ------------- Optional query parameter "organization" -------------
 
 	err = runtime.BindQueryParameterWithOptions("form", true, false, "organization", ctx.QueryParams(), &params.Organization, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
@@ -3762,6 +4141,27 @@ func (w *ServerInterfaceWrapper) ListRuns(ctx echo.Context) error {
 
 	// Parameter object where we will unmarshal all parameters from the context
 	var params ListRunsParams
+	// ------------- Optional query parameter "state" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "state", ctx.QueryParams(), &params.State, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter state: %s", err))
+	}
+
+	// ------------- Optional query parameter "created_since" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "created_since", ctx.QueryParams(), &params.CreatedSince, runtime.BindQueryParameterOptions{Type: "string", Format: "date-time"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter created_since: %s", err))
+	}
+
+	// ------------- Optional query parameter "created_before" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "created_before", ctx.QueryParams(), &params.CreatedBefore, runtime.BindQueryParameterOptions{Type: "string", Format: "date-time"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter created_before: %s", err))
+	}
+
 	// ------------- Optional query parameter "cursor" -------------
 
 	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
@@ -4023,6 +4423,27 @@ func (w *ServerInterfaceWrapper) ListDirectoryTokens(ctx echo.Context) error {
 
 	// Parameter object where we will unmarshal all parameters from the context
 	var params ListDirectoryTokensParams
+	// ------------- Optional query parameter "usable" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "usable", ctx.QueryParams(), &params.Usable, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter usable: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
 	// ------------- Optional query parameter "organization" -------------
 
 	err = runtime.BindQueryParameterWithOptions("form", true, false, "organization", ctx.QueryParams(), &params.Organization, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
@@ -4165,6 +4586,27 @@ func (w *ServerInterfaceWrapper) ListDomains(ctx echo.Context) error {
 
 	// Parameter object where we will unmarshal all parameters from the context
 	var params ListDomainsParams
+	// ------------- Optional query parameter "state" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "state", ctx.QueryParams(), &params.State, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter state: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
 	// ------------- Optional query parameter "organization" -------------
 
 	err = runtime.BindQueryParameterWithOptions("form", true, false, "organization", ctx.QueryParams(), &params.Organization, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
@@ -4950,6 +5392,90 @@ func (w *ServerInterfaceWrapper) ExportEvents(ctx echo.Context) error {
 	return err
 }
 
+// ListFindings converts echo context to params.
+func (w *ServerInterfaceWrapper) ListFindings(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListFindingsParams
+	// ------------- Optional query parameter "directory" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "directory", ctx.QueryParams(), &params.Directory, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter directory: %s", err))
+	}
+
+	// ------------- Optional query parameter "state" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "state", ctx.QueryParams(), &params.State, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter state: %s", err))
+	}
+
+	// ------------- Optional query parameter "rule" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "rule", ctx.QueryParams(), &params.Rule, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter rule: %s", err))
+	}
+
+	// ------------- Optional query parameter "type" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "type", ctx.QueryParams(), &params.Type, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter type: %s", err))
+	}
+
+	// ------------- Optional query parameter "record" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "record", ctx.QueryParams(), &params.Record, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter record: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "organization" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "organization", ctx.QueryParams(), &params.Organization, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter organization: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Provost-Organization" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Provost-Organization")]; found {
+		var ProvostOrganization OrganizationHeader
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Provost-Organization, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Provost-Organization", valueList[0], &ProvostOrganization, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Provost-Organization: %s", err))
+		}
+
+		params.ProvostOrganization = &ProvostOrganization
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListFindings(ctx, params)
+	return err
+}
+
 // ListGroups converts echo context to params.
 func (w *ServerInterfaceWrapper) ListGroups(ctx echo.Context) error {
 	var err error
@@ -4982,6 +5508,27 @@ func (w *ServerInterfaceWrapper) ListGroups(ctx echo.Context) error {
 	err = runtime.BindQueryParameterWithOptions("form", true, false, "deleted", ctx.QueryParams(), &params.Deleted, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
 	if err != nil {
 		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter deleted: %s", err))
+	}
+
+	// ------------- Optional query parameter "over_cap" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "over_cap", ctx.QueryParams(), &params.OverCap, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter over_cap: %s", err))
+	}
+
+	// ------------- Optional query parameter "out_of_scope" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "out_of_scope", ctx.QueryParams(), &params.OutOfScope, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter out_of_scope: %s", err))
+	}
+
+	// ------------- Optional query parameter "modified_since" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "modified_since", ctx.QueryParams(), &params.ModifiedSince, runtime.BindQueryParameterOptions{Type: "string", Format: "date-time"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter modified_since: %s", err))
 	}
 
 	// ------------- Optional query parameter "cursor" -------------
@@ -5585,8 +6132,24 @@ func (w *ServerInterfaceWrapper) RestoreGroup(ctx echo.Context) error {
 func (w *ServerInterfaceWrapper) ListOrganizations(ctx echo.Context) error {
 	var err error
 
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListOrganizationsParams
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
 	// Invoke the callback with all the unmarshaled arguments
-	err = w.Handler.ListOrganizations(ctx)
+	err = w.Handler.ListOrganizations(ctx, params)
 	return err
 }
 
@@ -5688,6 +6251,76 @@ func (w *ServerInterfaceWrapper) UpdateOrganization(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.UpdateOrganization(ctx, organization, params)
+	return err
+}
+
+// ListAllRuns converts echo context to params.
+func (w *ServerInterfaceWrapper) ListAllRuns(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListAllRunsParams
+	// ------------- Optional query parameter "state" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "state", ctx.QueryParams(), &params.State, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter state: %s", err))
+	}
+
+	// ------------- Optional query parameter "created_since" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "created_since", ctx.QueryParams(), &params.CreatedSince, runtime.BindQueryParameterOptions{Type: "string", Format: "date-time"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter created_since: %s", err))
+	}
+
+	// ------------- Optional query parameter "created_before" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "created_before", ctx.QueryParams(), &params.CreatedBefore, runtime.BindQueryParameterOptions{Type: "string", Format: "date-time"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter created_before: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "organization" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "organization", ctx.QueryParams(), &params.Organization, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter organization: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Provost-Organization" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Provost-Organization")]; found {
+		var ProvostOrganization OrganizationHeader
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Provost-Organization, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Provost-Organization", valueList[0], &ProvostOrganization, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Provost-Organization: %s", err))
+		}
+
+		params.ProvostOrganization = &ProvostOrganization
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListAllRuns(ctx, params)
 	return err
 }
 
@@ -5867,6 +6500,34 @@ func (w *ServerInterfaceWrapper) ListRunFindings(ctx echo.Context) error {
 
 	// Parameter object where we will unmarshal all parameters from the context
 	var params ListRunFindingsParams
+	// ------------- Optional query parameter "state" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "state", ctx.QueryParams(), &params.State, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter state: %s", err))
+	}
+
+	// ------------- Optional query parameter "rule" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "rule", ctx.QueryParams(), &params.Rule, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter rule: %s", err))
+	}
+
+	// ------------- Optional query parameter "type" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "type", ctx.QueryParams(), &params.Type, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter type: %s", err))
+	}
+
+	// ------------- Optional query parameter "record" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "record", ctx.QueryParams(), &params.Record, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter record: %s", err))
+	}
+
 	// ------------- Optional query parameter "cursor" -------------
 
 	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
@@ -6056,6 +6717,34 @@ func (w *ServerInterfaceWrapper) ListTokens(ctx echo.Context) error {
 		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter instance: %s", err))
 	}
 
+	// ------------- Optional query parameter "role" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "role", ctx.QueryParams(), &params.Role, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter role: %s", err))
+	}
+
+	// ------------- Optional query parameter "usable" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "usable", ctx.QueryParams(), &params.Usable, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter usable: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
 	// ------------- Optional query parameter "organization" -------------
 
 	err = runtime.BindQueryParameterWithOptions("form", true, false, "organization", ctx.QueryParams(), &params.Organization, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
@@ -6230,6 +6919,62 @@ func (w *ServerInterfaceWrapper) ListUsers(ctx echo.Context) error {
 	err = runtime.BindQueryParameterWithOptions("form", true, false, "deleted", ctx.QueryParams(), &params.Deleted, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
 	if err != nil {
 		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter deleted: %s", err))
+	}
+
+	// ------------- Optional query parameter "display_name" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "display_name", ctx.QueryParams(), &params.DisplayName, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter display_name: %s", err))
+	}
+
+	// ------------- Optional query parameter "user_type" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "user_type", ctx.QueryParams(), &params.UserType, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter user_type: %s", err))
+	}
+
+	// ------------- Optional query parameter "department" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "department", ctx.QueryParams(), &params.Department, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter department: %s", err))
+	}
+
+	// ------------- Optional query parameter "employee_number" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "employee_number", ctx.QueryParams(), &params.EmployeeNumber, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter employee_number: %s", err))
+	}
+
+	// ------------- Optional query parameter "domain" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "domain", ctx.QueryParams(), &params.Domain, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter domain: %s", err))
+	}
+
+	// ------------- Optional query parameter "enabled" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "enabled", ctx.QueryParams(), &params.Enabled, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter enabled: %s", err))
+	}
+
+	// ------------- Optional query parameter "out_of_scope" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "out_of_scope", ctx.QueryParams(), &params.OutOfScope, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter out_of_scope: %s", err))
+	}
+
+	// ------------- Optional query parameter "modified_since" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "modified_since", ctx.QueryParams(), &params.ModifiedSince, runtime.BindQueryParameterOptions{Type: "string", Format: "date-time"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter modified_since: %s", err))
 	}
 
 	// ------------- Optional query parameter "cursor" -------------
@@ -6771,6 +7516,7 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.GET(options.BaseURL+"/directories/:directory/oidc-bindings", wrapper.ListOIDCBindings, options.OperationMiddlewares["listOIDCBindings"]...)
 	router.POST(options.BaseURL+"/directories/:directory/oidc-bindings", wrapper.CreateOIDCBinding, options.OperationMiddlewares["createOIDCBinding"]...)
 	router.DELETE(options.BaseURL+"/directories/:directory/oidc-bindings/:binding", wrapper.DeleteOIDCBinding, options.OperationMiddlewares["deleteOIDCBinding"]...)
+	router.POST(options.BaseURL+"/directories/:directory/domains", wrapper.ClaimDirectoryDomains, options.OperationMiddlewares["claimDirectoryDomains"]...)
 	router.GET(options.BaseURL+"/directories/:directory/handovers", wrapper.ListHandovers, options.OperationMiddlewares["listHandovers"]...)
 	router.POST(options.BaseURL+"/directories/:directory/handovers", wrapper.StartHandover, options.OperationMiddlewares["startHandover"]...)
 	router.DELETE(options.BaseURL+"/directories/:directory/handovers/:from", wrapper.EndHandover, options.OperationMiddlewares["endHandover"]...)
@@ -6783,6 +7529,8 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.GET(options.BaseURL+"/directories/:directory/scope-entries", wrapper.ListScopeEntries, options.OperationMiddlewares["listScopeEntries"]...)
 	router.DELETE(options.BaseURL+"/directories/:directory/scope-entries/:entry", wrapper.DeleteScopeEntry, options.OperationMiddlewares["deleteScopeEntry"]...)
 	router.GET(options.BaseURL+"/directories/:directory/findings", wrapper.ListDirectoryFindings, options.OperationMiddlewares["listDirectoryFindings"]...)
+	router.GET(options.BaseURL+"/runs", wrapper.ListAllRuns, options.OperationMiddlewares["listAllRuns"]...)
+	router.GET(options.BaseURL+"/findings", wrapper.ListFindings, options.OperationMiddlewares["listFindings"]...)
 	router.GET(options.BaseURL+"/runs/:run", wrapper.GetRun, options.OperationMiddlewares["getRun"]...)
 	router.GET(options.BaseURL+"/runs/:run/findings", wrapper.ListRunFindings, options.OperationMiddlewares["listRunFindings"]...)
 	router.GET(options.BaseURL+"/runs/:run/items", wrapper.ListRunItems, options.OperationMiddlewares["listRunItems"]...)
@@ -7124,6 +7872,46 @@ type CheckDirectorydefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response CheckDirectorydefaultApplicationProblemPlusJSONResponse) VisitCheckDirectoryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ClaimDirectoryDomainsRequestObject struct {
+	Directory DirectoryRef `json:"directory"`
+	Params    ClaimDirectoryDomainsParams
+}
+
+type ClaimDirectoryDomainsResponseObject interface {
+	VisitClaimDirectoryDomainsResponse(w http.ResponseWriter) error
+}
+
+type ClaimDirectoryDomains201JSONResponse DomainUseList
+
+func (response ClaimDirectoryDomains201JSONResponse) VisitClaimDirectoryDomainsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ClaimDirectoryDomainsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ClaimDirectoryDomainsdefaultApplicationProblemPlusJSONResponse) VisitClaimDirectoryDomainsResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -8448,6 +9236,45 @@ func (response ExportEventsdefaultApplicationProblemPlusJSONResponse) VisitExpor
 	return err
 }
 
+type ListFindingsRequestObject struct {
+	Params ListFindingsParams
+}
+
+type ListFindingsResponseObject interface {
+	VisitListFindingsResponse(w http.ResponseWriter) error
+}
+
+type ListFindings200JSONResponse FindingList
+
+func (response ListFindings200JSONResponse) VisitListFindingsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListFindingsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListFindingsdefaultApplicationProblemPlusJSONResponse) VisitListFindingsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ListGroupsRequestObject struct {
 	Params ListGroupsParams
 }
@@ -8912,6 +9739,7 @@ func (response RestoreGroupdefaultApplicationProblemPlusJSONResponse) VisitResto
 }
 
 type ListOrganizationsRequestObject struct {
+	Params ListOrganizationsParams
 }
 
 type ListOrganizationsResponseObject interface {
@@ -9089,6 +9917,45 @@ type UpdateOrganizationdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response UpdateOrganizationdefaultApplicationProblemPlusJSONResponse) VisitUpdateOrganizationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListAllRunsRequestObject struct {
+	Params ListAllRunsParams
+}
+
+type ListAllRunsResponseObject interface {
+	VisitListAllRunsResponse(w http.ResponseWriter) error
+}
+
+type ListAllRuns200JSONResponse RunList
+
+func (response ListAllRuns200JSONResponse) VisitListAllRunsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListAllRunsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListAllRunsdefaultApplicationProblemPlusJSONResponse) VisitListAllRunsResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -9851,7 +10718,10 @@ type StrictServerInterface interface {
 	// CheckDirectory Check a live directory step by step, and say what to mend
 	// (POST /directories/{directory}/check)
 	CheckDirectory(ctx context.Context, request CheckDirectoryRequestObject) (CheckDirectoryResponseObject, error)
-	// ListDirectoryFindings List the open findings of a directory
+	// ClaimDirectoryDomains Claim every domain that the directory's users use
+	// (POST /directories/{directory}/domains)
+	ClaimDirectoryDomains(ctx context.Context, request ClaimDirectoryDomainsRequestObject) (ClaimDirectoryDomainsResponseObject, error)
+	// ListDirectoryFindings List the findings of a directory
 	// (GET /directories/{directory}/findings)
 	ListDirectoryFindings(ctx context.Context, request ListDirectoryFindingsRequestObject) (ListDirectoryFindingsResponseObject, error)
 	// ListHandovers List the handovers to and from a directory that are going on
@@ -9944,6 +10814,9 @@ type StrictServerInterface interface {
 	// ExportEvents Export events as JSON lines
 	// (GET /events/export)
 	ExportEvents(ctx context.Context, request ExportEventsRequestObject) (ExportEventsResponseObject, error)
+	// ListFindings List the findings of the organization
+	// (GET /findings)
+	ListFindings(ctx context.Context, request ListFindingsRequestObject) (ListFindingsResponseObject, error)
 	// ListGroups List groups
 	// (GET /groups)
 	ListGroups(ctx context.Context, request ListGroupsRequestObject) (ListGroupsResponseObject, error)
@@ -9989,6 +10862,9 @@ type StrictServerInterface interface {
 	// UpdateOrganization Change an organization's settings
 	// (PATCH /organizations/{organization})
 	UpdateOrganization(ctx context.Context, request UpdateOrganizationRequestObject) (UpdateOrganizationResponseObject, error)
+	// ListAllRuns List the runs of all directories, newest first
+	// (GET /runs)
+	ListAllRuns(ctx context.Context, request ListAllRunsRequestObject) (ListAllRunsResponseObject, error)
 	// GetRun Get a run with its progress and result
 	// (GET /runs/{run})
 	GetRun(ctx context.Context, request GetRunRequestObject) (GetRunResponseObject, error)
@@ -9998,7 +10874,7 @@ type StrictServerInterface interface {
 	// DiscardRun Discard a plan or a held run
 	// (POST /runs/{run}/discard)
 	DiscardRun(ctx context.Context, request DiscardRunRequestObject) (DiscardRunResponseObject, error)
-	// ListRunFindings List the open findings that the run saw
+	// ListRunFindings List the findings that the run saw last
 	// (GET /runs/{run}/findings)
 	ListRunFindings(ctx context.Context, request ListRunFindingsRequestObject) (ListRunFindingsResponseObject, error)
 	// ListRunItems List what a plan or a held run would make of each record
@@ -10276,6 +11152,32 @@ func (sh *strictHandler) CheckDirectory(ctx echo.Context, directory DirectoryRef
 		return err
 	} else if validResponse, ok := response.(CheckDirectoryResponseObject); ok {
 		return validResponse.VisitCheckDirectoryResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ClaimDirectoryDomains operation middleware
+func (sh *strictHandler) ClaimDirectoryDomains(ctx echo.Context, directory DirectoryRef, params ClaimDirectoryDomainsParams) error {
+	var request ClaimDirectoryDomainsRequestObject
+
+	request.Directory = directory
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ClaimDirectoryDomains(ctx.Request().Context(), request.(ClaimDirectoryDomainsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ClaimDirectoryDomains")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ClaimDirectoryDomainsResponseObject); ok {
+		return validResponse.VisitClaimDirectoryDomainsResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
@@ -11296,6 +12198,31 @@ func (sh *strictHandler) ExportEvents(ctx echo.Context, params ExportEventsParam
 	return nil
 }
 
+// ListFindings operation middleware
+func (sh *strictHandler) ListFindings(ctx echo.Context, params ListFindingsParams) error {
+	var request ListFindingsRequestObject
+
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListFindings(ctx.Request().Context(), request.(ListFindingsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListFindings")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListFindingsResponseObject); ok {
+		return validResponse.VisitListFindingsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // ListGroups operation middleware
 func (sh *strictHandler) ListGroups(ctx echo.Context, params ListGroupsParams) error {
 	var request ListGroupsRequestObject
@@ -11652,8 +12579,10 @@ func (sh *strictHandler) RestoreGroup(ctx echo.Context, group GroupRef, params R
 }
 
 // ListOrganizations operation middleware
-func (sh *strictHandler) ListOrganizations(ctx echo.Context) error {
+func (sh *strictHandler) ListOrganizations(ctx echo.Context, params ListOrganizationsParams) error {
 	var request ListOrganizationsRequestObject
+
+	request.Params = params
 
 	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
 		return sh.ssi.ListOrganizations(ctx.Request().Context(), request.(ListOrganizationsRequestObject))
@@ -11791,6 +12720,31 @@ func (sh *strictHandler) UpdateOrganization(ctx echo.Context, organization strin
 		return err
 	} else if validResponse, ok := response.(UpdateOrganizationResponseObject); ok {
 		return validResponse.VisitUpdateOrganizationResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListAllRuns operation middleware
+func (sh *strictHandler) ListAllRuns(ctx echo.Context, params ListAllRunsParams) error {
+	var request ListAllRunsRequestObject
+
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListAllRuns(ctx.Request().Context(), request.(ListAllRunsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListAllRuns")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListAllRunsResponseObject); ok {
+		return validResponse.VisitListAllRunsResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
@@ -12363,290 +13317,308 @@ func (sh *strictHandler) RestoreUser(ctx echo.Context, user UserRef, params Rest
 // const string: with thousands of chunks the chained `+` fold is several
 // times slower for the Go compiler than parsing a slice literal.
 var swaggerSpec = []string{
-	"7L19d9s21i/6VXD1PGu1PQ8jO68ztf/yNGnHZ9qkJ3Enz1p1jgSLkISaAlgCtKLJ8V3309wPdj/JXdgb",
-	"AEEJpCiJjp1O/4ojUSBeNvb7/u1Pg4lc5FIwodXg5NNgzmjKCvjz1QWdmX9TpiYFzzWXYnAyuJgzcsMK",
-	"xaVIyFQW5Hz66CeqJ/OEUJESOtWsIJTkkgtNKJlTNSdySvScESrUkhXDQTIo2O8lL1g6ONFFyZKBmszZ",
-	"gpqX6VXOBicDpQsuZoPb29tkkNOCLpi2s/quLJQs4vMaC/ZRjybwxNi9NaczRq7YVBbMvJqbh38vWbEa",
-	"JANBF+Zt+ItBOI8F/fgjEzM9H5w8ef4i2ZhXMnjJMqZZ+j3PNGuYT4qPECmYInpONZlQQZTmWUauGCmY",
-	"0rJgaUK4UJrR1E+5YIoJDb9rmrMduzbplE1pmenByZRmivlJX0mZMSpw1rxgEy2L1Vs2jU+ap0QWxLzF",
-	"TSd1v/FzyameB1Nx37eebG1HnyeDBRfu/4+j+ysXlItdpgk/aJojfNnrBF8JzXXGFkzo1lni7Fj1dGJm",
-	"zrUi19zcGJHCMhKiysmcUEUKmbGTn9jiCi9LZDXBYF2X9PT4uMOSbpjQZ+YsN5fzRmQrwswDlpb1nCtC",
-	"zcNkQktl6PhqBWvFszF/wflwQcbwxBCeHp/Cx4rQghHDfWjBUrLkei5LTQo2o0VKtCQTqhpvLAw0OOj0",
-	"buDclCyLCTt/2b5ee4aFfRwmi+vnadMU3cMjnjZN9OmLrTO7gK+3zM29yk6UK2JGrQjqF8WKhPxQyDI3",
-	"B/Ny4z43TR0m1zD5F88aJ/+OiwnrsKNmotxc4IJkVAfUvjYfBeOF85jKYkG1uddUs0dmkEHjbMwWqi7n",
-	"qxjsmzol41KxYvg/xkRpKlIFco5mGdL9FZtxgSSAz42H5Ce6Mhx9xm+YIIrdsIJmsLZG/r2xtVyzhYrs",
-	"cU61ZoUZ4X//Sh/9a/Thvy4vh1/bP//P5eX/+OY/N9eemFHOccTnx/5rWhR0Ve3ML0LzrH1nUHBWZ9W0",
-	"nBKG2uOIgCq3cPmUqzyjq1HI7Wfmd0NyVv8SDsjtv5NLnClSKkYEY6myDKqBscKoXVnq4+Mnz7YzmvOU",
-	"LXKpmZis/sFWm8s8I5p91I6lMjLJuJH9c6qIMAsxU0/tOVRXmpJffjl/adZvpsqUHYArApoDnVFHo2ZM",
-	"Zfbmmq3gEy7Ik2dkLstCXQquiJCaLGjK8EcJuSrx7ZXK5vZ8ygulydd+WFQWyThY4qO3zJwGS0+I2bnx",
-	"N6dkOecZC37PFZlJLmaXQgrC4f/Pjr9F9RGGpkLqOSuIORpz/FcyXZFnT57gaqewH27VGaM3DOdq1lcK",
-	"8+3wUrjjxSlWBxxO1RxHdxES3sP/69H//eG//jNKz+dT0Ibj5GxUarOZS3NWSyPqGU2H5HxKqCA0XXDB",
-	"lS6olgXoCPAYyxQjkzkVMyMyK93bHBF+nJpdBB6ZWDGFe8OV265L8fWzx0++gS12Q5lN5mLWtldWsx8c",
-	"Rv/T11KwrpvCFbkWcilOCZ+6KdaWGqzTEidX5Onxs2HLKswEelmKMPIgJtrMOrS8ZsLrCsu5zBgo9hQm",
-	"XFPxpfJ8TBYzKvi/qBmoibm6UXZV9n/kC67jk11IQyBGQJiJULCSml6fwTDRdz8GrZJ+5ItyAf9DJdP+",
-	"10+KC81mrIBJvTl/+d3fuEi5mHVQm6/wyQZ2bb/tVa1/ExzI35GWOhog0aNcJ8efC3kjlX4UvmbQ13z/",
-	"FxzcHtNNyHLOCmYMduTpEyqMXLhiRDHdRBiytzUsBSvaLOnI7JfCsAZve56SsaGyQtBsDPoa3jKQikIK",
-	"+EGzMR1YsPuv4m0pOlB0UTbZqEXZ2UA1lsO26VwYftRhQsC3GqYE3/V6vYwtskXdM0p1TdcDLZucBV8c",
-	"queZkfpU827NWCqXQqGp8T3lmRn202AihTZm+smnAc3zjE/gthzlhbzK2OK/flNm8Z+CN/9nYXZn8B9H",
-	"lWPuCL9VRz/jr/CF9e17DyqF0f2WhRQzq06BUilJKgm9MtY110M4BTugeZ839/NC5qzQHFfA0013XDL4",
-	"+GgmH5kPH6lrnj+S8HaaPQJ3n7m8uI8fH8kCGOeT22RwzUW6edxAWQmRPJ0kJGeFMkzI38OEmBmmZQbG",
-	"oVopzRbDDX0reNHjW3e2h0/6KR6nI41fcQUf/Nvl1W9soo2RdZamBVOwXzRNOY77c7CPVjbXt3YiS6GR",
-	"T6/fnkOn/uI2sYaXRvILXvDs+NsXh7/BbHQmJzTjehW9KIfvfjLIpdI0G01kyu5il56bVxR8QfEQ1jSn",
-	"3cf7K9DLjONV7n1HnpkLqwvG9IhWBNf7a8xd1dbd1PeO/+X2tvn6WIbj/B9tDNBduJqDA5TQuofDjL3g",
-	"4q3MIsr6mTDKACvIgq4MazRiZAWWxqm3w4IPwSBeUEFnoY5fs9ZUUtOmFHLfG2mMdaOLoPdZ4fBlyrUs",
-	"iBTZCuw/0EqYMBrzrwOY2CAZwPDmX3w64D6Vi+cszwt5Q7NzkZd6Rx6kNJ2x0ZyqBqOs+j7QW1DsGrs1",
-	"k/KapYSCatjqFOxIK1H6+BvPMnqFR1iffl7ItJzo7oTzM/7AaB9APevkUiobX6pvxSs6mRPg1xDGmbBA",
-	"CIVGTSgtcKikmmNMcnxHSxVZF3XCuPUSwEO3hkg8N9g8wfOfif2+8i05z8DE6FDTQjbI1C7nZdZMrfJS",
-	"f/m5IEtZIFnvPzZMdJvq+veLi5/dog56XSk6qu17E3dIIXjKUbKYs8n1O011GTnV8ZIWxugZnxCuzR5f",
-	"W0ZDrQJF1FyWWQoelCEZmxnlLLWPU/T06YJDpIZBRAaNf6VZ7jy9svDfoW9Ol4UwxD+d1vjU9SAZ2PkM",
-	"ksEU9d1kYN8Z5Vd2cSzfpPuUaRpzRb93DGcqS5Fap9hqYz2tqqERn1POsrSB0zGtDZenmoBTo/Kxjq+4",
-	"SEc5VcrQ83jv41/TPOZcRAj773JpNPUFEylo6f3ogk4lbthV2LwTMi6YktkNGydkPJFCsIk2f+pMmX/M",
-	"LozJ13JKmOGGihU3rPjGfEEVG6ViTL42X5hPcjoz9JlgYAR+DR51+ItqXfCrUjOFo8Ejl8IQsJyiP1+Z",
-	"QYxsKXPzCy4mBQQ5aTYekp8MeRqRPZELhm7LVnNAsYkUqarHImRp5In/pSgXVyBvA03FKFvuArax4fCu",
-	"rumvmhYzFjnkM229nLXtp2QulU7MRYS9NX+ZvSUvXye4S4bucYP6IIwn6/wIqMQvO3G3sdrCKKsyUlFt",
-	"XuVJRvmChdajE5RruzwpGNXbHnwMhi6daH6z/eGn8DDmRbQ+aFhCWqI1vu1Zc2UXMuVTvu1Jo0DLUo/k",
-	"dKQmMmftT38LhwDu+fYHX6BzAVJF2p80dkgprKd8y74erxOBO45gtfWtT4Kck2DzqlUk/uyDCa9tSTjB",
-	"GFX52HSEsDzBtd1KP4Clz4rQRlR3jUsmgzkVqbyJ6oQX6FiUIHqNEmWuM6hYtGAY2iJSnKKCz0UYqpiC",
-	"3r+eUdNFf/27nU9Md51TNVJsUkQ5DnjQiRNiECCEgxmScxDvGGNUc7kM9RsfRUiijqDAq9PpLP5hHm70",
-	"0ACvBiHc/XTfuR+YH6/ExB/vuqRjglCwXTKqtBHtE8ZSBn5GSvJSzdGeMV/SyYTlmqWnhF5BFNUHv23o",
-	"0mxQN/Ip83RnkrPa1NY9eO+eW7/BkGhieTkcT7CvNSqpXYnaZFuvJAi8zXsprzf3/bVEpXJuVDfQDYfk",
-	"jQB103ltUdZVeXE23FAYXYIBoVL7UxgqITTTc1nO5vY8J6DqprKKckPUWEWoeF0x0CzvbjlWWuv61WsT",
-	"qaAf44va99QztU11cEHFihRsYoypeiIeBDO6c5gNG5PfsJG3eNfN2QSzIBq+a/xZgxVce5sfunVP9vFn",
-	"1FT1SErLFJPtspTmjvMxMSlW5r4b1b+wFuQWf+mhjG+naMlBbDGu4jV6susz3tg/NeEL4JZMGclXqgS2",
-	"0mxjLjNzR69WpKx5ssxPBsnAPBa1Bv0bf+Ro6K/FH9zd7HRJK7XhNpLsVGOSMFzrFvzschUOob/thHQv",
-	"NNG86nfBuK0L3/D2UOeCSXwOh2HmmAx3zViuINvVZzUXxOYPkBualWyTQ9mvR4XMYpl7ryF7VE4hUdYK",
-	"EMGW1lSaMT0kL+0LhBSspmPtuNlbnMzo1x3lMuOTVUz7MJoiTsvohhnThBvNcArZhDesAD3buYcT52tS",
-	"LGMTlzgOTg+aZdWi3O/C2+Y+A5mPvzaq93QavXv2hVE+WVuTn0qyMdvGrIemrW7f3MjusgXl2Uiw5ajB",
-	"O/t+ziBRjPrj91lwKHZ8Ptz6RL9SZMmyiVwwYl5S7S3QeFwRZoJeZaxtPm4QY283jPERUxS2Xd5X7jkj",
-	"jUtabJU4P8BDt5bfbnn4x5dnP4cKtBSjRTw/6z0mvJqNUs5XaHTFYLPZ7yXNFKGCuPwLQ7bVjnpTMSRX",
-	"/6EzGqNkWlDNRplLYmpb0VuqGWY7Abu3g49gsu3aAGS+ABU53pVyZQ4aTISZ0aU0pMa4XVCSmP9XC2w+",
-	"7VJQpfhMjDI+YWLCWkgYmYSutptwYWnYXP+iKibJMK2F8YK4YTuQbyvrh0yRfbQu9jHnBVM7mTlxl6Rb",
-	"wCUmBlwO1pSxGAeJrgnrPDadB0aL39Eg28dvYCyWsoidNNgR9oitXcNBdsplJKjUPXbRYJ8bi3bEiiJW",
-	"yvF+jnUaYPXCzjgj7YAYSqNtjxbMKH7uF65IxEqTi/++sCaP0TPz8irjaj6M7bQdFlSIhjI189XuA3um",
-	"4ZhVzlyWYSBlbcQjxrbcUzsRDgSLWUT1/qeTu1crw2QhQGzElyzSBlN3j4hU6DrA9dfPbW27a3fjQ+M1",
-	"3IelRLXip9vzyjaMneZp9WJwIJ/Z39p4ZQ4jLzhGgXdQuN99d/7TV8Z6db8nRqkQiktBvn77/XfkLy+e",
-	"PSWKTczz5Nnw6TebCvZEKj2aMGHzLfvO9ngCfvicFnphU9/uIoMn5Tdcbebc9DL+M1A/80yuGBvZINEd",
-	"vOYxaMGCztjWoP9P9jGjroVpt3cwq6dRyRqUO0bE6x6iskbWn/aWOwf4p4MlbfVQF6yitvqFfEu5QvYM",
-	"8VGMbtRcxVzoF88iiSPGVqM6boZRp91hrYPi/wJRBoa0lJn3UfOpjdO7AkrQl4fRt2l6zUSnt5lpoaqC",
-	"iulcZml8zN093THRY93VXtbYvd7NUR0c5z6SZ40e+/EEtpBY/RB+Efz3EmplfWVwQ0ksOdc2amNLeWKq",
-	"8lYn0p50NyTvQzqryM97fOxsqoqQ4y5VIRvptkmzFF/f00BVKyRE9+0SqiSsqJ4WjNOHShAyyEiULsAm",
-	"2J/d7aJeuMns487c+S4cwMiOo9yrjYSOoyS0uQc3cVnlUu9aoz7wkDECG/Amzs38MzphLgCz5l4CWdpR",
-	"CqRU0+YDQunckMFjQ5QeeiNxlfeVGKrvS0Bpg5PBb0qK4Vu6/IkpRWew4DSMwLcba7UgU8/yOyyfP0A7",
-	"qJeyb3LdqjI+qeriYTuVJFJEDUQQa53VnPiL39kcMyhtsUIu+jJb7xm9WhCYlsXCnIehoQ7JqR7qBMSu",
-	"LUJ370g2Kv/xrlgKtSv/0HTVemGiNw3sE/wZTZfxjOA3xOa5MuHzNjM5G5L3c0mousZCfq4xmg/8SGAK",
-	"Nj7KFWIBWI+9SG3SFWZZTmWWyaVyo1qoG66xFJeSBS8K2fXKr0mDzXtmF6Rh4vZd5kenqJZ5RApb6ju1",
-	"XkqbFgl564ItO80mKlTqU6zvf5QCAs/2DtasORmuiPOLJ+7qYagEfLKg6tQBXuoU5svCYoRhrNCwjgwe",
-	"rBym//Hqvy/+o4OvEQPfcC0iYu6fNCuZJx14qnrFD3BCZl1ujw4Ik0T8DRtH8T1nWfod8P9o8YNPxNyQ",
-	"HkNyZr1mPo5irQzlQ2lryQRT60Nokyr7FQHh5Pof+0lzPrAR6u++O//JAvJQosqrR9V2OXCrVCKGj8SM",
-	"Fke8I54mNvCU2DhJQjBqlCYkTINL6qgVZv+DiWwpdFu7rriUD1E6QL/lZrb1ZxbxabOBb+sxX74+XGNo",
-	"djCj7/IrBSs7ZCEyZ2JHLwe+e8u8lDZEQnjqoaGqgufDyiggrzueG3eGVxvhOdCIM+vrnuRWlLHqKh/a",
-	"S0gpvCscebf5COAdRguAt0qIvGHFaELzhECYM6mY0+iGCq7m5urAXRpds1wnhIsbmvF0xIQuVomLVmeQ",
-	"QG2vJOZiIqSQw8sgNI1VpHSu/bAVx3RpdsrIwkOORTEmdiIic1AsCjzx3qG+yJaK385aqVGHzS6CQuxd",
-	"TEujJnErDsyYQlrS7a0iBrRRoKdgseF9qzathdP1oYA6pnnvFvwPBY1ZrzPz8Y48iKeN5kOAJBelk77d",
-	"qKpUORNpA0t6M4UkXAVJZpRY540tOwRS5HoO/BHhnzqzqhu+tbYe9vufnHZxUAaH0Hh0fRAj0sDDIMV/",
-	"4hauaxKVGhM976isjm1wbaT4JGSZ9xV5gFSK5oxxW59jn4sxQiF3yAbvKdKxg9q2iY5ilwBIdkGqjr9H",
-	"B0/qQEfNVkpi0ynDXGIoBGnAYCpKhvW6oJi7nxBUN1TiAv+Y3WMPcdM6DzT6BmRXt+qvlNnrSoGrDPPD",
-	"5GOjlutOLppzX08Qr8v+IC/JFfjsdGnWK5vWLSeSsSl6X+AR5+NNa041t/3mAl3JdHVABkMycLpjdDZz",
-	"qsjCGLcbRGDEiYBCwitW0UN8p5ya5OILyIQ+tJxqk/NuZy9M4J+r3Y2ABDYvRbApoVuvFkULT7+R0d59",
-	"AG1/1rAbNs/Gbe4HOMNcI6SnCPml4AvyTHbdn9jk/3n6YmuW7HGkBmUPWd9N2vajwpgb8wBUGFnmnyUS",
-	"9nmpNeoA/MFlDO/giD2rrFxNr5llnpDyO8moUoQu6QpZJ4fcgIKpucygUGvOspQAAmwFRUABnIQpi986",
-	"oUUKAomgxVpVdl+KohRG4ZfXLpQGeYkOo9SHBqmFO0H5rqq6r6IUWA6+bimZuzYKCoLb6PTCLWi9oNje",
-	"8lHBFvJmz3GeucKp0Vot884jPQ5G2n9dT6Jk42tMN678tJCLHXyFZAmFD650jRYMaEqAt2crjJc9N7/b",
-	"7ZXRStNiJ/1/7Xjd769WfUCHmYPWcpetCm6cnrPF9i164imgww493/AWm5OEOda2rj7k2hl8aKGVffSE",
-	"Zmpq6T2wlaZ2BSLc2JW2ZfYhCZtLuDtLsb/LLI3dz3bjqbtGs79zaaujZ7dgudO3f0Gcxh3V7lpAsD//",
-	"pNXGtzh/8Ix6IRg87XvXnc4XuSz2Sqmzwa9OZS/QDQLtFPjbB84C5GQExF6rwyKKrlTcfKsKmeuv/8GG",
-	"9Z0KwYvQOMS5LLhSDnk4oqt30uXaQrfdb2XGryMW93cyxyoOrII01oWrBwr6c5SQ4HK1WodWTSClEwoz",
-	"WTYlQi43utCEPg5XsAnvSrAE2O3WpQiObkheS+umHcPD4yE5cxOrV4aCi7dWtOdLnirI+Ir/u2IqVeFn",
-	"A1ATTAT1v52OZ4coWrwM9S3uxdXKRot94sg6OXff2SE5E4Qtcr2CZBTcL/tVY87Aix3I8MlxZ+g7gMoz",
-	"Rz2z5XFO3cZLRR6bAzRkjWnPtvVLzRFGyZzrJMTzLcjL1/d+o2K6b60kcjcmR7NMLkd5Rs07PuoIouht",
-	"MqjAr5pH/7TFczx4c8OKgqdM1RpF6YRQm7ZQpSpoScySqk82MwFvk4FF8FJN/UeiFmd4CAHeY+0MbFj/",
-	"b1Sxl6+hxhQK5NMdAFLdEFykL19DJiaNMEGzd1MINxv2QX5+9dOpNxhBnwaiBPzgr6zWWJTKJtuF1+jF",
-	"k8fPtkzluzOo8CuzbATooCOwT+PYHZkUs9DKJWDkLujKppHhpcE+Fy4Lh5ih68WzT57VcmH/+pcXW1Kp",
-	"rcwbTT2Y+naPRTDNzcX8jeklYwLnZhaRQMYcYo+APA66MzgYeawhKG4QSJ5oFpavN9fL5nTGRor/q6U+",
-	"9PHx8XEkPXjbpuBFCTVLmTMBtdIeoqQKr8SSxR0e9Tal7Z17Dn4jczZqUkI8jEHAVKE0MctsHxRoE2eI",
-	"xVDyKcLYLxgVKkCnbeemO3oTnT080pmK8zGjuMtSjwJwvY0Qrpmm70ojA2KoaOBF/RCfvth+hGWRRV5n",
-	"jvDk6AhaSKU0VydHRwni6hl24JOw99uhF63M7Ze3PypvbXS/bzHp81NVA7aLa3Kbp7GPOr6W+toq2mVr",
-	"2L5CffOU0HW8IosaYLQBn6qKyo3X4YYxBe7wArvodjNX0BfLi4uGk0A7rW6q1ZsTUGcdDBO138GdPSiy",
-	"1Zc932Cb34GVHSn7cIfaswH+ofFAq5TXXfzeacrFjCwxD5laOxDMKfD4Bl8C/7UIciqSCpumX0QoyGzs",
-	"Qt6wxsk+jHBVwyH34Vix9//eHSs4DzXn+WfnRV0yLvbL3XEpIdEVv7bv2sVbTBc8u2Mh19Qyoy8hlAzA",
-	"5XF3i3h6mwzmUsjCGEOjvGBT/vFOXvS89iJVTu/qRS8ML+FpmrG727VnUT7zmi0BEGfzTjaBrL63SbeK",
-	"idTpPleMFqyomittCmH3jtboHTy0fulcVyY7n9hFC7qsRboM5Hk0s+lMrKqCXkwYOySDiZYpd1nLvYDr",
-	"NKVEKVWyohkFp1QNuX4X0jXEpGTBhfWSHAJjBJRgW6dOsGOs6+gZx5op8cTu9ihawF7s3gWHtRXbJSCt",
-	"bjGB9e6y1ncLA2LtEdAj9qvEaUa0qwaafTMlY5rnPAWI+X/lY2MKjnHLRxxR+wPG8fzxk8gxhJQane2Y",
-	"lvGhtrgrK9LcqMKaa50r8svbHxOSMa1ZQa5W7i+KiIm22ww20YZ6uDFXagwAgq+ELigZwygnR0dKq+GS",
-	"i1Qu1VAwfXTx6vXZ64ujfea8DaBL8nTSCZ+rhbzNqanyqsvprBPvBsFuodE+FMaQm+4fvX2zhttyeCLz",
-	"lkqovbFDw5nWkLaVHBWMptE2xpW1P6eKICi3bU+CVTrmgofYlZsqaa8Q2AH2dTXv7dwtWHpv+FXPe8Kv",
-	"CifXC12HFNkPYe+TY3cYWd5umdFnA7ZtQLMVUvPpagRoplEESHAuaJkBhpB5CmNnPh/PZtg1RwCf7Rzz",
-	"A1RKLkZlEW26wwoWIOqahwkXCaEotYyE9dJrw20X2PzRKMo7PhPn4pe3P8KFRxDWUaOggA49VlVwnZUD",
-	"4NaEUKLZIs+oZiTj1/7bkWYf9ZC8glgqt+5IFGHrkmtzwsHEXEQvUmrAPjZMCRIV+GROPn0aGoP39jYx",
-	"f/6iWBH8NyTR21tglJ8+Df3umI8KRgoGICPp6aX49IlPSfjA//f//L+fPrFMMfenSM2v1LXymKZSgJ8V",
-	"QsoNu7EZOY8cYfySldqsugtqLKZtnbqKaWg7y4Sr1LRw/kLXAMTvsyFJRQg/z6liFxbxY60JnflqKzJt",
-	"KWCIQb0jUX3Djqsq3Jk0e7ZWhRvvWuSiNXsCb+H03RjtzX5c49kdG3f5drSYjGKmFTWDWtpzcSODCTzg",
-	"W3QdYpTGu2+971I2u3P7usbyobBOyAoY6p16GCv7SgF0yYHF32Uxaa2J72VLVUO/ugvXoQ8faMCk4zpr",
-	"mCKAoMkpsb2SAQ8k3liwsaD5zCWkGOFzQsZlIU5y7MB+Yoc9GQPvtZzJlZeDLK+qzTG8l5BFqekVz7he",
-	"JaQUtNRzWfB/sTQhU1lc8TRlAvywI9uvbsH0XKYj8wmkiZgnJ1JMMz7RZgT+e8kEUyoBXFcsdc/Me1O2",
-	"yKVmYrIaXbMViGoV+VzlTOgEYKoTo4eYG8yxobuWcpTRYgZ1+KrMcwnJvguWcgoIJZujFcywTfzpgopV",
-	"4uMWCbkq1SohNvw7JKmcKNfEWg0XKWEfIQNGQWLDcCvzsbmUePqbrccaeFDVwrNTv+o2U6hrH5PQosDf",
-	"xOZW4Y/v6AyxSORqwhcJmVdNX4ArqI1sMfRrYCKJYiI9xTwSi3juKiOMUiqXwrbMM2rEsyffbiqmV2UR",
-	"a7H5TuIkqIaOpx71JKelYqfkOAnVhwRagLDCJgSQwtA9SwkWla6DuLVjuCWDaqCYjMSAMSDE1eZwSowS",
-	"ZOabMao0OR4eP47Lz07zcdI1pvK8Ba7pohjrYOi1wp0+XPpRJy0W8gZqFapRqWRonrCPXGmyYrqfXoFt",
-	"wCq1zL4wCrS1IWcPIeg2UBzLXhoN6beliLrFs1U04rakgNFSQG6yQo0V423wvzyj4qB4vy2WOqgK5TbZ",
-	"FdmwUz+9t6U4rJNeP2BDGK+c0CL1u7RpRvsnINFEFv7MaiAuzqQ6UMdrwdbnugc8/Sn6G1UcpQoQ7CAb",
-	"jrgHXWrNiiyN/U7VNUuNWtK5x2AL9MmUIxbPbr0Qyiwb2WbCjRsFyYT1dLa9VXuZpaOmrtT2dYEvpffC",
-	"/JYsynPdkjVJFAc5KwijRcZZsdZsend+srNlCj/YoZu6N4ojtGK44W5opujkWSxosfJVHtCokkJOKWgh",
-	"zhNmZmOM/l2RTXfYvELOXFv1bfvnHr0N2i5t/9k7eNT6XNs68b/TVKSIWlldkaCde2ksImyDeIrbRkVV",
-	"J8sVuTLqGNFySCAlyxwNdr6Ekt2DeprvUXoZNtfYtkXwXEO2iRMoVa8K58uwMi04RE/bWz3/laSLgC65",
-	"FN5WyerlpDcuujze0DixpVPi23Kv0IThx5EyljoDTiB8bUXJehL3BusakjMkKvPZGisnNIOYy0GcrCl5",
-	"+t1KTOaFFIAmbZiqnjPFzHTgF1+pxoKusDLnARR3OW7Z5iSCHdaSgIK65r5+egCwRkPlT3xvg7TAqqm7",
-	"rw6imiwkaiS2IMgodrYtpDMSvg5NhG8S6G9ehz7Uft3GhrUgOpfC15RZXRt81g+uhshcSx1zklqc/oY8",
-	"2dCIA9tN2XATsvYKyLujEleBv97ut7i1JuV9oneuZZLthLPUgLHkoa2MRSwI4ELiZs5phVp7V9b4ujfX",
-	"zCixmTt4mH1Z4dySVguMaA2P3lwUcEt6bGszS8sVW+3zvwaoFzRNWdpAuDOETfdeKzwsz3i5o+AZ5eIU",
-	"kqjBOoEiLJZlasvEdmyFVm9uH8Xt6LAGP+lMgrPLTM1jinIPCdfPNB93da64dHrr9gqxg6VfxVafi6zi",
-	"da1RdvvYWjLmFsMKdw0aeEPwDdXMAAy2AZ3UOu/gG4fVHQ4HqGKy7MWZ9ZfP63iqdtze3g/NQqOPbA4n",
-	"f+49r/1tKXpaz4NYS1O50MTXmzhiQm7pCizSOD2tQ91s3YbK57wmEhZ+Yrv//ulGZwhcjZuUH711U3o6",
-	"5odSkOFdIsGZ/l6y0h4qdf8YVQq9xcnAIggaw1QKFs0hCD0FUa8z34bj8wwZcDpqbM2/RhrwcFOMa40K",
-	"0c/S/twGuQQvqE/Nj5f4pTVsdeUGicfjMTFEVdYIujiFRO/Hci6zNZ9xk9Xu6bAhbLyz1eZ3tueRG8yK",
-	"dxstSTMqBFJlKQTehTkDkC9boBY2KQ1851H6fBfUNu8CfBBP7E0pz1YnmOPDUUNJKR4P1UbfH5wM/vfX",
-	"vx4//vDr8aNvP/yfJ78eP3r64ZuTX48fPceP/jPmOcKS+5SuVPNbqwLjx2v1xS+2lRfDKdzQbISFAC3d",
-	"vZ88qxcvP3/yvEP5sgPSjo/p3h7mP8npdFDNC5rw8CxenP4vw3lazoIKcn72+gzP4181hIFfLr5b8yi8",
-	"6AYy+G4ic/bKWFtbQ6Ed7TrAUsHMOfTUX7Ncb8VC+01ysSf+27NG/ftcq+bgpseBxlcPt0HMfR6VM9xz",
-	"r4BWm/Oh9Qj7kOMBQdy7IH/HaDGZf2czbVozoLyrQPtoJEBk0zQ1Atvj2GzKly2RzTWMP4vIvOau8IXB",
-	"BwJGR10VrbrnHoS/5S42Zs40n9Dfud6OZtd3bfl6H+Gu/q3AijzMcWV7l6xxO77AFK3P49B60cmhFS6j",
-	"7twyc+lpKn/t1Q2SRNAn6gBxfXtHnm73jgC0gEv8M9fKeknA6f1ZfB/f1hI1W/k43Mx3LiOvJmz7FmXJ",
-	"YMn1vNuMPDeve/ri0tAnFFYuGFedLlr40T4FjVX1rxmBTGXh89wDuD2EZfLtvjChdFOmVDgyGwWDgOeF",
-	"32Oj92fPHz//Bjy8mw0LzX2oQjJEs2KhEvLkmKSM5dBCmCurvxg+dPb6ZQXwFl56fN96i+G/Pv72SXIA",
-	"yqjbivaUIH+hlwXXmgks8Kia+K1XIB4QCctc7qZNKbShobUzsBuqbILknGu1nuW4FcWoGTTFMTsLJwjm",
-	"7SloIkqzgqtrI0hcOoB5v2YfdWIr7K7o5FplVM2rnn7V78AVWz2BaMNcKwCTgpDokq76287bxuv1linY",
-	"3AMVTa86RPTMhe0ZuLG3NhMWYM3nCGFOBYY2T6HHJnwjaFHIZRYLWjf1yYQ3NrOUdw3Z8e9tugaKfcv0",
-	"F/Sa1bSEIRkLthyf+Dih7RBnD1HesHo/F1CMyDhwmqTjk41bLZfCqb9O2FwK2119SMZOUJnXCsSos0/P",
-	"bWWy15NRSR6SsRVoONMyY1U+KrTy1FBAZoNRqNJMqDBfXzG/NozrOtki2NIw8mAlkODhhYCr8okZxBXq",
-	"+W68HBKmgTCwiYzhiwv/Wc6KiVXMljYHB3CsILtmLd6U1FUoHxWz8SQfsVlzKcdb23jXA3oemnOo14Sr",
-	"nXAbnN72ROm2JOmtmPINSBr7JJKyjzkvmOoFMUIYVjphTfA6MynTKuuq1tr7oGyWu4ej2PiiwoLZBKnE",
-	"DJ9JwcwtnHHR0CCR3cjrXbteyu1IiUAab82DbTUXtqO/XcbWJC4YdC+o6n2oq5GMfmgmoBoacN2C2p2g",
-	"9qo273Y8Z+mCx48nPJnGM+jDo2TRb/auS68oLDBZwvRBuRSIJWHWajEldK3BdbVnYOpsRm8AO7RJuucY",
-	"/eZSKKIYO7HdgV2Khp9K0CbYqHNcYA+tOEiClblMbT9B9+C+qfufu0/eHTS4OwyF8HP1t9uh7GARrbe9",
-	"ADRoDinUTik7pLjBgxW0ERi2PQfZ3AT0b+YFt4srXVAtC9cwb8l1rU4wIHBmppIXfHsK+6vqSfyd60O6",
-	"y9QfQK+/pizXiwoZ2IMKOG9S1ckQVctTj/1n5kSFWrICboNRN90t2AEeEWAJIwZWk0q12GHP+2himMkJ",
-	"zQ66Snu1QXT3t22hkGthnuWT64Mv/KF9Fw8sJJGCjVDZ3+F887nUcpfnCzZlRcHSUUbFrKSzg3YsL+SU",
-	"Z8yBmxzc9qHbGgzBuDjsvq/0xfB7DxDzz/bRN8d9616w7wR36YiZDD4+P/52NAkw/rseR0v7nmqRDvl9",
-	"UMmvWnPNPftnmj3fx498ht4/qjD6GMhMcIAybJ93IW3xAvB1wViqbFTEO0U3YIn3UBd3xBb/t1YZtu/N",
-	"TsKxEmxb8fX2Fkbbp3yvnH/rwtdY/PYeFwcw862T8Vx7+67WOOyudSs1Brx1VofwzihP68OiB3l079kh",
-	"/3Q9DXZvtnBnENTWeIt03dizC2UnOtkvu8T3hAizxp4/37sUbWvDBkuaXakMz3dLpddtMngfwE3G4Kt4",
-	"lkEEYymLa5dV4LAKiaKrxqKGmqnVnhl6i7hgZcH16p2Zv+0E5fzm6zoCfGFTQ2pSMgka4soMPCSsSPAZ",
-	"CNWgb4t8XTCaKjAWvzm1uU7nL+GPyYQpVb3BDPUmZ+L85aX4TgrBJsb0VKXr2BYUiIYAGWYaiWvXaWYC",
-	"IGwQOqKIkeiraRY0z1lqNq8ChrO/si3d4EjhNgCediX851rng9tbMCankY6rr6o6VNdtBOwjCHfD2wKf",
-	"7IlN0bLIdGYDEmK2FLxJ9R3BtGPn+oVUlEvoDOELHs1Tc0ZTVpDxzwg29ShE+xu7ONjvJStWJKcFXTBt",
-	"ng7nNE6wMmZsQ9Lj4aW4FIDNeGPxeDRWWaogOGhMP2z158N0QMapHBJsOATlr3KR08KelSHZgs1oAQcx",
-	"oYrBmwy7x6dzOmPqxELUjQNWPQbwH0S/TEhOFRR9UUXG7nstHe7BkHwHn+GQMqe/l/ieV0XhPh0HDlMH",
-	"LvVfvymzY5Dw8O2z53/5ZkguoGHj2BDC2OIEXGXs1DZyBFxGjlHynMk8Y3bjJKAmASo3FcTwdngRpF5p",
-	"RcYfH1lksEeG/sYnAPpsrgy8BB35azduDP+H7+EvzMGAm6cSMoY/4Fv70aWA8llHPMFX4X0JA1CbFAer",
-	"OQP3Dt5imBoU2SFMnr050HMR9WGeGj13yg2DHZzldDJnj54Mj12QpfYZoDYvUBSBKj4xQsiX6QF+QEWk",
-	"tuNPPffE/D2XS0MLE0OAWpIr9GWjojSwlyIwsU4Gj82bZc4EzfngZPB0+BgmaIgcGOLRFc8yc86Q2R9D",
-	"4T9D3zrOR059Sy3MnLthFX8zlwfBxGytMoRdWQpIE2ainjjO08HJ4Aem/+ZeDrB6uRTWnnpyfIxhW6Ft",
-	"nDUk4d9sShjKpW1Sy78DuNqmTQSTxN113Aomb5cyRI+9TV+Jv8rP/eh7rAy4rR03IBJg9wI7F+IqPDQ1",
-	"YvJXbH4LWlX9uhh5ZoMn0MjNsjTzm/hUqkdqsL5/B745uE12+tX/Mox0cPvhNhkcOceXKwJBUqmfqOFt",
-	"L4Pn7vBU3WswxTpytGdZZkXLwjcT7eEszetqQSZcpzvH8NMHepjJIJdRfDoKTZlA3YAAE+AGEQCRsYUs",
-	"mD0WOJItzF6W0tyGuittCaGUPDwUJTkrlBT2BZvs4Dtwv7wMwoi77dB5hbr4D4YLtXh/f5OIrN4v4aEv",
-	"6rZuHlUYoSHZP+7/7U3cTLBl6KM+nHehUyw49V2oHeK/t2vs4+iTH+sWyTBjuiFn3rZqQMhmyJcYEpdL",
-	"H0pHC4scAGsaDbNgLoaKZIkWRJ3sXsIDLWTXjsHMI5MBM8U8DIpopQ5UZX0huSTB0Tv/8jVjucdhjoTN",
-	"O1z98+lPABmP96BGjs+a8nN8Ff7BZIO7ehjZJHEh8wPTBzCJ6WspWOPOHH++i1oLJKFZA5N4dUFnTYPb",
-	"x47gGRj3afNhUuXyCFzewJwiZJ/5OeGCnE8fmd14BNtx0DQOI5YfmK6JFXtXFfGwU3cuXv1xvWXTXQXr",
-	"weLYtXZYk8fOI+KRlqomCUrTlfWcAPDHKaHWlDAW7ILm3hWAz1tsRnS1yCzFbshntV4IM2nEv0UkDOS4",
-	"98xwSGejAr7aZKS/QJ7rIVczvJZ3KLixlUYnwX0f/MBeXEjyWd7jrUSwo/BifqVsDr0nCVnYRMdelYKj",
-	"yZxNrsEn/uVc4qhO/T2itUQV5iG5MAu3HctRk0C3nyJfF0zJ7IYBqrlgxqC++PFddSeD+ENCrrhIv0ks",
-	"2nqgesPFzhgoKJeCC4tkCJcenJUn+O4rqhhghoFDKtnUrdxreWE5ckIoUXSRZ865yAvnc6wa8mM1WSbl",
-	"9aMyNxYY+pMuBU+dgxcxzroB4iE5esMkIYJx+Dl2VUGfTsGG5AIy+F2VDrqOnzwntg2DxXNcQsmfvhSF",
-	"2QLvXwSv1Vhdc7OW8ZC8hjiw9/16py84l+z2AbFi7pA5iXi9D53AzqELac3uMb8P2ebd8yB4ZRMjUprl",
-	"KnEJTxA/gBYBkCVV4eBCM/A+DAzYPiO+buqdrZklGpYjuSi68jGBBRNpwHKKUuzNa0I84K1OjdX37uld",
-	"pRt6abvwF8S7v1Pl9PughVvMdQKcwFxttzl9Ok5kzoQfeM2j0OlMvzwdr43+5lSk8sbK90YC/Lt/6g7J",
-	"wr2kg0utT4LwOwAuZJGSaSEXNbHpNWDUUSF36I9tEsS1CbMvQi6NmMfcJNT3sSW1jx2GTJSCIPa+bV8C",
-	"HUDI1aD4xmbvx5AhmmBHK2hXwU4uBTcS9cZZBhgQS1z91ZwbmQEBRqs5UNQTXCDXDqw0zzIoHLdF2SA3",
-	"LTcYEmhCQhZGQa9BnGKAB1OhEiuKFqUR71mG0ThQIiCRXbiqYGWGqOEsgDMzqBirbd0Vy6CjkqzmSiHv",
-	"l+tLUQrNM5R+ZhNicvydpoW/pw/Ve+nmdy/OS785DZqHYwTuhI3+d8VmpeiD27D1y6GhJvTGKqAY6EWq",
-	"wNrMfk0az+SOPhnqanV8vnfKL1Q8Ah2CE6fAdrUR3/krkQaU18ndZ8ZnIu1Fh3sFtdLzagY7e/oOZM1x",
-	"rI0i3gXDxYTtiQNuKoVMhBubzW8GyameV65bc2atntsd+5I+EOUDi6T/CJb2OwxboXVrT3xizlls2rNS",
-	"ZKsheeuF1djmzI6BFirgB/SMaZsYrE6d0NXOgnTQMg4cgCtf7m0rzrQKhCJY+JBtC3d6CM2mOVNEllrx",
-	"1EhlO2UsOfhNgvRJKuMZRK6S1rSnGntaKGiaCnrZaQj+eylwHGZfo+ZyqVB9I2e+Qj5QDGwGNFRm+y0Q",
-	"ALGSc5YSyH2YMOAd04IZs51qBU1ZFKZTxATjObzHrvWhCkac5A5i8UlvrwY81rhEhH5I/QtDXGzT/bAZ",
-	"b0C3voISuKnUPRndkqeTR1ddLO+gRfid2j7rnc23ZRQItmRKo6etT2MIEwOJywu82mon/xvZP2fk3Xfn",
-	"P9lmfZB1Bi47xUD9+J/vLxzjt9mUFlQDUxwxlAwQPVMwXtDjah8FU4crtB64VpfC9cFXmORUfes5uW2f",
-	"DEAxeW40DlAlQLmoLFaIv6Bn8rW0KY9m6lNeO91LoZcyTCo58YGZZ8ffRv2GwKzDFvoPlLUGU7wXsyPc",
-	"opasCXsYfdkamLiAqX1rl9rSnMoZvfbZiHeTX1HntEef7F9r5kcsI6JOWDtmEJy69QMNT7nW0BfO5nEA",
-	"vkyPSQaigWvegyGyjdtVm/qgnJB5RoX6I5gBa1GiIYE2TK6pF3pxDPOG5lUQ7AHc8fGpjf5Al1e2sFah",
-	"bffRlKv2cwZlJD0w3c+vWWIbk/5VS7/fQTxbpNhqKYg/hj14etIp4bdtquRb88AXHbdxDSBaYzZmH/rU",
-	"SMHArKufdfX3Dxq0aWIx76uGWQnKNyBurojF5XfXynaNtlqoax946voFeujZmRQMG5SbQVyfl6+fHX+L",
-	"n34zvBTvbUEJOurD28VtgzjvaU/5dAp9goIJlSKDFP05I7OSFimhM8qF0oROJlDFQDMU3VwKMpeZC3qX",
-	"otHTbXjLA1U4fR+/W6tp/mEMd9h5ZKE9cU3wED2yHqJW9ulxyPfx4jwoNrqGz97KTSNlODbtzqHU98Np",
-	"sTkr+GWsxZmX2iVheASSGg++YoqnNqevQrPBNCLMz/pjuwk6k/XRJ0DGbI25oBX4UYc3Fys6wx6eeQkK",
-	"IgFWPLXnYpmrCyZaHwR+h7yU6yExyqJPUwe+3pSLHgD+7xDLuWJMuDhG2YdL6oJes0iY2S69WiKIkgcR",
-	"8wnwI+pgr/GYDvNb3CGo0wFJ4OEQPwDk/hHMuTN1jfwNQLptkqCQyySeZQf5dzbVLoGA/hI9gJjhiHzc",
-	"YoFy7VG40af3W5kayxELUudYcEsvRWWtwAPm9gu53MhHdNjfQlqsPOSnykwDOrVDmgOAjE8AQ/ra4037",
-	"lMkqhSNcCHgLDSsaXoozh4aOT0KmYybFDINSgjw5dnmONVXy+fHTb6KKHAxWzz3sXx0LIeA/c9Z1DR47",
-	"Iuffu0jeVJYidamvNprninkO19rwzNZzHNfSGpswqyHJdM77Cr2gY65btuMFPnuHB1Rhmu4ScHERKqwI",
-	"M0ZRrxZv4Lv99wu5tBZlInLsQ6/MDMCKP3Oo4TVbWnDduFmI4R+fQIe1E07dNNIDMAfUXC4F6lV9VnAG",
-	"L8cX0lo8DcIRqod4RPiFrQ7xQEJb2NLRJ/i3NTzxFm79Bkl2jVC4MtI+XJ1mpBDH5MByx7tlFojafC9G",
-	"mlxQvk3m2GfusvwBXnFfeAGA1sNSkvqFevqwnzx4vID6qZ2lKe7og5UHMLv7KdPHjWmKvTCIAFpSqEyZ",
-	"i/++8N3zpAMi7kMCAFAUte/rSnmBKomPHX3CP1r9KL84mBiQIbhApenqlAgJYXajrEF0DfqXCHPVWsry",
-	"3Yy7cndMtyjzHnbtB6Osu00j0Lp5h31rKV5vWNPxZ6I+nHwfG4Rl2zsR1d6aMQx6n9LLU//RDSv4dLWH",
-	"e+V+1tDEv/8Jy3gY1BiowLC7nKVDcmZLKzGHBHJMEaEdEczwc4W58VgWaFmmzdHCRreAmwYNYlhRyGLc",
-	"h0yX8nqdYZc5EXJ5OG89upHlXr67+yauGDd2DeZsGIPdGDsjkzOynEuS8nST7f/TrL5PteJeiNrRcH+8",
-	"FvbFwiZaiRS0uzHkZRQKro04ffn6XUc6xD4tQIfriM2Nivqr8MEtYDlvRLayCZG2yOyai7QJHgdaeScd",
-	"DyCYxj/M77p43x9UEDJYQHsUcq0UW04xTR96ZvVjnthMb5vdj15yi3735WDUtXuwgt1+qOZKMMV7sVnC",
-	"LWpJkw0YRZ/OKUNICbjIscQEOJ0lwo40WAnVkJlB8Nf9r9V0OUOQB4tWV2XYGJsCapPN8jFCsJan882p",
-	"TWUjdjdGWPRjqwPits1BJPkQwL045r5DHSXXWLUN0TPD6I2Ed8Hvnc6v2XA6bMM+E+5Xh1tUu0F/Yn/p",
-	"fm7/vhIoOLD7xP6KYWn1xyHuVFrdC57WbvfsgWFqgW+smq/DLYdqyh6F3ZFhwHVkkZizLqiMxZxUmUGx",
-	"hp6zhWLZDVMOmGEdMsExeJ8tD999pRzGwqboAywTO6svOocQF7E9f9AewV2lFtjcwZ1l7ZfILYHYb9YM",
-	"1PV8DgkR1GvGckwcquPqe2xvczpQuKdsyBNcSIjqSqeaQS/wBVeqyvDBbA0WfKCXHHDjISN8fDaZsFyf",
-	"AFA+zvOR0gWji3HYOdC372YiPbHJRugX4YqoilXBVJIAChNWYJNPL8WYp2OfhgdpUY/gxzAUtivQq5y5",
-	"7hpj+HzskGAsVMr/fPfmNbjHUqop9kF4BfsL9xmcZ67XLnjjcApXbCXtKEz4RLtMzqBW8fGxbYtONYW0",
-	"K6OEFExpWTCH7CMIo0XGWYEANRa+3+OyLXhRwNOA8HLFbH47hMMjSUzglLjp4o4AtHdchJs1VXbPqqJ+",
-	"xZg4JcdmNfa2eki9Js8FUEzNdeFv9XGy2ZCtpdH47WZm4zszu6sVoS5QL6ebR25Zt0ULVLhbp6AEcmH7",
-	"2Y9hmmO/CBRu1Sp+pEo/gp18dP6ytpqdV7CNi9wA/1CyLCbswvx+1x+dv+z8EzO+6vz02UR3kzHw9Dsu",
-	"Jt0n/4vQPHso7qebyvGUDDZ4Vn2g9UTXBufAR0eMiL5NcKgeIcN8cZmleeTU1F7qQPRZMfGA2yngDI/Y",
-	"RwfAEu+9kWW1+z11NjcwK4a8qWBo5cHGwHiI05sQo3tUOXPGLAeWn8pJiVoxybhAByMVTkLZsvNLoWqK",
-	"M2SgkjPhXhFEZSRm0y4pVCNNIEF86ryWC56mmW+fOpmX4pqlhImJTCGl3qGZCOn4G4CAolPhUhgBZHY2",
-	"Yxpb0cQ4OHZyMWuBqANsieV2ZGYEroxKjlewkm6y443tCFORHSAC4GQ+k1z4k6u2cNXdmOXHRyLdZJhb",
-	"+dwb4aJYeHX6wM7C6+RIS+EVNYOrL4qhVb22o5zse0y1XwfG0HKGIMAezc8YMnG78Qd8w8YyYzev1mf1",
-	"sJKO2PBhp9K7LRhZClbg3nU5HPTMpt1/8KBsajjg7SZ1v8bzzFFVZTbDB19kmAt28KEGuGBy9xLawm1p",
-	"CWrBmfcYzhK+EQ0O3ZG8KqcePnX0Cf7d2iXHQZoCqlxDuGlP0ngQXWQO2s7mgNK+W/KZQkmtVGsp9s/w",
-	"kXYu6Ttm4XAaDy1C1MelviNGfy9Roe1X5gFGghCktqhHhKa9C5EjGw9oS+6C/fsBn/uiwzOwhi6qpFlq",
-	"rxgOLkAGAZk7jsbcD09qJK22VJtYDdf3hVw4DrZduaiusI+h2Ehlf2AH2OG7iLW0dV0JNq/i9oyWuzvV",
-	"e85eKCOWPlw9LmYW0kSROfNQX0G5/FkYSOaqDqkxh/Y8fuvtcUCqVaSPsHnhhdyHkjw8Rw/VEGYWW0gI",
-	"/rM7AUUunNX4W5n5T/aZDlExmzjPUsKmUxY0fE7CNGMjrMpoygB02oSEucy2TGhyifrx427RKc0U846S",
-	"KykzRsWXl9yLW79d/thjvNPsAB3tefHvpS2jttV4Ie5ZX8Z54Rz/1JibiPksRZC7gi2kh9GoUXbfCrNN",
-	"W9i9GOfeqD9aiwNlVrYNMqwsAZMjxdJLbOPDbcqAFdpg/GP2iZHLdpNPXPs3oX0/ZeKq6gPUwlLw30sm",
-	"mFLfXIrlnGfM9VRxYtdiImJTnrP1Tk9ckbzMMobnjS2DKp0P0bi9LggLwyS0pgyRt3iOPTpHH8pl7CGi",
-	"DltDaJ1Cdr45MqDHLYD+tSfvEtE/eNF9Ff3XtqWCd6pQ4BUL4W/ru7hNILfEAcK1P1hY+GCO94MLH25S",
-	"S3AgPJVeYwSyfkrdqcDo5BRi5Bt37+hT+N/bxqv4A9PtRLIZZahaKjUA6q2t5/M1S/psLvkuJFMnlz8d",
-	"9PogUq9ZINE+6e+tylDvjq68pPS90be3RD+F3NRFrleQxUsmGaMFNihksawEdML/ke7R3Ro64U7dS3xg",
-	"1/v70Hqx1y/SV1Gk3w53qtLbitKIjKJslxRRrO91TUpJi6lZKE0eHx8fB92D476gadXXaQdX0B0D7Lcg",
-	"eveGmQKYoi6zPy/krAAAYTBuAaryLhH135b3g6NSkdoRYuHvYVjfx9zbzGpzkDbBFA+UfaTgA3VmtLF0",
-	"labQwd42DoD/juZUzaHGxNY4YKPdqYPdTwjLlG33SXwnACytyFmhpLgUZuxMAgIm1UTJBcOyFPNLbHWL",
-	"qYqGcu2OpyB2oFcfcR+B4eMAr4HnV02YLU5gmhoCjZnWZzjIA24GcGb7LjygjgAuJflwdmK3n1AMsuze",
-	"FiC4lClXE1qkX9qlXMt1wkX0Ro/3Imes1tFXd167J67vCJRmHE4u0y7dG9+W4vtKyH/B+QTfb2kN6SM6",
-	"lc7ToxcpZ8IPXHmRDKUouvyjKwvQj6sxr/wVxW66M5Y6KC6LcBu0u4eeC7bfvBexWD9jW+QgqHwNaAec",
-	"4QBKFvbNx8eHl+KtbR/d2HbfNwqhBSO2/tH8aexUpxJYulnQFfq1p2wJpadsYVvvjjND2+MERDkRUrDE",
-	"udTrla2Ag+bmAq2IoY3vkEDhSthyyNbyYF+uihPgBODVJ+vKx0SKacYnuqn88m0pzuGUuhTRYKhTFtCG",
-	"2cc64xYCKP+hdcBEuTCU/ouCwhp0mH+I2rqRVwdN3vFooYYnpJKmichSm687w1O9sc9/cZFre5Qd2ozh",
-	"XvacO7UpoWJo+PjuPzrj28zxWGN9UDxei4M68CKMFeHOQVhPFiST5k43sz80GVyezjrUgxc4yNsMcV8K",
-	"V72zCVEGXXgNSzit8N9q43FdhfSwCtw3yqiCe8bCoUvKtWGdtSXa8nhZmGcuBbZFo2H6eQLPOHBd6nYI",
-	"V7mZD7H+c8+qM660YdU/05kFrgW+btfk19nCGjvm4dTB8qpNgP9w7EsJthoU9Jv/eQQA2+/dzqSBhZkv",
-	"m4qVnj6pOQ+f7uM8fGhsbMccnP4YmREsjsBsklRwE43Uhat4tdpfI//SuFqHpiO+18iOVpsPhX34N25T",
-	"Yiw0rnRBtSxCX7Dd9xbsz4dQybZZY2v5GtZ1u2gn6LQ0xZsjCCwg/mRTw94H3b7kz64lLV1LML2rRue7",
-	"kHlrS5JdW4/sSUUtjOqzNyu5UxZxf41GwLTsqQSdXLCPcAZmCtQY7y4brmAzii0aJlSxhLCPE5brsPtg",
-	"vH4dMNS6la+bhfRRu74mqMQqTOP+ShG2oDxz/n3WqDrCY3+kMvpGt4SnDQpJ6on3U6Bi7r8WshkMajO9",
-	"fY909i+7kt+Qesfeun1pRKW9XY6v4f+/yCp+69x6kFqKmdu9KCmwKS1Zeua876aCv8Tj6EBYVaAEHjr6",
-	"ZP5p1Sjwmu934A+tNH/XfWouzN9zPz5TEmAbJSIV/pn0p13naG81bOCs3AGDNidzn0VH6/omy1JV0xmC",
-	"BMUwPORTFKEjMJFXv7FJD/mKl+LN1J3DBqq9XAqFqs2YCXqVsXQMyGtXzgeckjmDqYlVlVeyUethbIQ0",
-	"2lwYkyN7YG33LsQ+H+t4aPmGB8u+TdCBdWUQndzYY8FnTUFZrpZBxelyLhfmK1epCuzQl0+izg1ptVI3",
-	"W19/IhscFp0DEoXDAYhhlk3BnW3ryCJIWv1DHtwLi2+g6u6tRS7odVgRD3Vs0ar49y7WVm01BgrwmkBm",
-	"+zBS4ObgFCy77VYDD+9YB1OwB3sHmAq+u4NFUljjLf0DKexAK18yjoLbVuefomRaMOwmYBM4GjETdieX",
-	"u0RM8CsBnISdyWPjlu5dv3tfeuTW8l2zrs7VuzYmH+I0WPuBi211uwRyjC6Fq9vFs7dlu/Afh1okhQf3",
-	"rfyI+9b0IkfqXtLbn6fkYSh8d1DPu7MGZ8Zjk7LgegW7iQGDk18/mI1C4Hnc5rLIBieDI5rzo5vHsI32",
-	"JRsUzAQoI+SNYI567TITwj5ypRXKBOhMoGkBKlykGEpFnLcAX4KWEWqKkPZhhvPdDnjh62TwIwh5DEO0",
-	"2KpDe+QNDXHWYAAbRNn87cvX72zKvc+iqdUXQVfw2lRsu8bNoV651lobGYecKcyhSW3n09AjEw6Oh785",
-	"9A82S8E2ouaFyyqqNrDChQl6u9hhreK3Oe7btcaCwQtyKTOF062QclzTQfy8amuC8PHB+0AUbL7v54wK",
-	"W0dT4omFW+QNcWREIXmElUr2JZB8ESe3TM4gFQ3yr1AgB9FQmikjvqaMpcFwFsD59sPt/x8AAP//",
+	"7L1vd9s2sy/6VXC191ptzmZk5+/z1H7lJmnrs9ukJ3Ge7LXqHAkWIQs1BbAEaEXN8V3309wPdj/JXZgB",
+	"QFACKUqiY6e7b1pHokBgMBjM3998HkzkPJeCCa0GR58HM0ZTVsCfr87opfl/ytSk4LnmUgyOBmczRq5Z",
+	"obgUCZnKgpxOH/5C9WSWECpSQqeaFYSSXHKhCSUzqmZETomeMUKFWrBiOEgGBfuj5AVLB0e6KFkyUJMZ",
+	"m1PzMr3M2eBooHTBxeXg5uYmGeS0oHOm7axeFIxqln7PprJg69N7I7Il0TOpGNEzqsmCFYxM8DfkAn5k",
+	"JsDNs3+UrFgOkoGgc/NO+9QInxqEs5rKYk714GiQUs0eaj43X69ONXFze8fFZNup6RkTRBYkoxpJ1DZD",
+	"BS/YZYJloWQR39SxYJ/0aAJPjN2W5fSSbSIbjhnOZk4//czEpZ4Njh4dPn4am8lLljHN0h94plnDhFJ8",
+	"hEjBFFJsQgVRmmcZuWCkYErLgqUJ4UJpRlM/54IpJjT8rmnSduzarFM2pWWmB0dTminmJ30hZcaowFnz",
+	"gk20LJZv2TQ+aZ6aXTRvcdNJ3W/8XHKqZ8FU3Pet5yIg6eNnz5LBnAtP4ih95Zxysc004QdNc4Qve53g",
+	"K6G5zticCd06S5wdq55OzMy5VuSKG3kjUlhGQlQ5mRGqSCEzdvQLm18E56i+mmCwrkt6cnjYYUnXTOgT",
+	"s5cNh5+ZBywv6xlXhJqHyYSWyvDxxRLWintj/oL94YKM4YkhPD0+ho8VoUZ6yHlOC5aSBdczWWpSsEta",
+	"pERLMqGq8cjCQIO9du8a9k3Jspiw05ft67V7WNjHYbK4fp42TdE9POJp00SfPN84szP4esPc3KvsRLki",
+	"ZtSKod4rViTkx0KWudmYl2vnuWnqMLmGyT9/2jj5tusjpKiZKDcHeMOtsfNtAbMxJFRd9tdca+bZYzIu",
+	"FSuG/2NMlKYiVaAl0CxDvr9gl1wgC+Bz4yH5hS6NRL/k10wQxa5ZQTNYW6P8XiMt12yuIjTOqdasMCP8",
+	"79/owz9HH//j/Hz4rf3z/5yf/48H/76+9sSMcoojPjv0X9OioMuKMu+F5lk7ZfDmrPaqaTklDLXDFv3A",
+	"RcrF5Vs2kUXaMJcpPqMIvTAiAiZTwA8Sw956xnhBxvjJ2AoXrpu5G17Vet1vkh5u1mXGNs3ZcXpRZsGR",
+	"TMs84xOqGwlqHm87eh1n+E5TzWJ3k1fijBSWOROJ1ewW8F+Q14QrcikFgwuLZlnj+YSXRDWRgRl6kAyY",
+	"KOeDo9/cP42Eya5BfaFZNvi4uoJk8OnhpXzYuKwWsbjCLOaEKliArLRX/OrSCMTuB9QtwUjTQTIAcbrF",
+	"zOH5DepMylWe0eUoVGtglkNyUv8Sts4JGqeAcabMeolgLFX2Jm7QIGDUrrpDtzNxmrJ5LjUTk+V/suX6",
+	"Mk+IZp+00x0YmWTcKLkzqogwCzFTdxZOdVAoef/+9KVZv5kqU3YArgioyPSSOmFsxlSGNldsCZ9wQR4/",
+	"JTNZFupccEWE1GROU4Y/SshFiW+vLDtH8ykvlCbf+mHRpiTjYIkP3zKzGyw9IoZy4wfHZDHjGQt+D6eH",
+	"i8tzIQXh8O+nh9+hlQlDUyH1jBXEbI3Z/guZLsnTx49xtVOgh1t1xug1w7ma9ZXCfDs8F257cYrVBodT",
+	"NdvRXVcKL5z/6+H//fE//j0quE+nYDTH2dlY3oaYCzATjU7LaDokp1NCBaHpnAuudEG1LOBowmMsM3Jn",
+	"RsWl0Q0rE91sEX6cGiqCMpBYfQxpA9cBkOtcfPv00eMHQGI3lCEyF5dttLIOgP3uhNPpaylYV6JwRa6E",
+	"XIhjwqduirWlBuu0zMkVeXL4dNiyCjOBXpYijOIzYfF1aHnFhFeKFzOZMbBgKUy4ZssaYWufk8UlFfxP",
+	"agZqkrlulG2t2p/5nOv4ZOfSMIjRhMxEKPgDml6fwTDRdz8C84l+4nNzCTw6tNaU/aefFBeaXbICJvXm",
+	"9OWL7512s9E+vMAnG8S1/bZX+/VNsCE/IS91tLSjW7nKjr8W8loq/TB8zaCv+f4v2LgdppuQxYwVjFAn",
+	"0ydUmHvhghHFGlVG2dsaFoIVbS6jyOwXwogG72Q5JmPDZYWg2RgMk8AhJ6SAHzR7jQJXze6reFuKDhxd",
+	"lE3OmKLs7IkxJnKH6YCa20RXUAuLUijCBerioLB212b/vTCrHfzbQeVpPsBv1YF7OczkzEjGDqQBCdpA",
+	"HPiu14NuFNYNiqfRkmtaJxi25CT4Yl+Ns0S1uTeF8wasiFwKhdb9D5RnDCzIiRSaCbgPaI5mFpfiIC/k",
+	"Rcbm//G7Mov/3HF/f8Vf4Qvr5PuAPnChyaKQ4tIqdqDeSpJKa2UYQ9T81g5o3uc9bHkhc1Zojivg6Xr8",
+	"IDAnHqornj+U8HaaPYT4hGF3pOOnh7IAEf74JhlccRGxpYGzEiJ5OklIzgplxKGXCAkxM0zLDPwxaqk0",
+	"mw8HMfPGvujRjdvb/Sf9BLfTscZvuILKuJIXv7OJHtwkg5M0LZgCetE05TjurwEdrZZQJ+1ElkLjjbF6",
+	"evad+vObxPo6NLJf8IKnh9893/8NhtCZnNCM62WH4MQu1E8GuVSaZqOJTNltUOmZeUXB5xQ3YUWH2368",
+	"fwK/XHI8yr1T5Kk5sLpgTI9oxXC9v8acVW1dGX1T/B83N83Hxwoc53JsE4DuwNV8iqAO152KZuw5F29l",
+	"zCV2Ioxawgoyp0sjGs01sgSb59hbhMGHYJrPqaCXobVRsxvBp1NpZQql77UsJzPQijDgo3D4MuXaeYCM",
+	"JQr6kXdJmYkNkgEMb/6PT6+7dswS87yQ1zQ7FXmpt5RBStNLNppR1WAeVt8HGpQNtFJFMimvWEooKKmt",
+	"fviOvBLlj+95ltEL3ML69PNCpuVEd2ecX/EHRvsA7lllF/DMrZPiFZ3MCMhriJxOWHAJheZVeFvgUEk1",
+	"x9jN8YKWKrIu6i7j1kMAD90YJvHSYH0HT38l9vvKy+V8FBOjQ00L2XCndtkvs2ZqlZf6y08FWcgC2Xr3",
+	"sWGim1TXn87OfnWL2ut1pehoQOzM3CGH4C5H2WLGJldGhS8juzpe0MKYX+MjwrWh8ZUVNNQqUETNZJml",
+	"4MsZkrGZUc5S+zhFn6MuOARHGTrVwQ2hNMtdcEUW/jv0EuqyEIb5p9OanLoaJAM7n0EymKK+mwzsO6Py",
+	"yi6O5et8nzJNY9GfD07gTGUpUuueW66tp1U1NNfnlLMsbZB0TGsj5akm4F6pvL3jCy7SUU6VMvw83nn7",
+	"VzSPGRcRxv5JLoymPmciteGiPnRBpxI3UBWId0TGNgIyTsh4IoVgE23+1Jky/zNUGJNv5ZQwIw0VK65Z",
+	"8cB8QRUbpWJMvjVfmE9yemn4M8FYJPwa4xrmL6p1wS9KzRSOBo+cC8PAcmrjH2YQc7eUufkFF5MC8gpo",
+	"Nh6SXwx7mit7IucMHait5oBiEylSVQ//yfIiC2J/opxfwH0baCoJGN3lxislPKsr+qumxSWLbPKJtv7W",
+	"GvkpmUmlE3MQgbbmL0Nb8vJ1glQyfF8FiPZX9FbkEXCJX3biTmNFwqioMreiWj/Kk4zyOQutR3dRrlDZ",
+	"pl+1P/gIDF060fx688NP4GFMRWp90IgEH/Tc8Kw5snOZ8inf9KRRoGWpR3I6UhOZs/anv4NNgEBB+4PP",
+	"0bkA2VntTxo7pBTWZ7+BroerTOC2I1htnfRJkOYVEK9aReL3PpjwCknCCca4yqeDRBjLM1zbqfQDWP6s",
+	"GG1EdddUgGQwoyKV11Gd0IarJVy9Rokyx9lHryHIRqQ4RgUfnHw+aDIFvX81ia2L/vqTnU9Md51RNVJs",
+	"UkQlDvjyibvEIFQJGzMkp3C9Y7RTzeQi1G98PCOJOoICr06nvfhP83Cjh8Z8wT7pUVEKu0er1xUTkKLm",
+	"fUJK00Kji8/80ihnCbE6LqNFxpnS3TYgIfQCYrc+t8QFTK3C141drBLRnTvfuR+YHy/FxLNnZOkUbK+M",
+	"Km1UkwljKQM/KSV5qWZoj5kv6WTCcs3S46Y1dV9PmadbHxmrDW6kwQf33KoEgtw0excBewV0rXF57UjX",
+	"JtsqUuDCXpcr8mqd7q8lKsUzo3qCbjskbwSoy87rjHd1lUprAzeF0YUYHDRqfwpDJYRmeibLy5ndzwmo",
+	"6qms8gUg/q4ip3BVsdEs7275Vlr3quhoUwlAv8cXtdPUC+V1dXZOxdKmRql67i6EhbpLyDUbmV+zkbfY",
+	"V83xBPNJGr5r/FmDFV97mx+6lSa7+GNqpkYkajTF/NwspbmT3ExMiqU570byFdYC3uDv3VdwbxXt2Uss",
+	"xlXURk98fcZr9FMTPgdpyZS5uUuVACkNGXOZmTN6sSRlzRNnfjJIBuaxqDXr3/gzR0fFSvzEnc1Oh7RS",
+	"eyL3e1BJsHN4Y03WwqxaKfmrSx7Zh4038+OdsFbzqt8F47YufM3pRZ0nKvFJNeZOwDTcK8ZyBUqMr6co",
+	"iE3oINc0K9m6oLNfjwqZxXKGX0NqqZxCir69hwRbWIvxkukheWlfIKRgNVVzS2Jv8LWje3uUy4xPljEl",
+	"xijMOC2jImdME24U5CnkMV+zAswN5yVPnMtNsYxNXMmKT/v0i3K/Cw+t+wxUB/y1sUCm0+gRti+Mitva",
+	"mvxUkrXZNqahNJG6nbgR6rI55dlIsMWowUn9YcYgc4/67fdpiXh7+QTF1Yl+o8iCZRM5Z8S8pKIt8Hjc",
+	"HmCCXmSsbT5uECN3Gsb4hDkjmw7vK/ecudRLWmy8uH6Eh26s2N7w8M8vT34N9XApRvN4wtwHTLU3hFLO",
+	"ZQp1ZhWx2R8lzRShgriEGMO2FUVrOdaOXf2HznaOsmlBNRtlLqusNf+DaobpZyDu7eAjFc+7DpUKSEUC",
+	"LnKyK+XKbDRYGpdGJdOQq+SooCQx/64W2LzbpaBK8UsxyviEiQlrYWEUEroiN+HC8rA5/kVVxpZhnhHj",
+	"BXHDdmDfVtEPCTO7KG/sU84LprayluKeWbeAc8yPOB+s6HQxCRJdE1aYrftQjDGwpV23i/vEGD5lEdtp",
+	"MEfsFlvziMPdKReR2Fr3EE6Dm8IYxiNWFLEisg8zrBAD4xko42y9PUJJjS4ONIRG8X0/c+Vp9jY5+68z",
+	"azkZdTUvLzKuZsMYpe2woEI0lBebr7Yf2AuNVu0K+MzmnCX++t2KVyBMziJK+7/cVXuxNHIVQuPmxpJF",
+	"2mAk76IIB04Hl2wXbtUKhWvH4WPjydtFikQV4SebM+rWzKTmafViqqBouXs7JWC9oCAmZy45OdAFbXgy",
+	"asbBMO9jwfggkrF6qiDJH2PpkCaPT9YDdxHvzROvdHak8krMojnDLXAPNcXlP2DgtHJV2Vn3Fdds0Aa9",
+	"J2i1gPsbZa97rknKJjxltkyq4R7YEL1yHhq3a808816x/g6C4ZybSE1jNyZ+ZaiZFxzZbwt7892L01++",
+	"UYT53xOjUwvFpSDfvv3hBfnH86dPiGIT8zx5OnzyYN2+nEilRxMmbJ5y3zlfjyEal9NCz20C7G3k8aX8",
+	"mqv1zLtexn8K1leeySVjIxsqvoXXPAIjUNBLtjH15xf7mLFWwjKAW5jVk6hiGeAMRATmDppija0/76x2",
+	"7RGlCpa0MU5VsIrb6gfyLeUKVRXIksAYZy3gwoV+/jSSPpYMFKM67oWgzrjB2ivF/wRNDvxIUmY+0sOn",
+	"NlvHIReAuTiMvk3TKyY6vc1MCzV1FNQzmaXxMbePF8XUMBv08XqXpfV24Z5gO3fRwlb4sR9/eguL1Tfh",
+	"veB/lABS4SE5GrAoyKm2sVtbWhizFDf6UHfkuyH5EPJZxX7e4WlnU1WoHXapUltLuk+aNdpVmgY6YCEh",
+	"x8cuoUrFjCqAwTh9aAWhgLxzHTmYzC7e/K3Pwh6C7DAqvdpY6DDKQus0uI7fVS4BtzV2Cg/dJINJA9LT",
+	"qZl/RifMhTFXvKtwl3a8BVKqafMG4e3ckMdnA/0eMSxxkDfVNVSnSx0Y4HclxfAtXfzClKKXsOA0zMNp",
+	"91XUQrU9398hbs0e2kEdQ2Zd6laQNEkFSAPkVJJIEfWPwLXWWc2Jv/idzTSFAjd7yUVfZuvPo0cL0jtk",
+	"MTf7YXioQ4q6BxmDa9eCS7h3JGuQO3hWLIfalX9sOmq9CNHrBvEJ7rymw3hC8BufCSR89nYmL4fkw0wS",
+	"qq4QQYdrzIlJECsOCjHwUa4QhMcGrERqUy8x13oqs0wulBvVIvRxjdAAlMx5UciuR37lNlg/Z3ZBGiZu",
+	"32V+dIxqmYeCstADU+ukt8nRUL0i2KLTbKKXSn2KdfpHOSAI7GxhzZqd4Yq4sFDijh5GCiEkAapOHVmt",
+	"zmG+ODTGGMYKDatJ4cEqXvBvr/7r7N86uNrRywDHInLN/YtmJfOsA09Vr/gRdsisy9FojyhhxN+wthU/",
+	"cJalL0D+R0ugfDr22u0xJCfWaezDiNbKUD6SvJKSM7U+hLZbZbdSwAuPTNnv2I+bqwLMpf7uxekvFgmP",
+	"ElVePKzI5TA5U6ktlA9chY55RzxNbNw1sWHChGDQNE1ImAyb1FF0DP2DiWwod105rriUj1E+QIfoes3F",
+	"F77i02YD31Zlv3y9v8bQHF9BP/43Cla2z0JkzsSWXo6iAVGsNi+lDZMQnnpMxgqAYb9iKsS3imaYnuDR",
+	"RrggNOLM+rqnihZR2DEf2U5IKXxYCGW3+QjgZkZzwJVMiLxmxWhC84RAlD+phNPomgquZubowFkaXbFc",
+	"J4SLa5rxdMSELpaJS9bIoIzCHknMyEYsP4ffQ2gaq0vrXAFmcQfowlDK3IX7bItiTGzFRGajWBQI54ND",
+	"oZItdf+dtVKjDhsqgkLsXUwLzMLG68CMKaRl3d7q4kAbdVhzbrHheauI1iLp+lBAndC8cwv+x4LGrNdL",
+	"8/GWMoinjeZDAOEa5ZO+3aiqVDkTaYNIejOFVHYFqZqUWOeNQ3k2rMj1DOQjwtF1FlXXfCPCBtD7X5x2",
+	"cVAGm9C4dX0wI/LA/WDFfyEJVzWJSo2J7nf0ro4RuDZSfBKyzPuKPEAmUVvJCRhS9rmYIBRyi5qKniId",
+	"W6ht62hNdgkAIRtkqvlztPek9nTUbOQkNp0yzMiHcrAGTLiiZFi1D4q5+wlBdUMlLu8Fk9vsJq5b54FG",
+	"3wCpHoSy5UJUClxlmO93PzZquW7nopUr9TKLeFJCUNS41aFZrW9ctZxIxqbofYFHnI83rTnVHPnNAbqQ",
+	"6XKPbJ5k4HTH6GxmVJG5MW7XmMBcJwLKiS9YxQ9xSjk1ycUXtkJbrTnvtvbCBP652tkIWGD9UARECd16",
+	"tShauPuNgvb2A2i7i4btELrWTnM/8DnmGCE/RdgvBV+QF7Kr/sQm/8+T5xuTxA8jlVw73PXdbtt+VBhz",
+	"Yu6BCiPL/ItEwr4st0YdgD+6hPktHLEnlZWr6RWzwhMy3icZVYrQBV2i6OSQG1AwNZMZlDvOWJYSgF6v",
+	"AEkoQBQxZfGkJ7RI4UIiaLFW+A7nAjARtZRXLpQGabkOM9mHBqkFPcL7XVXVk0UpEBRi1VIyZ20UwAK0",
+	"8emZW9Bq1p495aOCzeX1juM8dUlyoxVEg61HehSMtPu6HkfZxlearx35aSHnW/gKLXi7KwClBQOeEuDt",
+	"2QjmZ/fNU7sdHwEKwrdRZVa21/3+YtkHgKDZaC23IVVw4vSMzTeT6LHngA4UerbmLTY7CXOska4+5Moe",
+	"fGzhlV30hGZuamn6s5GntoUjXaNK2zL7uAnbgBy+7GX4k8zS2DFvt8G6K0a7+6g2+ou2i7nv0yshqccV",
+	"+3NzWqV+gw8J96gXvsPdvnOuO53nstgpM8/G0DoVj9GgF5z528ffAkB4xPlfqWYkii5V3AqsUAXqr//R",
+	"Zgc4TYQXoY2Jc5lzpRygekTl76QStkWAu5/KjF9FDPcXMsdaKKwlNkaKq6oL+muVkCdzsVzFaU4gMxTK",
+	"m1k2JUIu1rrIha4SV/YM70qwHt9R61wEWzckr6X19o7h4fGQnLiJ1eurwVNcK331hYNVJ4zqGnEliapq",
+	"CwCobzARVCO32p4tgnHxYu63SIuLpQ06+/yTVXbuTtkhORGEzXO9hJwWpJf9qjH14PkWbPj4sDOO5nts",
+	"fKPlpS0ydVo7HiryyGygYWvMnrat22r+NEpmXCchOHhBXr6+8xMVU6FrhcXbCTmaZXIxyjNq3vFJR+CJ",
+	"b5JBhaTXPPrnDQ7owZtrVhRQdBM2etTQxAqyH6qMBy2JWVL1yXpC4U0ysHCAqql/WNRwDTchAI+t7YHN",
+	"DvieKvbyNVRqA8xEugXashuCi/Tla0jopBEhaGg3hag1oPP/+uqXY293gloOTAlg5N9Y5bMolc3ZC4/R",
+	"88ePnm6YyosTqJMts2wEUMMjMHPj5VOZFJehsYz9A+Z0abPR8NBg+x6XzEPM0PUS9MdPaym1//zH8w0Z",
+	"2fbOG019L4PNjo9gmuuL+Z7pBWMC52YWkUDiHQIBwX0cNJ1x3TGwFKG4xv4YRLMQBKK56jynl2yk+J8t",
+	"VdaPDg8PI1nGm4iCByXULGXOBCAOeLygKkoTyzl3QGablLZ37jn4jczZqEkJ8WAggVCFAt8ss+2doM2r",
+	"YRbDycfYnWPOqFAB1HW7NN3SKenM6pHOVFyOGcVdlnoUIHWuRYLNNH2zLRkwQ8UDz+ub+OT55i0siyzy",
+	"OrOFRwcH0AIypbk6OjhIEKTTiAOfy70bhZ63Crf3b39W3troft5it88vVSnZNh7OTQ7LPsoBW6rUq6CZ",
+	"LYWz5aHHtqlioLxZ7A2jDfiMV1RuvA43jClw+9fpRcnNXF1gLL0uGpXiyvk44aRavTkBddZholH7HZzZ",
+	"vQJkfdnzDbb5LVjZkeoRt6k9G+AfGze0ypzdxn2eplxckgWmM1NrB4I5BY7j4EuQvxbOUUUyatP0q4go",
+	"GcLO5TVrnOz9iHo1bHIfjhV7/u/csYLzUDOef3FZ1CVxY7cUIJdZEl3xa/uubZzOdM6zW77kmvrv9HUJ",
+	"JQNwedzeIp7cJIOZFLIwxtAoL9iUf7qVFz2rvUiV09t60XMjS3iaZuz2qPY0KmdeswXASq2fySbE5g82",
+	"d1cxkTrd54LRghVVp7b1S9i9ozUICA+tHjrX4s3OJ3bQguaRkZYleR5NkDoRy6ouGPPO9kmEomXKXfJz",
+	"LxBVTZlVSpWsaMaSKlVDyuCZdH1+KZlzYb0k+4CBASfY1ucT7PjuGhXHEZtK3LHb3YoW/CRLu2CzNsIl",
+	"BazVLSaw2k3R+m5hQCxhAn4kFqHHTDOiXTXw7JspGdM85yn0q/gzHxtTcIwkH3FsARIIjmePHke2IeTU",
+	"6GzHtIwPtcFdWbHmWjHXTOtckfdvf05IxrRmBblYur8o4o7a1lXgOuVQVjfmSo0BhvOV0AUlYxjl6OBA",
+	"aTVccJHKhRoKpg/OXr0+eX12sMucN8HcSZ5OOqHctbC32TVVXnTZnVXmXWPYDTzah8IYStM71xrfrKDI",
+	"7J9WvaEua2cg33CmNfR8JUcFo2m0yXvlNJhRRRBo37ZMwpohIydCINl1zbZXWPsAz76a92YhGSy9N2S5",
+	"Zz0hy4WT6+V4hBx5r87HLomD+3H3zYYZfTGw6gaEaiE1ny5HgFAcRXUFV4eWGQAjmacwkueTDG3aYHM8",
+	"8unWEUhAmuViVBbRfmKsYAFKtnmYcJEQineoue/9XbrmRAw8ENGYzjt+KU7F+7c/g9xAYOVR47UFzces",
+	"4uLa1wdgzAmhRLN5nlHNSMav/LcjzT7pIXkFkV1unaN4oa7eo+sTDibm4ouR+gn2qWFKkDbBJzPy+fPQ",
+	"mN83N4n5871iRfDPkEVvbkDefv489NQxHxWMFAyQU9Ljc/H5M5+S8IH/7//5fz9/Zpli7k+Rml+pK+Vx",
+	"iqUAry8EuBuosR7Hj2xh/JCV2qy6CxI05qIduzJw6KjNhCs/tZ0+hK71FrjLXksVI/w6o4qdWRiTlf6a",
+	"5qsO3cZhiEG92VqdYIdVafGlNDRbKS2ON2RzsaMd0cRw+m6M9j5mrqf2lj0JfadtTI0x04oaZS2dB7m5",
+	"ygk84LsP7mMixxsLfuhSC7x1Z87Gmqiw+MleMNS7GDFy940CPJY9K9rLYtJa6N8LSVVDK84z13wUH2gA",
+	"2uM6a5giILvJKbFt4AHkJN4ztbFK+8Slx5jL54iMy0Ic5YW8lkof2WGPxiB7rWRyNfNwl1cl9BhsTMi8",
+	"1PSCZ1wvE1IKWuqZLPifLE3IVBYXPE2ZAK/wyLbinDM9k+nIfAJJK+bJiRTTjE+0GYH/UTLBlEoAuBnr",
+	"9zPz3pTNc6mZmCxHV2wJV7WKfK5yJnQC0POJ0UPMCQYFJyFaylFGi0sAF1BlnkvIYJ6zlFOAXVkfrWBG",
+	"bOJP51QsEx9FSchFqZYJscHoIUnlRLn+/Go4Twn7BPk4CtIshhuFj83sxN1f76rYIIOq7sSdWvG3WVRd",
+	"WxyFhgn+Jja3qqfAlq4Z211ATfg8IbOqHxRIBbWWu4ZeFkxrUUykx5jVYrsYuHIPo5TKhbDdQI0a8fTx",
+	"d+uK6UVZxLoHv5M4CaqhmbOHcslpqdgxOUxC9SGB7kCssOkJpDB8z1KClbKryHTtwHTJoBoodkdi+Bpg",
+	"72pzOCZGCTLzzRhVmhwODx/F789O83G3a0zleQtS08VUVhsc1KqR+ggwRF3GWJ0cqFWoRqWSoXnCPnGl",
+	"yZLpftqgtqHF1PIMw5jUxl7DPQTE25B+rHhptMffliLqpM+W0fjfgipiS0AIAJhBL0VDbPhXnlGxV/aB",
+	"rQDbq7TmJtkWrrFTq9C3pdivSWg/CEoYPZ3QIvVUWjej/ROQ9iILv2c1ZBpnUu2p47X0y+C6hx4ZU/R+",
+	"qjj0FrbfNGKMuAddos+SLIz9TtUVS41a0rl9aguey5QjwNB2/U3KLBvZPumNhILUxnpy3c6qvczS0QZg",
+	"/8CX0jvaQEtO56luyeEkisM9K2xb1mKlj/728mRryxR+0N39WBnFEV4x0nA7iFZ08szntFj6mhPowUsh",
+	"wxW0EOcJM7MxRv+2cK1bEK+QlwVTXSTjr+7Rm6CV2uafvYNHresWVjmaURVpqfVOU5EiFGd1RFytCYq0",
+	"he2Qeoxko6Iq/uWKXBh1jGg5JJAgZrYGm+JCHXKdzXax+4ptb4NODXMMibBbTjz3xV0oVTMa58uwd1qw",
+	"iZ63NwYQqpsugiTlEopbb1Z/T3rjosvjDT1VW5qovi13inAYeRwpqqkL4ASC6fYqWU0pXxNdQ3KCTGU+",
+	"WxHlhGYQutlLkjWlcr9bismskAIgso1Q1TOmmJkO/OIb1VheFtYJ3YNSMyct25xEQGEtCSioK+7rJ3ug",
+	"hTTUIcVpGyQpjnFXxkGtEtVkLlEjseVJRrGzHWOdkfBtaCI8SMjL18kKnqP26zY2rEUGOhe+ws3q2uCz",
+	"vncVTeZY6piT1DYfaMjaDY04sN2UDTehaK/QyTsqcRWi7c1uiwsMq+96hiRdyWvbCjyqATjK43UZi1gQ",
+	"ALtEYs5oBcV7W9b4qjfXzCixeUS4mX1Z4dyyVgs2ag1k3xwUcEt6wG4zSysVW+3zfwZQHjRNWdrAuJeI",
+	"Be+9VrhZXvByx8GXlItjSOkG6wRKwliWqQ0T27K9YegOOIyDkXRYg590JsHZZabmgVK5x7nrZ5qPujpX",
+	"XHK/dXuFgMjSr2Kjz0VW8brWKLt9bCU1dINhhVSD3v4QfEM1M0C4bYBctc47+MYBkIfDAVRavd/Zzsfo",
+	"H1/W8VRR3J7ej82XRh9JIe7+ufN8kLel6Gk992ItTcVLE1/94pgJpaUr90jj/LSK37ORDJXPeeVKmPuJ",
+	"bf/7J2vtLnA1blJ+9Fai9LTN96U8xLtEgj39o2Sl3VTq/mdUKfQWJwMLi2gMUylYNIcg9BREvc58EzjR",
+	"UxTAaVDa2tb80T7cFONa4UL0s7Q/t8YuwQvqU/PjJX5pDaSu3CDxeDwmhqjKGkEXp5Do/VjMZLbiM26y",
+	"2j0fNoSNt7baPGV7HrnBrFhv4JpRIZArSyHwLMwYIJfZcrmwpWvgO4/y57ug0nobGIZ4mnFKebY8whwf",
+	"jhpKSnF7qDb6/uBo8L+//e3w0cffDh9+9/H/PP7t8OGTjw+Ofjt8+Aw/+veY5wgBAFK6VM1vrcqdH61U",
+	"Oz/fVOwMu3BNsxGWJbR07H/8tF5K/ezxsw7F1A4dPD6me3uY/ySn00E1L+gsxLN4qfyfRvK07AUV5PTk",
+	"9Qnux581vIP3Zy9WPArPuyEnvpvInL0y1tbGUGhHuw6QXTBzDj31VyzXGwHefpdc7Ahq97RR/z7Vqjm4",
+	"6cGt8dXDTbh5X0blDGnuFdCKOB9bt7CPezxgiDu/yN8xWkxmL2ymTWsGlHcVaB+NBNxvmqbmwvaoOuv3",
+	"y4bI5gpwoYWZXnFX+DLlPVGwo66KVt1zB8bfcBYbM2ead+gnrjdj6/Vd6b7aHLmrfyuwIvdzXNmGLCvS",
+	"js8xRevLOLSed3JohcuoO7fMXHqayj97dYMkESyMOlxd396RJ5u9IwB04BL/zLGyXhJwen8R38d3tUTN",
+	"VjkOJ/Ody8irXbZ9X2XJYMH1rNuMvDSve/rit6FPKKxcMK5WXrTIo13KK6taZDMCmcrC57kH4H8IEuV7",
+	"mGFC6fqdUqHarJUvAroYfo/d658+e/TsAXh417swmvNQhWSIZsVcJeTxIUkZy6EvMldWfzFy6OT1ywpu",
+	"Ljz0+L7Vvsn/fPTd42QPzFNHivaUIH+gFwXXmgks8Kg6E67WQ+4RCctc7qZNKbShoZU9sARVNkFyxrVa",
+	"zXLciKnUDOHihJ0FNwTz9hg0EaVZwdWVuUhcOoB5v2afdGIL9S7o5EplVM2qRoXV78AVWz2BEMpcK4C2",
+	"gpDogi77I+dN4/F6yxQQd09F06sOET1zbhshrtHWZsICVvsMcdmpwNDmMTQOhW8ELQq5yGJB66bmn/DG",
+	"ZpHyriE7/oNN18Br3wr9Ob1iNS1hSMaCLcZHPk5o297ZTZTXrN6kBhQjMg6cJun4aO1Uy4Vw6q+7bM6F",
+	"bRk/JGN3UZnXCkTMs0/PbJ2015NRSR6Ssb3QcKZlxqp8VOhPqqGAzAajUKWZUGG+vmB+bRjXdXeLYAsj",
+	"yIOVQIKHvwRclU/MIK6g3LeT5ZAwDYyBnXGMXJz7z3JWTKxitrA5OICqBdk1K/GmpK5C+aiYjSf5iM2K",
+	"Szner8e7HtDz0JxDvXK52gm3gfttTpRuS5LeCJTfgOuxSyIp+5Tzgqle8CuEEaUT1gT2cyllWmVd1fqV",
+	"75XNcvvgGGtfVMg065CZmOEzKZg5hZdcNHR9ZNfyattWnnIzbiOwxlvzYFvNBYzkl7ExiQsG3Qk4exfu",
+	"amSjH5sZqIZNXLegtmeonYrWu23PSTrn8e0Jd6ZxD/rwKFksnrt2JlWMGlg+YRaiXAgEyDAks0AZutb8",
+	"uyI9WEzrQSAARG1SEnIMonMpFFGMHdnOyS7Tw08laKFstEIusL9YHLLBXt1MbWYE9+CuFQBfuofgLTT/",
+	"2w9a8Uv1/tuiemEeLds9A4hrDpnYTrfbp0bCYx60MRi2hIcrvql7gZkXnC6udEG1LFwzwQXXtXLDgMGZ",
+	"mUpe8M2Z8K+qJ/F3rkfrNlO/B30Qm5Jlzyq4Y49N4JxSVZdH1FCPPaChmRMVasEKOA1Ga3WnYAvMR8Ba",
+	"jIjwJs1svgXN+2jwmMkJzfY6Sju1iHTnt22hkLJhnuWTq70P/L49KfesR5GCjdBm2GJ/85nUcpvnCzZl",
+	"RcHSUUbFZUkv96JYXsgpz5jDSNm7l0W3NRiGceHcXV/pa+p3HiDm5u2jGZD71r1g1wlu0y00GXx6dvjd",
+	"aBI0Lui6HS09iapFOjj7QXV/1RqP7thb1NB8F3f0CToRqcIgZnBngh+VYWvBM2lrIECuC8ZSZYMr3re6",
+	"hrW8g7q4JWD6f2uVYTNttrocq4ttI2jgzpfR5infqeTfuPAVEb+5cccewnzjZLzU3kzVmoTdtvylJoA3",
+	"zmof2RmVaX04BuA+unO/wL9co4btO0jcGq62Nd4irUR27NDZiU92S1LxjS7C5LNnz3auaNvYhcKyZlcu",
+	"w/3dUDB2kww+BOCXMRQsnmUQCFnI4solJzjIQ6LosrE2omZqtSeY3iC8WFlwvXxn5m/bWzn3+6qOAF/Y",
+	"DJPaLZkEzYJlBh4SViT4DER80LdFvi0YTRUYiw+ObcrU6Uv4YzJhSlVvMEO9yZk4fXkuXkgh2MSYnqp0",
+	"beiCOtMQZ8NMI3GtTM1MAMsNIlAUoRZ9Uc6c5jlLDfEqfDn7K9unDrYUTgOAhFeX/0zrfHBzA8bkNNKN",
+	"9lVVzupaqIB9BFFzeFvg2j2ymV4W4M4QICGGpOBNqlMEs5edBxkyWs6h3YWvmzRPzRhNWUHGvyJm1cMQ",
+	"NHDswml/lKxYkpwWdM60eTqc0zjBApuxjWyPh+fiXADE47WF9dFYrKmCGKMx/bB/oY/2ARunckiwixJU",
+	"0cp5Tgu7V4ZlC3ZJC9iICVUM3mTEPT6d00umjizS3TgQ1WPAEEIQzYTkVEHtGFVk7L7X0sEnDMkL+AyH",
+	"lDn9o8T3vCoK9+k4cJg6jKr/+F0ZikHexHdPn/3jwZCcQRfKsWGEsYUbuMjYse1OCfCOHIPtOZN5xizh",
+	"JIAvAdQ4FcTIdngRZHBpRcafHlqAsYeG/8ZHgGRtjgy8BOMBKyduDP+G7+EvTOWAk6cSMoY/4Fv70bmA",
+	"KlzHPMFX4XkJ41jrHAerOQH3Dp5imBrU6iHanj050EgS9WGeGj13yo2AHZzkdDJjDx8PD12spvYZQFHP",
+	"8SoCVXxiLiFf7QcwBBWT2jZG9RQW8/dMLgwvTAwDakku0JeNitLAHorAxDoaPDJvljkTNOeDo8GT4SOY",
+	"oGFyEIgHFzzLzD5DgUCstcAJ+tZxPnLq+4RhAt41q+SbOTyISWZLniF6y1IArDAT9cxxmg6OBj8y/b17",
+	"OaDz5VJYe+rx4SFGf4W24dqQhX+3mWV4L226tfw7QKqt20QwSaSuk1YwebuUIXrsbRZM/FV+7gc/YIHB",
+	"TW27AdgAWzLYuRBXKKKpuSZ/w46+oFXVj4u5z2zwBLrTWZFmfhOfSvVIDR34J5Cbg5tkq1/9LyNIBzcf",
+	"b5LBgXN8uVoSZJX6jhrZ9jJ4bm3Gq8j22ZIE4+JVwBVAwMFdb54CaV6dKagbSDruvZvM8j/Nr246LB+l",
+	"aRdCIbzdzcdbZF0/fbARIvx7ApeI7wDbA6+aN9WCaLiPjk/DT+8psyaDXEZh/Ch00gJ1CgJoAK9EAGvH",
+	"1vtgkl3gKLdohFlKc5sRUGmDiDjlUbQoyVmhpLAvWBd3L8C99DIIk25HodMKnPI/2dIyHsAifi8Rx75f",
+	"nkNf203d/KugVEOOf9T/25uktWCL0Ae/v2xGp1+w69twO8S3b1bE48FnP9YNsmHGdENpge2vgcjWkFYy",
+	"JK7kILz9LXp0gD9qNOiCuRgxsiVaSHW2ewkPtLBdO1Q1j0ymSTRX1Y8hu4Sy2vnPrxjLPVx1JC2gw9E/",
+	"nf4CyPoRAfy0KY3JgxXszTZI1f3YJolfoj8yvYeQmL6WgjVS5vDLHdRaoAzNNpjEqzN62TS4fewAnoFx",
+	"nzRvJlUuT8LlRcwoIhuanxMuyOn0oaHGQyDHXtPYj1l+ZLp2rdizqohH57r169Vv11s23fZi3fs6dh0w",
+	"Vu5j5/HxgFRVLwml6dJ6hgAf5ZhQayoZC31Oc+/qwOcthCW6kmSWYgvrk1rLiEtprn8L3Bjc497zxCHr",
+	"jwr4al2Qvod04H2OZngsb/Hixo4jnS7uu5AH9uBCEtPiDk8lYkKFB/MbZUsNPEvIwuaD9qoUHExmbHIF",
+	"Pv+v5xBHdeofENQmqjAPyRkYddhmHjUJdGsq8m3BlMyuGYC/CzbRCTn7+V11JoP4SkIuuEgfJBaUPlC9",
+	"4WBnDBSUc8GFBXyEQw/O2CN89wVVDKDVwOGWrOtW7rW8sBI5IZQoOs8z5zzlhfOpUq0LflFqMxDANUl5",
+	"9bDMjQWG/rJzwVPnwEYouG64gciO3jBJiGAcfo7NZ9BnVbAhOYNCB1fMhK7xx8+I7VZhYS8XUBmpz0Vh",
+	"SOD9p+CVG6srbtYyHpLXEOf2vm3v1AbnmSUfMCvmRpmdiJdF0QlQDl1kK3aP+X0oNm9fBsErmwSR0ixX",
+	"iUvogvgIdFKALLAKLhg6uPdhYAD5zPV1XW9HzizTsBzZRdGlj3nMGTg5nMgpSrGzrMGOZeqvIG1e4lIq",
+	"hcF2s3HAmmtqg0V5hfwP4Fjs3ma7AugKUzBlE54yH2ci3zpPYFCwyKfnwukSVTm8jSY4YEqbKgpJGw+G",
+	"5KQqOTy0b1fRM2IW4glu19mPh+C2DHWY43vFmlxTZ57eltKVJQmdO6zLyobXKsw82ceZg8gYhhbsnvvI",
+	"Wii1/HTC690Sf8fjFqKUb/SRLn9wT2+71faHFhU46fr82zLb5vEzY5VvMToEywZfm5f1h6BLZ6OP1Zxw",
+	"t7d9ulndmCuux07C/+szBttOzoyKVF5bQ6Dx6Pzkn9p21feK59wyOjj2HQwLhkckVssXct4nF3rahy+o",
+	"afb+zkUzGtI3/9pei7jBY+gi5MJYIlaxABMILInIJQOtvpgKwosezCIAA62Bqo4N7ceQpJ9gb0JoPMSO",
+	"zgU36sS1c15gTkLiKmln3Ki1kONhjRuKpozLpbEDK82zDCBALLwGqPZWDg0JtJMic6qN5RSAVWOMHbNR",
+	"E6stz0tjgWQZJkSAnQO1RMLhOygzRA0xB+ItQe1vjXQXLIPeeLKaK4XSC67PRSk0z1C1M0SIqVHvNC28",
+	"hLivARY3vzuJr3jiNGhsThC4HTYm6gW7LEUf0oatHg4N1f3XVjvHXBvkCqyy79fr4oXcwWfDXa2xmQ/O",
+	"PofadeBD8DMX2AY9Et57JdKA8zpFJMz4TKS9mJmvAPViVs1g62DEnqI5jppUxPsZubQcu+OAgE0hGeza",
+	"FlSZQXKqZ1V0yexZa3Bpy0bV90TtQbiLv4J5/g4j6+iAszs+Mfss1l1uUmTLIXnrL6uxLVsYAy9UED7W",
+	"crS1Geq4suatk8uBhDmYF648cIct+tUquBTBCQkFD3Cmh+SV0Jh6UmoFLgA3Zaz6+l3C7ZNU/j24cpW0",
+	"3keqsTuRgvbXZsnz4xDG/VzgOMy+Rs3kAvwT8yE58VgngWJgi1AAY8OTQABYVs5ZSiD9bMJAdkwLxohi",
+	"VCtor6Uwoy12MZ7Ce+xa7+vFiJPc4lp83NurAVk7fiNCZ7v+L0NcbNP5sF4R4FtfxA7SVOqe/IKSp5OH",
+	"F128FW9OX774fldHxb2yuoKVbDK8BFswpTHS0KelhYnfxOV9X2w0//8bGVcn5N2L019sT1fIKoaQhWKg",
+	"2/zPD2fuVrHZ8hZ7CVPYMZUGkNymYBlhxMk+CnYUV2iacK3OhaGbkaQKk1irb/01YbvsA55Ynht1BvQU",
+	"0FwqcxjizxiZeS1tSruZ+pTXdvdc6IUMk+qOfGD66eF3UZ8w3AQBy95XuR1M8U5smpBELVljdjP6MmQw",
+	"cQtTt1cOteU5lTN65bPNbye/rC7GDz7bv1Zsm1hGWJ2xtsygOnbrBx6ecq2hfajNYwMYsh6TrESD1LwD",
+	"K2eTtKuIeq98q3lG/xohwJUo+ZBAtz7X+xFdREZ4Q49DCHZDZHB8bKPf0Aycza3JabtCNeXq/ppBmWDf",
+	"QbgvorZit6v+9VZP7yCfR6TYkS/IvwhbtfWksMJv2/TUt+UOMVPXTOIHxJntErtC0IJ3XEzYFs9/D/bp",
+	"Vxccc62LWgNjZmv6VJLBoK5rxHWN/C8aHmuSeh+qVo8JXrlw3rgitqOMO+k2s8Eqxq7x7bHrdOtB0y+l",
+	"YERpilVxrkPZt08Pv8NPHwzPxQdbw4iBifDAc9va1EcWUj6dQoe7YEKlyKAqbMbIZUmLlNBLyoXShE4m",
+	"UDhHM9QmuBRkJjOXh1SKRs++EXf3VAf2HWhvrPL7l3FUAOVRqvckyMEj9tB6xFoluu+gsYvX6l6J0ZXO",
+	"Iq3SNFL5aVOaXH+VfiQtthUHP5Q1gvNSu7w4D3pVk8EXTPHUpllXAGqY2Ykps39tz0Vntj74DJjOrTEm",
+	"NEw/6fDkIohA2H06L0FnJSCKp3ZfrHB1wVPrFsHvUJZyPSRGf/WVQyDXm8qDglY1W8SuLhgTLm5T9uEl",
+	"O6NXLBJWt0uvlghXyb2IcQWQRXWY8ngMi3kSdwhidQCvuT/MD9DufwUL80RdoXyD9hI2b1vIRRJPfIaU",
+	"aJv9nEACwwKdkph0jnLcolibz23/CHQz/l6mxpjFRMUZYjzQc1EZUPCAOf1CLtZSxF3XCiEtPCvKU2Wm",
+	"MaGlYpDWAe0xJtD94Mp3SvBZ7FXKSrgQcGAaUTQ8Fyeujwc+CcnnmRSXGIQT5PGhSz2vqZLPDp88iCpy",
+	"MFg9Hbx/dSxsXvKFC2FqjR0i9/wHF7mcylKkrhrBRi9dfeX+Whvu2Wra+UqmeVO3Bcj7n/G+Qk3oK+yW",
+	"EXuGz3ZBDghdkJiZJlM8qYDOCn36a756W2FrvgZ1ByHO0+ZyVgtNUW38egeMr0sNrZDIO4a+XCDSUU6w",
+	"Xg39wIv+3y/41QoPgFDv9x0jIOgu8IWDPq/ZwqLhx61hDMT5PEms4nNatrk0Ad1HzeRCoDrZJ5ZA8HJ8",
+	"Ia1FNiEwpHqIDIVf2DpFD9m3QRoffIb/twaK3sKpX2PJrrEiB2jQh9PZjBQihu1ZeH+7wgL7I9yJbVoV",
+	"ezVftU3VRTFwHlvAA04BhATDJiyx+xK+7A7NA0PbApavDpgHJn8HqDyu4i31m9ipbuk+ofLUOfIkTZGY",
+	"9/aug9ndDRgOEqYpwscgzuwK3Lx1evZfZ76Vr3TtDHorqqP2fTtUzOFjB5/xj1bX2HsHNhdUbSpNl8dE",
+	"SEjmMIoo6PTQTE2Yo9YCfuNm3PXmwqSeMu+Baj8a+8sRjZT5dnRrgYhpWNPhF+I+nHwfBEJwlK2Yamet",
+	"Hwa9y5vZc//BNSv4dLmDx+xu1tAkv/8Fy7gf3Bio90BdztIhObEABpipBGnS2OcFcVDxc4XlHVh8b0Wm",
+	"zQTErvuAvgrd6lhRyGLcx50u5dWqwC5zIuRif9l6cC3Lndyxd81cMWnsut3ayBS7NjZUJi/JYiZJytN1",
+	"sf8vs/o+1Yo7YWrHw/3JWqCLBV+2N1LQe8+wl1EouDbX6cvX7zryIXZ7Az5c7fvQaIS8Ch/s5OwDV56t",
+	"k+wNHzSYxteJEBosYJM1UgM8kVOsNIEGnv2YJ7ZYwRaoYODDYuh+PUi37d65gNr31VwJpngnNktIopZk",
+	"7EBQ9Ol4M4yUQNQDq6RA0lkm7MiD1aUaCjOI57t/tZouJwilZDFhq6QpY1NAeb1ZPgZ9VlKvHhzbhEli",
+	"qTHCujVbgxK3bfZiyfsAocmxwgJKgblG4AEIiBpBb254l8+w1f41G077EewLoWt2OEW1E/Q3wqbu5/Tv",
+	"egMFG3aXCJsxxMr+JMSt3lZ3glq53Tm7Z8iV4Bur5uu6n0BBcI+X3YERwHVYnpizLijuxjRjmUFJkJ6x",
+	"uWLZNVMOW2QV9cMJeF+TAd99oxxMyPrVB0BAdlZfNwwQLGJzSqjdgtvKFrHpoFvftV+jtARmv14xUFdT",
+	"dCREh68YyzEXrN6dx3cIMbsD5aHKhnPBhYTY6XSqWWG4es6VqpK2MAGHBR/oBYfuM5DkPz6ZTFiuj6Dd",
+	"Ds7zodIFo/Nx2H84lTgAYSI9svlj6BfhiqhKVMFUkgBwGlZg84nPxZinY59ZCZluD+HHMBQ2PdLLnLke",
+	"XWP4fOzAjCzaz/989+Y1uMdSqil2U3oF9IXzDM4z1/gfvHE4hQu2lHYUJnzuZCYvoSL20eERijeqKWTS",
+	"GSWkYErLgjlwKkEYLTLOCoxK2iZAHv10zosCngaQogtmSxYg1B/JSwOnxHUXdwT0jMFFuFlTZWlW4VIo",
+	"xsQxOTSrsafVA9c2eS6AY2quC3+qD5P1tq5zLvi8nMOXqy1e15NV35nZXSwJdUkIcrq+5VZ0W0xehdQ6",
+	"BiWQC4VIPWOY5tgvAi+3ahU/U6UfAiUfnr6srWbrFWySItcgP5QsiwnrClVY+9Hpy84/MeOrzk+fTHS3",
+	"Owae7lxKBk+/F5pn98X9dF05npLBmsyqD7Sau9zgHPjkmBF7XBAcyp61eZ8ljJbnUVJTe6iDq89eE/e4",
+	"KRPO8IB9chhC8Q5eWVY731Nnc4OwYiibCoZWHhAGxkM0/IQY3aPKBzRmOYj8VE5K1IpJxgU6GKlwN5QF",
+	"NzgXqqY4Q1IxORHuFUFURmKC9IJCgdkEcv6nzms552ma+Sbsk1kprlhKmJjIFKokHCCPkE6+AdQ2OhXO",
+	"hbmADGUzprGhXUyCYz84sxaIOgBJrLQjl+bCldGb4xWspNvd8cb2lavYDtJqcDJf6F74W6q2SNXthOWn",
+	"hyJdF5gb5dwb4aJYeHT6gH/D4+RYS+ERNYOrr0qgdYJPbkZNjpy2deg5TJThKgCoazp6YZLh7QHN/Q3m",
+	"fIdgzonrGXMrcE8hvDNG3yq+v9Ui9n6PJXoaGhUMBE9Qq6hIWl5iBwyPEzuTWRp35/yIb1hbZvxUVoCy",
+	"g/2K52LDBzV9g9stzVsIVnQHnsCASRr8ICLuwpYmACLIplOGHVwd6i6Ubc3p0hjFNteFpWHRDCOAvtrY",
+	"583YgaMJzTeWxjTPz/Zumep6sTG2WgnKlbaYVKlHcjqCofadGOjEiMQIV4Rt0oIYMrJA2MemicxlCmkb",
+	"IwUKSNQCTqlmDzUH9t2eb+6VwIWDu1nc9uurvHTSovJSwgdfZVYBUPC+5hPA5O4kkwDJ0pJDAHveY/aA",
+	"8N01ceiO7FXFUPCpg8/w/42tP504Bhzahuj+jqxxL1pj7kXO5vj9riT5QpH7Vq61HPt3tF67COAti3DY",
+	"jfsWkO/jUN+SoL+TIPzmI3MPA+8Ia1/UA/DT3i+RAxt+bXOHAP1+xOe+6mg4rKGLKmmW2isKkstHgPj3",
+	"LQe/70YmNbJWW2ZjrBz4h0LOnQTbrFxUR9iHrG1iSH9wQZBvKQtCJxNAnJNV1pfrY7R+FDcnEN7ert5x",
+	"slgZ8eDA0ePi0oKCKTJjHr8zAJw5CfN2uKqDUs2g56gnvd0OyGxd12/hhWdyF07yAFc9FJ+ZWWxgIfjH",
+	"9gwUOXBW428V5r/YZzokIXjfTeDjgfygJKzqMJdVGc3QooVzi2e2yVKTS8OPH49CTWmmWPLVg6Mg6Tff",
+	"P3YbbzUZS0e7ZP330pZR22o8EHesL+O8cI5/a8xNzHySIkxswebSA1HVOLtvhdlmiW1f+3hn3B8tfYSq",
+	"VvTJIF0SMDlSrHTHxn/cZmjZSxuMf0z2M/eyJfKR62kttMsDdMBxNdzfUvA/SiaYUg/OxWLGM+a6sLlr",
+	"16IKYxu/k9XekFyRvMwyhvuNTQYrnQ9bbHhdEBaGOb9NCXlvcR97dI7el8PYQwITkIbQOodsfXLCYOSG",
+	"FkC1J7/uHkDBUu4AwKVG8wp9seobo1gImF/fok23fUuQ4U098Hw/G8kEc7ybTjIhkVoiD+Gu9BqAaEgP",
+	"2MwFRuGnkO+0drAPPof/vGk85z8y3c4k6yGMSAJNHe92ZT1frnfjF/P3d2GZOrv87f3Xe7F6zbyxhkME",
+	"YtUC42ImCvZvddfwMeTdKe0VF3yoYHlGJxbdXGaAdnkMdQbzXC+hIoNMMkYL7JfMYqks6OH/K52j27Wi",
+	"QkrdSfBh2/N7z0IRKwfpmygQf4czVSmFG9vsnGTZ3512/nKddoy1VqFnfsFuO/2GOMz8Dj4XZbueE20k",
+	"s1ozoaQFbC+UJo8ODw99MmeTm3Ra5SVv4SW9ZZ5qaRfTG3obANa7GsO8kJcFdKcAvw/goN8mA70t7wbR",
+	"rWK1A2y0tIPP6S7m3uZxMhtpS11wQ9knCuEB52GaUUhYumTpkNiuVPDP0YyqGVS72mpLUK1s+AH6m7BM",
+	"2d75xLeZwiLPnBVKinNhxs4k4IxTTZScMyyQNb8ckjMP/WU411I8BaUJGl8T9xGY7a6bCmgswIkQCbRo",
+	"zGlqGDTmdTrBQe5xp6kT29TrHrWbcsVR+4sTS35CMf64fc+p4FCmXE1okX5th3IlDRAX0Rs/3sk9Y3Vm",
+	"JtJ+EgyRJq6pHRSJ7s8unSqP3pbih107of9d5XOHVT63UtPjvbeGxxVdQBnpX13Xgfa5jZVAr+hkZhUE",
+	"h2lq2yBQ12TG9iODUl7CvYaARRe2fSS2cakhFkKYC9Bdq4Hc48NzgYwc7EkVngJ4COWb6NGCEQskYf4U",
+	"UnuNxvLNnC4xYjVlC8DwYHNbNTPODG+PE9BEiJCCJS5YVocIAUBZN5cCCornsmBDArUmYTtOWxSNbXQr",
+	"QYYTgFcfrepOEymmGZ/oJhyLt6U4hV3qUh+JSQyuzsZlMcQNHLBdQuOGiXJuOP29ggplDIV9jDqaIq8u",
+	"7J7Jqd1aqMoMuaSl2Md83Rnn8419/uYrdAqYrezgGEBa9pwVuX7BxjpF4bv/6oJvPXtrRfQBCk8tw8Gh",
+	"QGIUGCkHAXtZkEyaM90s/tDicRl4q5hZ/tZB2WaY+1y4est1rFfzD5AlxxWQbm08rqtgPcLp+CZyVdje",
+	"GGh0Qbk2orO2RIszBI211LnAlsE0LCxJ4BlXfE0dhXCV65lOqz/3ojrjShtR/Su9tB0AQK7bNfl1tojG",
+	"jhl2ddThigjwD45t5MHUBGQk8y8PpQSxBbjfzEwaRJj5sqm89Mnjmuf+yVdfJOjJ3jm7rj9BZi4Wx2Cu",
+	"OrY6iebWhaN4sdzdoPjapFqHhnxNffg2GZ0+Dp209eyrMBgMCZuOCJC36xV/Yqy6t+YXN+3v/rtf4F+i",
+	"X6DZbq50QbUswmCX5e0WoPr7UAe8Dghj7w4EIXLpHGA30BSlkyCwgPiT66FojIbd6z6Cf7cPbGkfiMmx",
+	"NT7fhs1bewNu2wNwRy7yl8HHu+8aeKsi4u46/oH53hMwCzljn2APzBRowVKfS1ywS4r9xCZUsYSwTxOW",
+	"67D7eRzVBQB/u4G6mIX0geiyckeJZVgE840ibE555kJArFE9h8f+SuAyja4fzxsUSnwatSEhm5FL14uD",
+	"dtB81vFt7gD8B9hwzc/Vz9gpy2mhLRB774w1zzO5ZGwkSmPr9HqKqhZbyA4pm/DUmN8XRji4w3VkTpo/",
+	"xujbQCMe7jE4cDYObI9kXnAjq/FMNmKwuT5ODVluT7ZeTsD8CzTwF4KoBdd4t0uxegbwKfPVdNooMITR",
+	"/tNdoIeCc3ivIJGCeXVDRCIOOXtBAWxUkqnMMrnwbqyC0VRZlMK/8ZNAEzVX5GavCGxFX5ZUaW9lpw/h",
+	"v79K7CQbeLiX1o2Z250YN0CUlvIFs9+3g5tU4nZ0YKwqBg8PHXw2/2u1RFA92G3D7xsg0rZ0aoZD2pEe",
+	"X6g6oo0TkQv/robQhAItKm/DGrrdLQhoszN3Weq9aqeyLFU1WyOo3AhD9752QxbgEbv4nU16KOQ4F2+m",
+	"bh/WWrfJhVCoc42tljcGePEL5vWgGYOpiWWVsrhWYSsXgqUPYpEprBrpQbTd+SX25UTHfSvE2PvuW4d6",
+	"WlUGMQCJjQR9Qi6AoWgZ4HwsZnJuvnL4ICAOPWgF2upQbyR1s9fmbzyp/TIngEVhc6CPDsumEGq01fsR",
+	"/NL+gabuRMQ3cHX3/pln9CrEIQL0gCgW0QeXB1GRGoO4eEyg5G8YgRVwIFZW3HZDHoJ3rEJY2Y29BSQr",
+	"38LQ4letyJb+4au24JWvGb3KkdX5tSmZFgxb5tnkukakqu3Z5TZxqvxKAJ1qa/ZYO6U7o6bclR65ETTF",
+	"rKszZorNlwrRsaz9wMUmtBQC+Z/nwqGl4N5bsBT4h8OKlMJ3sKniD7siqaBE6g6k0p+n5H4ofLeAorK1",
+	"BmfGY5Oy4HoJ1MRA49FvHw2hsLsakrksssHR4IDm/OD6EZDRvmSNg5kAZYS8Ecxxr11mQtgnrrTCOwF8",
+	"xJoWoMJFqsTVIO7Gt5YRaoqQkmeG8y39eOELiPEjCJUO1zuicBZ9Q0N+RjCADb6u//bl63e2mstnONYK",
+	"rycZ5fPaVCAwEBvqlesfvZYNzpnC/MYUl1zzyISD4+avD/1j0F8hdM0HBFzruBAMaxW/9XHfrnTPD16Q",
+	"S5kpnG6FT+g66+PnVe9O7JEWvA+ugvX3/ZpRYUs0bQlwSCJviKMgCtkjLIJ1eVplI7tl8hLShCE3Fi/k",
+	"IIuCZspcX1OGSVUukoJdim4+3vz/AQAA//8=",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,

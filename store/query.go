@@ -134,7 +134,10 @@ type FindingQuery struct {
 	Directory *Key
 	Run       Key
 	Open      bool     // only open ones
+	Resolved  bool     // only those that are not open any more
 	Rules     []string // nil: of all rules
+	Kind      Kind     // only about users or groups
+	Record    string   // only about this record, as [FindingKey] has it
 	After     Key
 	Limit     int
 }
@@ -143,9 +146,11 @@ type FindingQuery struct {
 type RunQuery struct {
 	Org       Key
 	Directory *Key
-	Before    Key      // only older than this
-	State     RunState // only in this state; "": in any
-	Complete  bool     // only runs that read the directory whole, not what has changed
+	Before    Key       // only older than this
+	State     RunState  // only in this state; "": in any
+	From      time.Time // only those that were created then or later
+	Until     time.Time // only those that were created before
+	Complete  bool      // only runs that read the directory whole, not what has changed
 	Limit     int
 }
 

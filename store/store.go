@@ -25,6 +25,7 @@ type Store interface {
 // Soft-deleted users and groups are never returned, unless [Query.Deleted] asks for them.
 type Reader interface {
 	DirectoryReader
+	ListReader
 	RecordReader
 	GrantReader
 	RunReader
@@ -48,22 +49,21 @@ type Tx interface {
 // DirectoryReader reads what administrators set up. ref is a name
 // (case-insensitive) or an ID.
 type DirectoryReader interface {
-	Organizations(ctx context.Context) ([]Organization, error)
 	Organization(ctx context.Context, ref string) (*Organization, error)
 	OrganizationByKey(ctx context.Context, key Key) (*Organization, error)
 	Directories(ctx context.Context, org Key) ([]Directory, error)
 	Directory(ctx context.Context, org Key, ref string) (*Directory, error)
 	DirectoryByKey(ctx context.Context, key Key) (*Directory, error)
 	Tokens(ctx context.Context, org Key, directory *Key) ([]Token, error)        // newest first; nil: all
+	Token(ctx context.Context, org Key, id ID) (*Token, error)                   // org 0: of the whole instance
 	TokenByHash(ctx context.Context, hash []byte) (*Token, error)                // revoked and expired ones too
 	OIDCBindings(ctx context.Context, org, directory Key) ([]OIDCBinding, error) // newest first
+	OIDCBinding(ctx context.Context, org, directory Key, id ID) (*OIDCBinding, error)
 	// OIDCBindingsOf returns the bindings of all organizations that fit a verified
 	// token, the most specific first, and whether any binding names its issuer.
 	OIDCBindingsOf(ctx context.Context, c OIDCClaims) (fit []OIDCBinding, known bool, err error)
 	Domains(ctx context.Context, org Key) ([]Domain, error) // by name
 	Domain(ctx context.Context, org Key, ref string) (*Domain, error)
-	// Handovers lists those that an organization has going, by name of To and From.
-	Handovers(ctx context.Context, org Key) ([]Handover, error)
 	// ScopeEntries lists what imports have put in a directory's scope, as it joined.
 	ScopeEntries(ctx context.Context, q ScopeQuery) ([]ScopeEntry, error)
 	// DomainsToCheck returns at most limit pending-or-verified domains of all
@@ -246,8 +246,8 @@ type RunReader interface {
 	// full one did; nil if none has. Runs with a selection do not count.
 	LastRun(ctx context.Context, directory Key) (last *Run, full time.Time, err error)
 	// Due lists the directories of kind ldap of all organizations with the start
-	// of their last run.
-	Due(ctx context.Context) ([]Due, error)
+	// of their last run, or only the one with the key, if that is not 0.
+	Due(ctx context.Context, only Key) ([]Due, error)
 	// MemberLosses finds the groups from which a sealed stage removes direct members
 	// (rule 6): those over the threshold first, then by how many they lose. A member
 	// who is itself deleted or leaves the scope by the stage is counted there.

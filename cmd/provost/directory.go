@@ -28,10 +28,6 @@ func (c *directoryList) Run(s *session) error {
 	if err != nil {
 		return err
 	}
-	dirs, err := answer((*openapi.ListDirectoriesResponse).GetJSON200)(api.ListDirectoriesWithResponse(s.ctx, nil))
-	if err != nil {
-		return err
-	}
 	return list(s, &c.remote, []column[openapi.Directory]{
 		{title: "NAME", value: func(d *openapi.Directory) string { return d.Name }, shrink: true},
 		{title: "KIND", value: func(d *openapi.Directory) string { return string(d.Kind) }},
@@ -39,7 +35,15 @@ func (c *directoryList) Run(s *session) error {
 		{title: "SCHEDULE", value: scheduleOf, shrink: true},
 		{title: "SYNCED", value: func(d *openapi.Directory) string { return when(d.SyncedAt) }},
 		{title: "ID", value: func(d *openapi.Directory) string { return d.ID }},
-	}, func(d *openapi.Directory) string { return d.ID }, whole(dirs.Items))
+	}, func(d *openapi.Directory) string { return d.ID }, func(each func(*openapi.Directory) error) error {
+		return pages(0, func(cursor *string, size int) ([]openapi.Directory, string, error) {
+			page, err := answer((*openapi.ListDirectoriesResponse).GetJSON200)(api.ListDirectoriesWithResponse(s.ctx, &openapi.ListDirectoriesParams{Cursor: cursor, Limit: &size}))
+			if err != nil {
+				return nil, "", err
+			}
+			return page.Items, page.NextCursor, nil
+		}, each)
+	})
 }
 
 // directoryOne is the argument of the commands about one directory.

@@ -68,10 +68,6 @@ func (c *oidcList) Run(s *session) error {
 	if err != nil {
 		return err
 	}
-	bindings, err := answer((*openapi.ListOIDCBindingsResponse).GetJSON200)(api.ListOIDCBindingsWithResponse(s.ctx, c.Name, nil))
-	if err != nil {
-		return err
-	}
 	return list(s, &c.remote, []column[openapi.OIDCBinding]{
 		{title: "NAME", value: func(b *openapi.OIDCBinding) string { return b.Name }, shrink: true},
 		{title: "ISSUER", value: func(b *openapi.OIDCBinding) string { return b.Issuer }, shrink: true},
@@ -80,7 +76,15 @@ func (c *oidcList) Run(s *session) error {
 		{title: "APP ID", value: func(b *openapi.OIDCBinding) string { return orAny(b.AppID) }, shrink: true},
 		{title: "LAST USED", value: func(b *openapi.OIDCBinding) string { return when(b.LastUsedAt) }},
 		{title: "ID", value: func(b *openapi.OIDCBinding) string { return b.ID }},
-	}, func(b *openapi.OIDCBinding) string { return b.ID }, whole(bindings.Items))
+	}, func(b *openapi.OIDCBinding) string { return b.ID }, func(each func(*openapi.OIDCBinding) error) error {
+		return pages(0, func(cursor *string, size int) ([]openapi.OIDCBinding, string, error) {
+			page, err := answer((*openapi.ListOIDCBindingsResponse).GetJSON200)(api.ListOIDCBindingsWithResponse(s.ctx, c.Name, &openapi.ListOIDCBindingsParams{Cursor: cursor, Limit: &size}))
+			if err != nil {
+				return nil, "", err
+			}
+			return page.Items, page.NextCursor, nil
+		}, each)
+	})
 }
 
 type oidcRemove struct {

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"strconv"
+
 	"github.com/provost-scim/provost/openapi"
 )
 
@@ -19,11 +21,16 @@ type domainOne struct {
 	Name string `arg:"" help:"The DNS name."`
 }
 
-type domainAdd struct{ domainOne }
+type domainAdd struct {
+	remote
+	Name          string `arg:"" optional:"" help:"The DNS name."`
+	FromDirectory string `name:"from-directory" placeholder:"NAME" help:"Claim every domain that the users of this directory use, instead."`
+}
 
 // Help shows how it is used.
 func (*domainAdd) Help() string {
-	return "Example:\n\n    provost domain add example.com\n    # publish the TXT record, then:\n    provost domain verify example.com"
+	return "Examples:\n\n    provost domain add example.com\n    # publish the TXT record, then:\n    provost domain verify example.com\n\n" +
+		"    provost domain add --from-directory entra"
 }
 
 // Run claims the domain.
@@ -32,11 +39,54 @@ func (c *domainAdd) Run(s *session) error {
 	if err != nil {
 		return err
 	}
+	if (c.Name == "") == (c.FromDirectory == "") {
+		return misused("give one of them", "give either the name of a domain or --from-directory")
+	}
+	if c.FromDirectory != "" {
+		return c.fromDirectory(s, api)
+	}
 	d, err := answer((*openapi.AddDomainResponse).GetJSON201)(api.AddDomainWithResponse(s.ctx, nil, openapi.DomainInput{Name: c.Name}))
 	if err != nil {
 		return err
 	}
 	return showDomain(s, &c.remote, d)
+}
+
+// fromDirectory claims what the users of a directory use, and shows what to publish.
+func (c *domainAdd) fromDirectory(s *session, api *openapi.ClientWithResponses) error {
+	used, err := answer((*openapi.ClaimDirectoryDomainsResponse).GetJSON201)(api.ClaimDirectoryDomainsWithResponse(s.ctx, c.FromDirectory, nil))
+	if err != nil {
+		return err
+	}
+	state := func(u *openapi.DomainUse) string {
+		if u.Domain == nil {
+			return "refused"
+		}
+		return string(u.Domain.State)
+	}
+	publish := func(u *openapi.DomainUse) string {
+		if u.Domain == nil {
+			return u.Reason
+		}
+		if u.Domain.State == openapi.DomainStateVerified {
+			return "nothing"
+		}
+		return u.Domain.RecordName + " TXT " + u.Domain.RecordValue
+	}
+	return list(s, &c.remote, []column[openapi.DomainUse]{
+		{title: "NAME", value: func(u *openapi.DomainUse) string { return u.Name }, shrink: true},
+		{title: "USERS", value: func(u *openapi.DomainUse) string { return strconv.Itoa(u.Users) }},
+		{title: "NEW", value: func(u *openapi.DomainUse) string { return yesNo(u.Claimed) }},
+		{title: "STATE", value: state},
+		{title: "PUBLISH", value: publish, shrink: true},
+	}, func(u *openapi.DomainUse) string { return u.Name }, func(each func(*openapi.DomainUse) error) error {
+		for i := range used.Items {
+			if err := each(&used.Items[i]); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 }
 
 type domainVerify struct{ domainOne }
@@ -78,17 +128,21 @@ func (c *domainList) Run(s *session) error {
 	if err != nil {
 		return err
 	}
-	domains, err := answer((*openapi.ListDomainsResponse).GetJSON200)(api.ListDomainsWithResponse(s.ctx, nil))
-	if err != nil {
-		return err
-	}
 	return list(s, &c.remote, []column[openapi.Domain]{
 		{title: "NAME", value: func(d *openapi.Domain) string { return d.Name }, shrink: true},
 		{title: "STATE", value: func(d *openapi.Domain) string { return string(d.State) }},
 		{title: "VOUCHED", value: func(d *openapi.Domain) string { return yesNo(d.Vouched) }},
 		{title: "CHECKED", value: func(d *openapi.Domain) string { return when(d.CheckedAt) }},
 		{title: "LAST ERROR", value: func(d *openapi.Domain) string { return d.LastError }, shrink: true},
-	}, func(d *openapi.Domain) string { return d.ID }, whole(domains.Items))
+	}, func(d *openapi.Domain) string { return d.ID }, func(each func(*openapi.Domain) error) error {
+		return pages(0, func(cursor *string, size int) ([]openapi.Domain, string, error) {
+			page, err := answer((*openapi.ListDomainsResponse).GetJSON200)(api.ListDomainsWithResponse(s.ctx, &openapi.ListDomainsParams{Cursor: cursor, Limit: &size}))
+			if err != nil {
+				return nil, "", err
+			}
+			return page.Items, page.NextCursor, nil
+		}, each)
+	})
 }
 
 type domainDelete struct {

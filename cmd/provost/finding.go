@@ -11,7 +11,7 @@ type findingCommand struct {
 
 type findingList struct {
 	remote
-	Directory string `placeholder:"NAME" xor:"of" help:"The open findings of this directory; without it those of all directories."`
+	Directory string `placeholder:"NAME" xor:"of" help:"The open findings of this directory; without it those of the organization."`
 	RunID     string `name:"run" placeholder:"ID" xor:"of" help:"The findings that this run saw."`
 	Limit     int    `placeholder:"N" help:"At most so many; all, if not given."`
 }
@@ -35,37 +35,15 @@ func (c *findingList) Run(s *session) error {
 			return runFindings(s, api, c.RunID, c.Limit, each)
 		})
 	}
-	names := []string{c.Directory}
-	if c.Directory == "" {
-		dirs, err := answer((*openapi.ListDirectoriesResponse).GetJSON200)(api.ListDirectoriesWithResponse(s.ctx, nil))
-		if err != nil {
-			return err
-		}
-		names = names[:0]
-		for _, d := range dirs.Items {
-			names = append(names, d.ID)
-		}
-	}
 	return list(s, &c.remote, columns, id, func(each func(*openapi.Finding) error) error {
-		left := c.Limit
-		for _, name := range names {
-			err := pages(left, func(cursor *string, size int) ([]openapi.Finding, string, error) {
-				page, err := answer((*openapi.ListDirectoryFindingsResponse).GetJSON200)(
-					api.ListDirectoryFindingsWithResponse(s.ctx, name, &openapi.ListDirectoryFindingsParams{Cursor: cursor, Limit: &size}))
-				if err != nil {
-					return nil, "", err
-				}
-				left -= len(page.Items)
-				return page.Items, page.NextCursor, nil
-			}, each)
+		return pages(c.Limit, func(cursor *string, size int) ([]openapi.Finding, string, error) {
+			page, err := answer((*openapi.ListFindingsResponse).GetJSON200)(
+				api.ListFindingsWithResponse(s.ctx, &openapi.ListFindingsParams{Directory: none(c.Directory), Cursor: cursor, Limit: &size}))
 			if err != nil {
-				return err
+				return nil, "", err
 			}
-			if c.Limit > 0 && left <= 0 {
-				return nil
-			}
-		}
-		return nil
+			return page.Items, page.NextCursor, nil
+		}, each)
 	})
 }
 

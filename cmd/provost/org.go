@@ -23,28 +23,20 @@ func (c *orgList) Run(s *session) error {
 	if err != nil {
 		return err
 	}
-	orgs, err := answer((*openapi.ListOrganizationsResponse).GetJSON200)(api.ListOrganizationsWithResponse(s.ctx))
-	if err != nil {
-		return err
-	}
 	return list(s, &c.remote, []column[openapi.Organization]{
 		{title: "NAME", value: func(o *openapi.Organization) string { return o.Name }, shrink: true},
 		{title: "SSO READY", value: func(o *openapi.Organization) string { return yesNo(o.SsoReady) }},
 		{title: "CREATED", value: func(o *openapi.Organization) string { return at(o.CreatedAt) }},
 		{title: "ID", value: func(o *openapi.Organization) string { return o.ID }},
-	}, func(o *openapi.Organization) string { return o.ID }, whole(orgs.Items))
-}
-
-// whole hands on the items of a list that comes in one piece.
-func whole[T any](items []T) func(func(*T) error) error {
-	return func(each func(*T) error) error {
-		for i := range items {
-			if err := each(&items[i]); err != nil {
-				return err
+	}, func(o *openapi.Organization) string { return o.ID }, func(each func(*openapi.Organization) error) error {
+		return pages(0, func(cursor *string, size int) ([]openapi.Organization, string, error) {
+			page, err := answer((*openapi.ListOrganizationsResponse).GetJSON200)(api.ListOrganizationsWithResponse(s.ctx, &openapi.ListOrganizationsParams{Cursor: cursor, Limit: &size}))
+			if err != nil {
+				return nil, "", err
 			}
-		}
-		return nil
-	}
+			return page.Items, page.NextCursor, nil
+		}, each)
+	})
 }
 
 type orgCreate struct {

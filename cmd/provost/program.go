@@ -104,7 +104,7 @@ func (c *serveCommand) open(ctx context.Context, log *slog.Logger) (_ *program, 
 func (p *program) mount(c *serveCommand) error {
 	rest, err := admin.New(admin.Options{
 		Store: p.store, Reconciler: p.reconciler, Auth: p.auth, Log: p.log,
-		Runs: p.runs, NormalizeDomain: domain.Normalize, Verify: p.domains.Verify, Keep: p.reconciler.Release, CheckLDAP: checkLDAP,
+		Runs: p.runs, NormalizeDomain: domain.Normalize, Verify: p.domains.Verify, Keep: p.reconciler.Release, NextRun: run.Next, CheckLDAP: checkLDAP,
 		CheckWelcome: notify.CheckWelcome, MailServer: c.SMTPURL != "",
 		Seal: p.sealPassword, Open: p.openPassword,
 	})

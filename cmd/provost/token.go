@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -101,14 +100,13 @@ func (c *tokenList) Run(s *session) error {
 	if err != nil {
 		return err
 	}
-	var tokens *openapi.TokenList
-	if c.Directory != "" {
-		tokens, err = answer((*openapi.ListDirectoryTokensResponse).GetJSON200)(api.ListDirectoryTokensWithResponse(s.ctx, c.Directory, nil))
-	} else {
-		tokens, err = answer((*openapi.ListTokensResponse).GetJSON200)(api.ListTokensWithResponse(s.ctx, &openapi.ListTokensParams{Instance: &c.Instance}))
-	}
-	if err != nil {
-		return err
+	read := func(cursor *string, size int) (*openapi.TokenList, error) {
+		if c.Directory != "" {
+			return answer((*openapi.ListDirectoryTokensResponse).GetJSON200)(
+				api.ListDirectoryTokensWithResponse(s.ctx, c.Directory, &openapi.ListDirectoryTokensParams{Cursor: cursor, Limit: &size}))
+		}
+		return answer((*openapi.ListTokensResponse).GetJSON200)(
+			api.ListTokensWithResponse(s.ctx, &openapi.ListTokensParams{Instance: &c.Instance, Cursor: cursor, Limit: &size}))
 	}
 	return list(s, &c.remote, []column[openapi.Token]{
 		{title: "NAME", value: func(t *openapi.Token) string { return t.Name }, shrink: true},
@@ -118,7 +116,15 @@ func (c *tokenList) Run(s *session) error {
 		{title: "LAST USED", value: func(t *openapi.Token) string { return when(t.LastUsedAt) }},
 		{title: "EXPIRES", value: func(t *openapi.Token) string { return when(t.ExpiresAt) }},
 		{title: "ID", value: func(t *openapi.Token) string { return t.ID }},
-	}, func(t *openapi.Token) string { return t.ID }, whole(tokens.Items))
+	}, func(t *openapi.Token) string { return t.ID }, func(each func(*openapi.Token) error) error {
+		return pages(0, func(cursor *string, size int) ([]openapi.Token, string, error) {
+			page, err := read(cursor, size)
+			if err != nil {
+				return nil, "", err
+			}
+			return page.Items, page.NextCursor, nil
+		}, each)
+	})
 }
 
 func tokenState(t *openapi.Token) string {
@@ -168,18 +174,27 @@ func (c *tokenRevoke) Run(s *session) error {
 // ofDirectory revokes the token if it is that of a directory, for which one need not
 // be an owner; else it returns refused.
 func (c *tokenRevoke) ofDirectory(s *session, api *openapi.ClientWithResponses, refused error) error {
-	dirs, err := answer((*openapi.ListDirectoriesResponse).GetJSON200)(api.ListDirectoriesWithResponse(s.ctx, nil))
-	if err != nil {
-		return err
-	}
-	for _, d := range dirs.Items {
-		tokens, err := answer((*openapi.ListDirectoryTokensResponse).GetJSON200)(api.ListDirectoryTokensWithResponse(s.ctx, d.ID, nil))
+	var none *refusal
+	revoked := false
+	err := pages(0, func(cursor *string, size int) ([]openapi.Directory, string, error) {
+		page, err := answer((*openapi.ListDirectoriesResponse).GetJSON200)(api.ListDirectoriesWithResponse(s.ctx, &openapi.ListDirectoriesParams{Cursor: cursor, Limit: &size}))
 		if err != nil {
-			return err
+			return nil, "", err
 		}
-		if slices.ContainsFunc(tokens.Items, func(t openapi.Token) bool { return t.ID == c.ID }) {
-			return done(api.RevokeDirectoryTokenWithResponse(s.ctx, d.ID, c.ID, nil))
+		return page.Items, page.NextCursor, nil
+	}, func(d *openapi.Directory) error {
+		if revoked {
+			return nil
 		}
+		err := done(api.RevokeDirectoryTokenWithResponse(s.ctx, d.ID, c.ID, nil))
+		if errors.As(err, &none) && none.kind == "not_found" {
+			return nil
+		}
+		revoked = err == nil
+		return err
+	})
+	if err == nil && !revoked {
+		return refused
 	}
-	return refused
+	return err
 }

@@ -5,21 +5,28 @@ import (
 	"context"
 	"fmt"
 	"reflect"
+	"time"
 
 	"github.com/provost-scim/provost/internal/auth"
 	"github.com/provost-scim/provost/openapi"
 	"github.com/provost-scim/provost/store"
 )
 
-// ListDirectories lists the organization's directories by name.
-func (s *Server) ListDirectories(ctx context.Context, _ openapi.ListDirectoriesRequestObject) (openapi.ListDirectoriesResponseObject, error) {
-	out := openapi.ListDirectories200JSONResponse{Items: []openapi.Directory{}}
-	err := s.Store.View(ctx, func(r store.Reader) error {
-		all, err := r.Directories(ctx, orgOf(ctx))
-		out.Items = out.Items[:0]
-		for i := range all {
-			out.Items = append(out.Items, s.renderDirectory(&all[i]))
+// ListDirectories lists a page of the organization's directories by name.
+func (s *Server) ListDirectories(ctx context.Context, req openapi.ListDirectoriesRequestObject) (openapi.ListDirectoriesResponseObject, error) {
+	after, err := placeName(cursorDirectories, req.Params.Cursor)
+	if err != nil {
+		return nil, err
+	}
+	q := store.DirectoryQuery{Org: orgOf(ctx), Kind: store.DirectoryKind(deref(req.Params.Kind)), After: after, Limit: limitOf(req.Params.Limit)}
+	var out openapi.ListDirectories200JSONResponse
+	err = s.Store.View(ctx, func(r store.Reader) error {
+		page, err := r.DirectoryPage(ctx, q)
+		out.Items = make([]openapi.Directory, len(page.Items))
+		for i := range page.Items {
+			out.Items[i] = s.renderDirectory(&page.Items[i])
 		}
+		out.NextCursor = nextByName(cursorDirectories, &page, func(d *store.Directory) string { return store.Fold(d.Name) })
 		return err
 	})
 	return out, err
@@ -64,9 +71,13 @@ func (s *Server) GetDirectory(ctx context.Context, req openapi.GetDirectoryReque
 		if out.Counts.Users, out.Counts.ActiveUsers, out.Counts.Groups, err = r.CountRecords(ctx, d.Org, d.Key); err != nil {
 			return err
 		}
-		handovers, err := handoversOf(ctx, r, d)
-		if len(handovers) > 0 {
-			out.Handovers = &handovers
+		if out.NextRunAt, err = s.nextRun(ctx, r, d); err != nil {
+			return err
+		}
+		handovers, err := r.HandoverPage(ctx, store.HandoverQuery{Org: d.Org, Directory: d.Key})
+		if len(handovers.Items) > 0 {
+			list := renderHandovers(handovers.Items)
+			out.Handovers = &list
 		}
 		return err
 	})
@@ -78,6 +89,19 @@ func (s *Server) GetDirectory(ctx context.Context, req openapi.GetDirectoryReque
 		return openapi.GetDirectory304Response{Headers: openapi.GetDirectory304ResponseHeaders{ETag: tag}}, nil
 	}
 	return openapi.GetDirectory200JSONResponse{Body: out, Headers: openapi.GetDirectory200ResponseHeaders{ETag: tag}}, nil
+}
+
+// nextRun is when the schedule of a directory starts its next run; nil if it does not.
+func (s *Server) nextRun(ctx context.Context, r store.Reader, d *store.Directory) (*time.Time, error) {
+	if d.Settings.LDAP == nil {
+		return nil, nil
+	}
+	due, err := r.Due(ctx, d.Key)
+	if err != nil || len(due) == 0 {
+		return nil, err
+	}
+	at, err := s.NextRun(d.Settings.LDAP.Schedule, due[0].LastRun)
+	return optional(at.UTC()), err
 }
 
 // UpdateDirectory changes what is given. A change that changes nothing writes

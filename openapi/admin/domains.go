@@ -15,15 +15,21 @@ const (
 	challengePrefix = "provost-verification="
 )
 
-// ListDomains lists the claimed domains by name.
-func (s *Server) ListDomains(ctx context.Context, _ openapi.ListDomainsRequestObject) (openapi.ListDomainsResponseObject, error) {
-	out := openapi.ListDomains200JSONResponse{Items: []openapi.Domain{}}
-	err := s.Store.View(ctx, func(r store.Reader) error {
-		all, err := r.Domains(ctx, orgOf(ctx))
-		out.Items = out.Items[:0]
-		for i := range all {
-			out.Items = append(out.Items, renderDomain(&all[i]))
+// ListDomains lists a page of the claimed domains by name.
+func (s *Server) ListDomains(ctx context.Context, req openapi.ListDomainsRequestObject) (openapi.ListDomainsResponseObject, error) {
+	after, err := placeName(cursorDomains, req.Params.Cursor)
+	if err != nil {
+		return nil, err
+	}
+	q := store.DomainQuery{Org: orgOf(ctx), State: store.DomainState(deref(req.Params.State)), After: after, Limit: limitOf(req.Params.Limit)}
+	var out openapi.ListDomains200JSONResponse
+	err = s.Store.View(ctx, func(r store.Reader) error {
+		page, err := r.DomainPage(ctx, q)
+		out.Items = make([]openapi.Domain, len(page.Items))
+		for i := range page.Items {
+			out.Items[i] = renderDomain(&page.Items[i])
 		}
+		out.NextCursor = nextByName(cursorDomains, &page, func(d *store.Domain) string { return d.Name })
 		return err
 	})
 	return out, err
@@ -35,19 +41,15 @@ func (s *Server) AddDomain(ctx context.Context, req openapi.AddDomainRequestObje
 	if err != nil {
 		return nil, err
 	}
-	now := s.now()
-	d := store.Domain{
-		ID: store.NewID(now), Org: orgOf(ctx), Name: name, State: store.DomainPending,
-		Challenge: newChallenge(), CreatedAt: now,
-	}
+	var d *store.Domain
 	err = s.Store.Update(ctx, func(tx store.Tx) error {
-		d.Key = 0
-		if err := tx.SaveDomain(ctx, &d); err != nil {
-			return err
-		}
-		return s.logDomain(ctx, tx, store.EventDomainAdded, nil, &d)
+		d, err = s.claimDomain(ctx, tx, name)
+		return err
 	})
-	return openapi.AddDomain201JSONResponse(renderDomain(&d)), err
+	if err != nil {
+		return nil, err
+	}
+	return openapi.AddDomain201JSONResponse(renderDomain(d)), nil
 }
 
 // GetDomain returns a domain.

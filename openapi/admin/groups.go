@@ -16,14 +16,11 @@ func (s *Server) ListGroups(ctx context.Context, req openapi.ListGroupsRequestOb
 		return nil, err
 	}
 	var filter store.And
-	for _, f := range []struct {
-		field store.Field
-		value *string
-	}{{"displayName", p.DisplayName}, {"externalId", p.ExternalID}} {
-		if f.value != nil {
-			filter = append(filter, store.Compare{Field: f.field, Op: store.Eq, Value: *f.value})
-		}
-	}
+	equal(&filter, "displayName", p.DisplayName)
+	equal(&filter, "externalId", p.ExternalID)
+	equal(&filter, "urn:provost:params:scim:schemas:extension:1.0:Group:overCap", p.OverCap)
+	equal(&filter, "outOfScope", p.OutOfScope)
+	since(&filter, p.ModifiedSince)
 	var out openapi.GroupList
 	err = s.Store.View(ctx, func(r store.Reader) error {
 		q := store.Query{Org: orgOf(ctx), After: store.Position{Key: store.Key(after)}, Limit: limitOf(p.Limit), Deleted: deref(p.Deleted)}

@@ -2,21 +2,35 @@ package admin
 
 import (
 	"context"
+	"strings"
 
 	"github.com/provost-scim/provost/internal/auth"
 	"github.com/provost-scim/provost/openapi"
 	"github.com/provost-scim/provost/store"
 )
 
-// ListHandovers lists the handovers to and from a directory (rule 1).
+// handoverNames is between the two names in a cursor: no name has a control character.
+const handoverNames = "\n"
+
+// ListHandovers lists a page of the handovers to and from a directory (rule 1).
 func (s *Server) ListHandovers(ctx context.Context, req openapi.ListHandoversRequestObject) (openapi.ListHandoversResponseObject, error) {
+	after, err := placeName(cursorHandovers, req.Params.Cursor)
+	if err != nil {
+		return nil, err
+	}
 	var out openapi.HandoverList
-	err := s.Store.View(ctx, func(r store.Reader) error {
+	err = s.Store.View(ctx, func(r store.Reader) error {
 		d, err := r.Directory(ctx, orgOf(ctx), req.Directory)
 		if err != nil {
 			return err
 		}
-		out.Items, err = handoversOf(ctx, r, d)
+		q := store.HandoverQuery{Org: d.Org, Directory: d.Key, Limit: limitOf(req.Params.Limit)}
+		q.AfterTo, q.AfterFrom, _ = strings.Cut(after, handoverNames)
+		page, err := r.HandoverPage(ctx, q)
+		out.Items = renderHandovers(page.Items)
+		out.NextCursor = nextByName(cursorHandovers, &page, func(h *store.Handover) string {
+			return store.Fold(h.ToName) + handoverNames + store.Fold(h.FromName)
+		})
 		return err
 	})
 	return openapi.ListHandovers200JSONResponse(out), err
@@ -85,18 +99,12 @@ func (s *Server) handoverChanged(ctx context.Context, tx store.Tx, to *store.Dir
 	return s.log(ctx, tx, c)
 }
 
-func handoversOf(ctx context.Context, r store.Reader, d *store.Directory) ([]openapi.Handover, error) {
-	all, err := r.Handovers(ctx, d.Org)
-	if err != nil {
-		return nil, err
+func renderHandovers(list []store.Handover) []openapi.Handover {
+	out := make([]openapi.Handover, len(list))
+	for i := range list {
+		out[i] = renderHandover(&list[i])
 	}
-	out := []openapi.Handover{}
-	for i := range all { // an organization has few
-		if all[i].From == d.Key || all[i].To == d.Key {
-			out = append(out, renderHandover(&all[i]))
-		}
-	}
-	return out, nil
+	return out
 }
 
 func renderHandover(h *store.Handover) openapi.Handover {

@@ -116,7 +116,8 @@ func newWorldOn(t *testing.T, dsn string, adjust ...func(*admin.Options)) *world
 	o := admin.Options{
 		Store: s, Reconciler: w.reconciler, Auth: auth.New(s, auth.Options{}), Runs: decider{s, run.New(s, w.reconciler, run.Options{})},
 		NormalizeDomain: domain.Normalize, Verify: w.find,
-		Keep: func(context.Context, store.Key, store.Key, store.Cause) error { return nil },
+		Keep:    func(context.Context, store.Key, store.Key, store.Cause) error { return nil },
+		NextRun: run.Next,
 		CheckLDAP: func(_ context.Context, settings store.LDAP, secret string) error {
 			_, err := ldap.New(settings, secret, ldap.Options{})
 			return err

@@ -8,19 +8,26 @@ import (
 	"github.com/provost-scim/provost/store"
 )
 
-// ListOIDCBindings lists by which tokens of OpenID Connect issuers clients push to a
+// ListOIDCBindings lists a page of by which tokens of OpenID Connect issuers clients push to a
 // directory.
 func (s *Server) ListOIDCBindings(ctx context.Context, req openapi.ListOIDCBindingsRequestObject) (openapi.ListOIDCBindingsResponseObject, error) {
+	before, err := place(cursorBindings, req.Params.Cursor)
+	if err != nil {
+		return nil, err
+	}
 	var out openapi.OIDCBindingList
-	err := s.Store.View(ctx, func(r store.Reader) error {
+	err = s.Store.View(ctx, func(r store.Reader) error {
 		d, err := r.Directory(ctx, orgOf(ctx), req.Directory)
 		if err != nil {
 			return err
 		}
-		bindings, err := r.OIDCBindings(ctx, d.Org, d.Key)
-		out.Items = make([]openapi.OIDCBinding, len(bindings))
-		for i := range bindings {
-			out.Items[i] = renderBinding(&bindings[i])
+		page, err := r.OIDCBindingPage(ctx, store.OIDCBindingQuery{Org: d.Org, Directory: d.Key, Before: store.Key(before), Limit: limitOf(req.Params.Limit)})
+		out.Items = make([]openapi.OIDCBinding, len(page.Items))
+		for i := range page.Items {
+			out.Items[i] = renderBinding(&page.Items[i])
+		}
+		if n := len(page.Items); page.More && n > 0 {
+			out.NextCursor = cursor(cursorBindings, int64(page.Items[n-1].Key))
 		}
 		return err
 	})
@@ -51,16 +58,11 @@ func (s *Server) DeleteOIDCBinding(ctx context.Context, req openapi.DeleteOIDCBi
 		if err != nil {
 			return err
 		}
-		bindings, err := tx.OIDCBindings(ctx, d.Org, d.Key)
+		b, err := tx.OIDCBinding(ctx, d.Org, d.Key, store.ID(req.Binding))
 		if err != nil {
 			return err
 		}
-		for i := range bindings {
-			if string(bindings[i].ID) == req.Binding {
-				return auth.Unbind(ctx, tx, &bindings[i], causeOf(ctx, "REST"), s.now())
-			}
-		}
-		return &store.Error{Code: store.CodeNotFound, Message: "there is no binding with this id here", Resource: "binding " + req.Binding}
+		return auth.Unbind(ctx, tx, b, causeOf(ctx, "REST"), s.now())
 	})
 	if err == nil {
 		s.Auth.Forget()

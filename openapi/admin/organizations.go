@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"sort"
 	"strings"
 	"unicode"
 
@@ -13,30 +12,24 @@ import (
 	"github.com/provost-scim/provost/store"
 )
 
-// ListOrganizations lists all of them to a token of the whole instance, and its own
-// to another.
-func (s *Server) ListOrganizations(ctx context.Context, _ openapi.ListOrganizationsRequestObject) (openapi.ListOrganizationsResponseObject, error) {
-	out := openapi.OrganizationList{Items: []openapi.Organization{}}
-	p := auth.PrincipalOf(ctx)
-	err := s.Store.View(ctx, func(r store.Reader) error {
-		all, err := r.Organizations(ctx)
+// ListOrganizations lists a page of all of them to a token of the whole instance, and
+// its own to another.
+func (s *Server) ListOrganizations(ctx context.Context, req openapi.ListOrganizationsRequestObject) (openapi.ListOrganizationsResponseObject, error) {
+	after, err := placeName(cursorOrgs, req.Params.Cursor)
+	if err != nil {
+		return nil, err
+	}
+	q := store.OrganizationQuery{Only: auth.PrincipalOf(ctx).Org, After: after, Limit: limitOf(req.Params.Limit)}
+	var out openapi.OrganizationList
+	err = s.Store.View(ctx, func(r store.Reader) error {
+		page, err := r.OrganizationPage(ctx, q)
 		if err != nil {
 			return err
 		}
-		out.Items = out.Items[:0]
-		for i := range all {
-			if p.Org != 0 && p.Org != all[i].Key {
-				continue
-			}
-			o, err := s.renderOrganization(ctx, r, &all[i])
-			if err != nil {
-				return err
-			}
-			out.Items = append(out.Items, o)
-		}
-		return nil
+		out.NextCursor = nextByName(cursorOrgs, &page, func(o *store.Organization) string { return store.Fold(o.Name) })
+		out.Items, err = s.renderOrganizations(ctx, r, page.Items)
+		return err
 	})
-	sort.Slice(out.Items, func(i, j int) bool { return store.Fold(out.Items[i].Name) < store.Fold(out.Items[j].Name) })
 	return openapi.ListOrganizations200JSONResponse(out), err
 }
 
@@ -82,30 +75,33 @@ func (s *Server) GetOrganization(ctx context.Context, req openapi.GetOrganizatio
 	return openapi.GetOrganization200JSONResponse{Body: out, Headers: openapi.GetOrganization200ResponseHeaders{ETag: tag}}, nil
 }
 
-// renderOrganization also finds out whether it is ready for single sign-on: a
-// directory has synced and a domain is verified.
-func (s *Server) renderOrganization(ctx context.Context, r store.Reader, o *store.Organization) (openapi.Organization, error) {
-	out := openapi.Organization{
-		ID: string(o.ID), Name: o.Name, CreatedAt: o.CreatedAt,
-		Settings: renderOrganizationSettings(&o.Settings), Warnings: s.organizationWarnings(&o.Settings),
+// renderOrganizations also finds out which are ready for single sign-on.
+func (s *Server) renderOrganizations(ctx context.Context, r store.Reader, list []store.Organization) ([]openapi.Organization, error) {
+	keys := make([]store.Key, len(list))
+	for i := range list {
+		keys[i] = list[i].Key
 	}
-	directories, err := r.Directories(ctx, o.Key)
+	ready, err := r.Ready(ctx, keys)
 	if err != nil {
-		return out, err
+		return nil, err
 	}
-	domains, err := r.Domains(ctx, o.Key)
-	if err != nil {
-		return out, err
+	out := make([]openapi.Organization, len(list))
+	for i := range list {
+		o := &list[i]
+		out[i] = openapi.Organization{
+			ID: string(o.ID), Name: o.Name, CreatedAt: o.CreatedAt, SsoReady: ready[o.Key],
+			Settings: renderOrganizationSettings(&o.Settings), Warnings: s.organizationWarnings(&o.Settings),
+		}
 	}
-	synced, verified := false, false
-	for i := range directories {
-		synced = synced || !directories[i].SyncedAt.IsZero()
-	}
-	for i := range domains {
-		verified = verified || domains[i].State == store.DomainVerified
-	}
-	out.SsoReady = synced && verified
 	return out, nil
+}
+
+func (s *Server) renderOrganization(ctx context.Context, r store.Reader, o *store.Organization) (openapi.Organization, error) {
+	list, err := s.renderOrganizations(ctx, r, []store.Organization{*o})
+	if err != nil {
+		return openapi.Organization{}, err
+	}
+	return list[0], nil
 }
 
 // checkName bounds the name of an organization or a directory: it stands in paths

@@ -33,6 +33,12 @@ const (
 	cursorScope        = "s"
 	cursorEntitlements = "e"
 	cursorGrants       = "h"
+	cursorTokens       = "t"
+	cursorBindings     = "b"
+	cursorOrgs         = "o"
+	cursorDirectories  = "d"
+	cursorDomains      = "n"
+	cursorHandovers    = "v"
 )
 
 func cursor(list string, place int64) string {
@@ -54,6 +60,34 @@ func place(list string, given *string) (int64, error) {
 		}
 	}
 	return 0, notOfThisList()
+}
+
+// nameCursor is the cursor of a list by name: names are unique and stay what they
+// are when a record goes.
+func nameCursor(list, name string) string {
+	return base64.RawURLEncoding.EncodeToString([]byte(list + name))
+}
+
+// placeName reads what [nameCursor] wrote; without a cursor it is "".
+func placeName(list string, given *string) (string, error) {
+	if given == nil || *given == "" {
+		return "", nil
+	}
+	text, err := base64.RawURLEncoding.DecodeString(*given)
+	if err == nil {
+		if name, ok := strings.CutPrefix(string(text), list); ok && name != "" && storable(name) {
+			return name, nil
+		}
+	}
+	return "", notOfThisList()
+}
+
+// nextByName is the cursor after a page by name, or "" if it is the last.
+func nextByName[T any](list string, p *store.Page[T], name func(*T) string) string {
+	if n := len(p.Items); p.More && n > 0 {
+		return nameCursor(list, name(&p.Items[n-1]))
+	}
+	return ""
 }
 
 func notOfThisList() error {

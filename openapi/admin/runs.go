@@ -68,32 +68,50 @@ func (s *Server) DiscardRun(ctx context.Context, req openapi.DiscardRunRequestOb
 
 // ListRuns lists a page of a directory's runs, newest first.
 func (s *Server) ListRuns(ctx context.Context, req openapi.ListRunsRequestObject) (openapi.ListRunsResponseObject, error) {
-	before, err := place(cursorRuns, req.Params.Cursor)
+	p := req.Params
+	q := store.RunQuery{Org: orgOf(ctx), State: store.RunState(deref(p.State)), From: deref(p.CreatedSince), Until: deref(p.CreatedBefore)}
+	out, err := s.runs(ctx, q, &req.Directory, p.Cursor, p.Limit)
+	return openapi.ListRuns200JSONResponse(out), err
+}
+
+// ListAllRuns lists a page of the runs of all directories, newest first.
+func (s *Server) ListAllRuns(ctx context.Context, req openapi.ListAllRunsRequestObject) (openapi.ListAllRunsResponseObject, error) {
+	p := req.Params
+	q := store.RunQuery{Org: orgOf(ctx), State: store.RunState(deref(p.State)), From: deref(p.CreatedSince), Until: deref(p.CreatedBefore)}
+	out, err := s.runs(ctx, q, nil, p.Cursor, p.Limit)
+	return openapi.ListAllRuns200JSONResponse(out), err
+}
+
+func (s *Server) runs(ctx context.Context, q store.RunQuery, directory, after *string, limit *int) (out openapi.RunList, err error) {
+	before, err := place(cursorRuns, after)
 	if err != nil {
-		return nil, err
+		return out, err
 	}
-	out := openapi.RunList{Items: []openapi.Run{}}
-	limit := limitOf(req.Params.Limit)
+	size := limitOf(limit)
+	q.Before, q.Limit = store.Key(before), size+1
 	err = s.Store.View(ctx, func(r store.Reader) error {
-		d, err := r.Directory(ctx, orgOf(ctx), req.Directory)
+		if directory != nil {
+			d, err := r.Directory(ctx, q.Org, *directory)
+			if err != nil {
+				return err
+			}
+			q.Directory = &d.Key
+		}
+		runs, err := r.Runs(ctx, q)
 		if err != nil {
 			return err
 		}
-		runs, err := r.Runs(ctx, store.RunQuery{Org: d.Org, Directory: &d.Key, Before: store.Key(before), Limit: limit + 1})
-		if err != nil {
-			return err
-		}
-		runs, more := cut(runs, limit)
-		out.Items = out.Items[:0]
+		runs, more := cut(runs, size)
+		out.Items = make([]openapi.Run, len(runs))
 		for i := range runs {
-			out.Items = append(out.Items, renderRun(&runs[i]))
+			out.Items[i] = renderRun(&runs[i])
 		}
 		if more {
-			out.NextCursor = cursor(cursorRuns, int64(runs[limit-1].Key))
+			out.NextCursor = cursor(cursorRuns, int64(runs[size-1].Key))
 		}
 		return nil
 	})
-	return openapi.ListRuns200JSONResponse(out), err
+	return out, err
 }
 
 // GetRun returns a run; a held one says why.

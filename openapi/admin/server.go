@@ -69,6 +69,8 @@ type Options struct {
 	// Keep makes all users and groups of a directory internal (rule 1). It may be
 	// called again after it failed half-way.
 	Keep func(ctx context.Context, org, directory store.Key, cause store.Cause) error
+	// NextRun is when a schedule starts the next run after the last one; zero: never.
+	NextRun func(schedule store.Schedule, last time.Time) (time.Time, error)
 	// CheckLDAP refuses settings that could never work, without connecting. The
 	// Field of its errors is the setting's name.
 	CheckLDAP func(ctx context.Context, settings store.LDAP, secret string) error
@@ -113,7 +115,7 @@ var _ openapi.StrictServerInterface = (*Server)(nil)
 // embedded specification is broken.
 func New(o Options) (*Server, error) {
 	if o.Store == nil || o.Reconciler == nil || o.Auth == nil || o.Runs == nil || o.NormalizeDomain == nil || o.Verify == nil ||
-		o.Keep == nil || o.CheckLDAP == nil || o.CheckWelcome == nil || o.Seal == nil || o.Open == nil {
+		o.Keep == nil || o.NextRun == nil || o.CheckLDAP == nil || o.CheckWelcome == nil || o.Seal == nil || o.Open == nil {
 		return nil, errors.New("the REST interface lacks a required option")
 	}
 	if o.Clock == nil {

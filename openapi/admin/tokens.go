@@ -9,7 +9,7 @@ import (
 	"github.com/provost-scim/provost/store"
 )
 
-// ListDirectoryTokens lists the tokens with which clients push to a directory.
+// ListDirectoryTokens lists a page of the tokens with which clients push to a directory.
 func (s *Server) ListDirectoryTokens(ctx context.Context, req openapi.ListDirectoryTokensRequestObject) (openapi.ListDirectoryTokensResponseObject, error) {
 	var out openapi.TokenList
 	err := s.Store.View(ctx, func(r store.Reader) error {
@@ -17,11 +17,27 @@ func (s *Server) ListDirectoryTokens(ctx context.Context, req openapi.ListDirect
 		if err != nil {
 			return err
 		}
-		tokens, err := r.Tokens(ctx, d.Org, &d.Key)
-		out = renderTokens(tokens)
+		out, err = s.tokens(ctx, r, store.TokenQuery{Org: d.Org, Directory: d.Key, Usable: req.Params.Usable}, req.Params.Cursor, req.Params.Limit)
 		return err
 	})
 	return openapi.ListDirectoryTokens200JSONResponse(out), err
+}
+
+func (s *Server) tokens(ctx context.Context, r store.Reader, q store.TokenQuery, after *string, limit *int) (out openapi.TokenList, err error) {
+	before, err := place(cursorTokens, after)
+	if err != nil {
+		return out, err
+	}
+	q.Before, q.Limit, q.Now = store.Key(before), limitOf(limit), s.now()
+	page, err := r.TokenPage(ctx, q)
+	out.Items = make([]openapi.Token, len(page.Items))
+	for i := range page.Items {
+		out.Items[i] = renderToken(&page.Items[i])
+	}
+	if n := len(page.Items); page.More && n > 0 {
+		out.NextCursor = cursor(cursorTokens, int64(page.Items[n-1].Key))
+	}
+	return out, err
 }
 
 // CreateDirectoryToken makes a token for a directory that is pushed.
@@ -43,17 +59,21 @@ func (s *Server) CreateDirectoryToken(ctx context.Context, req openapi.CreateDir
 
 // RevokeDirectoryToken ends a token; one that is revoked already stays so.
 func (s *Server) RevokeDirectoryToken(ctx context.Context, req openapi.RevokeDirectoryTokenRequestObject) (openapi.RevokeDirectoryTokenResponseObject, error) {
-	err := s.revokeFrom(ctx, req.Token, func(tx store.Tx) ([]store.Token, error) {
+	err := s.revokeFound(ctx, func(tx store.Tx) (*store.Token, error) {
 		d, err := tx.Directory(ctx, orgOf(ctx), req.Directory)
 		if err != nil {
 			return nil, err
 		}
-		return tx.Tokens(ctx, d.Org, &d.Key)
+		t, err := tx.Token(ctx, d.Org, store.ID(req.Token))
+		if err == nil && t.Directory != d.Key {
+			err = store.Errorf(store.CodeNotFound, "token %q is not one of this directory", req.Token)
+		}
+		return t, err
 	})
 	return openapi.RevokeDirectoryToken204Response{}, err
 }
 
-// ListTokens lists the tokens of administrators.
+// ListTokens lists a page of the tokens of administrators.
 func (s *Server) ListTokens(ctx context.Context, req openapi.ListTokensRequestObject) (openapi.ListTokensResponseObject, error) {
 	var out openapi.TokenList
 	org, err := tokenScope(ctx, deref(req.Params.Instance))
@@ -61,8 +81,8 @@ func (s *Server) ListTokens(ctx context.Context, req openapi.ListTokensRequestOb
 		return nil, err
 	}
 	err = s.Store.View(ctx, func(r store.Reader) error {
-		tokens, err := adminTokens(ctx, r, org)
-		out = renderTokens(tokens)
+		q := store.TokenQuery{Org: org, Role: store.TokenRole(deref(req.Params.Role)), Usable: req.Params.Usable}
+		out, err = s.tokens(ctx, r, q, req.Params.Cursor, req.Params.Limit)
 		return err
 	})
 	return openapi.ListTokens200JSONResponse(out), err
@@ -85,7 +105,7 @@ func (s *Server) RevokeToken(ctx context.Context, req openapi.RevokeTokenRequest
 	if err != nil {
 		return nil, err
 	}
-	err = s.revokeFrom(ctx, req.Token, func(tx store.Tx) ([]store.Token, error) { return tx.Tokens(ctx, org, nil) })
+	err = s.revokeFound(ctx, func(tx store.Tx) (*store.Token, error) { return tx.Token(ctx, org, store.ID(req.Token)) })
 	return openapi.RevokeToken204Response{}, err
 }
 
@@ -99,17 +119,6 @@ func tokenScope(ctx context.Context, instance bool) (store.Key, error) {
 		return 0, &store.Error{Code: store.CodeForbidden, Field: "instance", Message: "this needs a token of the whole instance"}
 	}
 	return 0, nil
-}
-
-func adminTokens(ctx context.Context, r store.Reader, org store.Key) ([]store.Token, error) {
-	all, err := r.Tokens(ctx, org, nil)
-	own := all[:0]
-	for i := range all {
-		if all[i].Role != store.RoleDirectory {
-			own = append(own, all[i])
-		}
-	}
-	return own, err
 }
 
 // issue stores a token; prepare completes it and may refuse.
@@ -127,19 +136,14 @@ func (s *Server) issue(ctx context.Context, t *store.Token, prepare func(store.T
 	return out, err
 }
 
-// revokeFrom ends the token with the id among those that find returns.
-func (s *Server) revokeFrom(ctx context.Context, id string, find func(store.Tx) ([]store.Token, error)) error {
+// revokeFound ends the token that find returns.
+func (s *Server) revokeFound(ctx context.Context, find func(store.Tx) (*store.Token, error)) error {
 	err := s.Store.Update(ctx, func(tx store.Tx) error {
-		tokens, err := find(tx)
+		t, err := find(tx)
 		if err != nil {
 			return err
 		}
-		for i := range tokens {
-			if string(tokens[i].ID) == id {
-				return s.revoke(ctx, tx, &tokens[i])
-			}
-		}
-		return &store.Error{Code: store.CodeNotFound, Message: "there is no token with this id here", Resource: "token " + id}
+		return s.revoke(ctx, tx, t)
 	})
 	if err == nil {
 		s.Auth.Forget()
@@ -149,14 +153,6 @@ func (s *Server) revokeFrom(ctx context.Context, id string, find func(store.Tx) 
 
 func (s *Server) revoke(ctx context.Context, tx store.Tx, t *store.Token) error {
 	return auth.Revoke(ctx, tx, t, causeOf(ctx, "REST"), s.now())
-}
-
-func renderTokens(tokens []store.Token) openapi.TokenList {
-	out := openapi.TokenList{Items: make([]openapi.Token, len(tokens))}
-	for i := range tokens {
-		out.Items[i] = renderToken(&tokens[i])
-	}
-	return out
 }
 
 func renderToken(t *store.Token) openapi.Token {

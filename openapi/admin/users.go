@@ -3,6 +3,7 @@ package admin
 import (
 	"context"
 	"strings"
+	"time"
 
 	"github.com/provost-scim/provost/openapi"
 	"github.com/provost-scim/provost/store"
@@ -17,17 +18,24 @@ func (s *Server) ListUsers(ctx context.Context, req openapi.ListUsersRequestObje
 		return nil, err
 	}
 	var filter store.And
-	for _, f := range []struct {
-		field store.Field
-		value *string
-	}{{"userName", p.UserName}, {"emails.value", p.Email}, {"externalId", p.ExternalID}} {
-		if f.value != nil {
-			filter = append(filter, store.Compare{Field: f.field, Op: store.Eq, Value: *f.value})
+	equal(&filter, "userName", p.UserName)
+	equal(&filter, "emails.value", p.Email)
+	equal(&filter, "externalId", p.ExternalID)
+	equal(&filter, "displayName", p.DisplayName)
+	equal(&filter, "userType", p.UserType)
+	equal(&filter, enterprise+"department", p.Department)
+	equal(&filter, enterprise+"employeeNumber", p.EmployeeNumber)
+	equal(&filter, "published", p.Active)
+	equal(&filter, "enabled", p.Enabled)
+	equal(&filter, "outOfScope", p.OutOfScope)
+	if p.Domain != nil {
+		name, err := s.NormalizeDomain(*p.Domain)
+		if err != nil {
+			return nil, invalid("domain", "such as example.com", "domain: %q is no name of a domain", *p.Domain)
 		}
+		equal(&filter, "domain", &name)
 	}
-	if p.Active != nil {
-		filter = append(filter, store.Compare{Field: "published", Op: store.Eq, Value: *p.Active})
-	}
+	since(&filter, p.ModifiedSince)
 	var out openapi.UserList
 	err = s.Store.View(ctx, func(r store.Reader) error {
 		q := store.Query{Org: orgOf(ctx), After: store.Position{Key: store.Key(after)}, Limit: limitOf(p.Limit), Deleted: deref(p.Deleted)}
@@ -51,6 +59,23 @@ func (s *Server) ListUsers(ctx context.Context, req openapi.ListUsersRequestObje
 		return nil
 	})
 	return openapi.ListUsers200JSONResponse(out), err
+}
+
+// enterprise begins the paths of SCIM's enterprise extension.
+const enterprise = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User:"
+
+// equal adds to a filter that a field has a value, if one is asked for.
+func equal[T any](filter *store.And, field store.Field, value *T) {
+	if value != nil {
+		*filter = append(*filter, store.Compare{Field: field, Op: store.Eq, Value: *value})
+	}
+}
+
+// since adds to a filter that a record was changed then or later.
+func since(filter *store.And, at *time.Time) {
+	if at != nil {
+		*filter = append(*filter, store.Compare{Field: "meta.lastModified", Op: store.AtLeast, Value: *at})
+	}
 }
 
 // CreateUser states a new internal user.

@@ -53,6 +53,8 @@ func userFields() *recordFields {
 			enterprise + "manager.$ref":   location{kind: store.KindUser, column: "u.manager", stated: true},
 			"active":                      flag{"u.stated"},
 			"enabled":                     flag{"u.enabled"},
+			"outOfScope":                  flag{"u.out_of_scope"},
+			"domain":                      exact{"u.domain"}, // rule 3's
 			"published":                   flag{"u.stated AND u.enabled AND NOT u.out_of_scope"},
 			"groups":                      linked{"groups", ""},
 		},
@@ -93,6 +95,7 @@ func groupFields() *recordFields {
 			provostGroup + "description":    computed{"g.description"},
 			provostGroup + "effectiveCount": number{"g.effective_count"},
 			provostGroup + "overCap":        flag{"g.over_cap"},
+			"outOfScope":                    flag{"g.out_of_scope"},
 			"members":                       linked{"members", ""},
 		},
 		links: map[store.Field][]*link{"members": {memberUser, memberGroup}},

@@ -39,6 +39,7 @@ func TestTheQueriesOfClientsUseIndexes(t *testing.T) {
 				{"Entra and Okta match by userName", userRecords, store.Query{Filter: eq("userName", "U17")}, `users_name`},
 				{"Entra matches by externalId", userRecords, store.Query{Filter: eq("externalId", "e17")}, `users_external`},
 				{"Entra matches by work email", userRecords, store.Query{Filter: store.Element{Attr: "emails", Of: store.And{eq("emails.type", "work"), eq("emails.value", "u17@corp.test")}}}, `user_value_fold`},
+				{"the users of a domain", userRecords, store.Query{Filter: eq("domain", "rare.test")}, `users_domain`},
 				{"matching by any email", userRecords, store.Query{Filter: eq("emails.value", "u17@corp.test")}, `user_value_fold`},
 				{"Entra checks a manager", userRecords, store.Query{Filter: store.And{eq("id", string(user.ID)), eq(enterprise+"manager.value", "m")}}, `users_public_id_key|sqlite_autoindex_users|public_id=`},
 				{"a location", userRecords, store.Query{Filter: eq("meta.location", base+"/Users/"+string(user.ID))}, `users_public_id_key|sqlite_autoindex_users|public_id=`},

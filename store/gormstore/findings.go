@@ -25,6 +25,15 @@ func (r *reader) Findings(ctx context.Context, q store.FindingQuery) ([]store.Fi
 	if q.Open {
 		and("f.resolved_at IS NULL")
 	}
+	if q.Resolved {
+		and("f.resolved_at IS NOT NULL")
+	}
+	if q.Kind != "" {
+		and("f.kind = ?", string(q.Kind))
+	}
+	if q.Record != "" {
+		and("f.record = ?", q.Record)
+	}
 	if q.Rules != nil {
 		among, list := r.amongTexts(q.Rules, "text")
 		and("f.rule"+among, list)

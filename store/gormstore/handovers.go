@@ -7,23 +7,26 @@ import (
 	"github.com/provost-scim/provost/store"
 )
 
-// Handovers lists those that an organization has going.
-func (r *reader) Handovers(ctx context.Context, org store.Key) ([]store.Handover, error) {
+// HandoverPage lists those that a directory takes part in.
+func (r *reader) HandoverPage(ctx context.Context, q store.HandoverQuery) (page store.Page[store.Handover], err error) {
+	q.Limit = bounded(q.Limit)
 	moved := func(table, column string) string {
 		return "(SELECT count(*) FROM alias AS a JOIN " + table + " AS r ON r.org_id = a.org_id AND r.id = a." + column +
 			" WHERE a.directory_id = h.from_id AND r.directory_id = h.to_id AND r.deleted_at IS NULL)"
 	}
-	list, err := collect(ctx, r.session, func(row scanner) (store.Handover, error) {
-		h := store.Handover{Org: org}
+	page.Items, err = collect(ctx, r.session, func(row scanner) (store.Handover, error) {
+		h := store.Handover{Org: q.Org}
 		err := row.Scan(&h.From, &h.To, &h.FromName, &h.ToName, scanTime(&h.StartedAt), &h.StartedBy, &h.UsersMoved, &h.GroupsMoved)
 		return h, err
 	}, "SELECT h.from_id, h.to_id, f.name, t.name, h.started_at, h.started_by, "+moved("users", "user_id")+", "+moved("groups", "group_id")+
 		` FROM handover AS h JOIN directory AS f ON f.org_id = h.org_id AND f.id = h.from_id JOIN directory AS t ON t.org_id = h.org_id AND t.id = h.to_id
-		WHERE h.org_id = ? ORDER BY t.name_folded, f.name_folded`, org)
+		WHERE h.org_id = ? AND (h.to_id = ? OR h.from_id = ?) AND (t.name_folded, f.name_folded) > (?, ?)
+		ORDER BY t.name_folded, f.name_folded LIMIT ?`, q.Org, q.Directory, q.Directory, q.AfterTo, q.AfterFrom, q.Limit+1)
 	if err != nil {
-		return nil, fmt.Errorf("list handovers: %w", err)
+		return page, fmt.Errorf("list handovers: %w", err)
 	}
-	return list, nil
+	cutPage(&page, q.Limit)
+	return page, nil
 }
 
 // StartHandover writes a handover.

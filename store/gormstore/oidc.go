@@ -20,6 +20,19 @@ func (r *reader) OIDCBindings(ctx context.Context, org, directory store.Key) ([]
 	return records(rows), nil
 }
 
+// OIDCBinding finds a binding of a directory by ID.
+func (r *reader) OIDCBinding(ctx context.Context, org, directory store.Key, id store.ID) (*store.OIDCBinding, error) {
+	if !store.ValidID(string(id)) {
+		return nil, store.Errorf(store.CodeNotFound, "binding %q does not exist", id)
+	}
+	var row oidcBindingRow
+	if err := r.orm(ctx).Where("public_id = ? AND org_id = ? AND directory_id = ?", id, org, directory).Take(&row).Error; err != nil {
+		return nil, notFound(err, "binding", string(id))
+	}
+	b := row.record()
+	return &b, nil
+}
+
 // OIDCBindingsOf finds the bindings that a token fits, those that name both its
 // subject and its app first. The unique key finds each of the few that may be.
 func (r *reader) OIDCBindingsOf(ctx context.Context, c store.OIDCClaims) (fit []store.OIDCBinding, known bool, err error) {

@@ -23,9 +23,9 @@ func TestAMigratedDatabaseHasTheDefaultOrganizationAndMigratingAgainChangesNothi
 				t.Error(err)
 			}
 			err = s.View(t.Context(), func(r store.Reader) error {
-				all, err := r.Organizations(t.Context())
-				if err == nil && (len(all) != 1 || all[0].Name != store.DefaultOrganization) {
-					t.Errorf("organizations %v, want only %q", all, store.DefaultOrganization)
+				page, err := r.OrganizationPage(t.Context(), store.OrganizationQuery{})
+				if all := page.Items; err == nil && (len(all) != 1 || all[0].Name != store.DefaultOrganization) {
+					t.Errorf("organizations %v, want only %q", page.Items, store.DefaultOrganization)
 				}
 				return err
 			})

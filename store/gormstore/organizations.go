@@ -14,15 +14,6 @@ func scanOrganization(r scanner) (o store.Organization, err error) {
 	return o, err
 }
 
-// Organizations lists all organizations, the oldest first.
-func (r *reader) Organizations(ctx context.Context) ([]store.Organization, error) {
-	list, err := collect(ctx, r.session, scanOrganization, "SELECT "+organizationColumns+" FROM organization ORDER BY id")
-	if err != nil {
-		return nil, fmt.Errorf("list organizations: %w", err)
-	}
-	return list, nil
-}
-
 // Organization finds an organization by name or ID.
 func (r *reader) Organization(ctx context.Context, ref string) (*store.Organization, error) {
 	column, arg := byNameOrID("name_folded", ref)

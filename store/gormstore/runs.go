@@ -75,6 +75,12 @@ func (r *reader) Runs(ctx context.Context, q store.RunQuery) ([]store.Run, error
 	if q.State != "" {
 		list = list.Where("run.state = ?", q.State)
 	}
+	if !q.From.IsZero() {
+		list = list.Where("run.created_at >= ?", r.e.moment(q.From))
+	}
+	if !q.Until.IsZero() {
+		list = list.Where("run.created_at < ?", r.e.moment(q.Until))
+	}
 	if q.Complete {
 		list = list.Where("NOT run.incremental AND run.selection IS NULL")
 	}
@@ -87,7 +93,7 @@ func (r *reader) Runs(ctx context.Context, q store.RunQuery) ([]store.Run, error
 
 // Due lists the directories that a schedule may pull. A plan that nobody ran is no
 // run.
-func (r *reader) Due(ctx context.Context) ([]store.Due, error) {
+func (r *reader) Due(ctx context.Context, only store.Key) ([]store.Due, error) {
 	var rows []struct {
 		Directory directoryRow `gorm:"embedded"`
 		LastRun   moment
@@ -95,7 +101,7 @@ func (r *reader) Due(ctx context.Context) ([]store.Due, error) {
 	err := r.orm(ctx).Model(&directoryRow{}).
 		Select(`directory.*, (SELECT coalesce(run.started_at, run.created_at) FROM run
 			WHERE run.directory_id = directory.id AND (run.apply OR run.approved) AND run.selection IS NULL ORDER BY run.id DESC LIMIT 1) AS last_run`).
-		Where("kind = ?", store.DirectoryLDAP).Order("id").Find(&rows).Error
+		Where("kind = ? AND (id = ? OR ? = 0)", store.DirectoryLDAP, only, only).Order("id").Find(&rows).Error
 	if err != nil {
 		return nil, fmt.Errorf("list directories to pull: %w", err)
 	}

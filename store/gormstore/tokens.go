@@ -31,6 +31,19 @@ func (r *reader) Tokens(ctx context.Context, org store.Key, directory *store.Key
 	return records(rows), nil
 }
 
+// Token finds a token by ID.
+func (r *reader) Token(ctx context.Context, org store.Key, id store.ID) (*store.Token, error) {
+	if !store.ValidID(string(id)) {
+		return nil, store.Errorf(store.CodeNotFound, "token %q does not exist", id)
+	}
+	var row tokenRow
+	if err := r.orm(ctx).Where("public_id = ? AND coalesce(org_id, 0) = ?", id, org).Take(&row).Error; err != nil {
+		return nil, notFound(err, "token", string(id))
+	}
+	t := row.record()
+	return &t, nil
+}
+
 // TokenByHash finds a token by the SHA-256 of its secret.
 func (r *reader) TokenByHash(ctx context.Context, hash []byte) (*store.Token, error) {
 	var row tokenRow

@@ -159,7 +159,7 @@ func owned(column string, directory store.Key) (condition string, args []any) {
 var insertColumns = []string{
 	"org_id", "id", "public_id", "created_at",
 	"directory_id", "external_id", "user_name", "user_name_folded", "display_name_folded", "given_name_folded",
-	"family_name_folded", "title_folded", "user_type_folded", "department_folded", "employee_number_folded", "manager",
+	"family_name_folded", "title_folded", "user_type_folded", "department_folded", "employee_number_folded", "manager", "domain",
 	"attributes", "stated", "enabled", "out_of_scope", "version", "hash", "modified_at", "deleted_at",
 }
 
@@ -185,7 +185,7 @@ func userRow(u *store.User) ([]any, error) {
 	return []any{
 		u.Org, u.Key, u.ID, u.CreatedAt,
 		nullKey(u.Directory), u.ExternalID, a.UserName, store.Fold(a.UserName), store.Fold(a.DisplayName), store.Fold(given),
-		store.Fold(family), store.Fold(a.Title), store.Fold(a.UserType), store.Fold(department), store.Fold(number), manager,
+		store.Fold(family), store.Fold(a.Title), store.Fold(a.UserType), store.Fold(department), store.Fold(number), manager, store.DomainOf(a.DecidingAddress()),
 		string(text), u.Stated, u.Enabled, u.OutOfScope, u.Version, u.Hash, u.ModifiedAt, u.DeletedAt,
 	}, nil
 }

@@ -13,6 +13,14 @@ func (e *env) handover(from, to store.Key) {
 	})
 }
 
+// handovers are those that a directory takes part in.
+func (e *env) handovers(org, directory store.Key) []store.Handover {
+	e.Helper()
+	return got(e, func(r store.Reader) (store.Page[store.Handover], error) {
+		return r.HandoverPage(e.Context(), store.HandoverQuery{Org: org, Directory: directory})
+	}).Items
+}
+
 // takes moves a user into the place, under another stable id.
 func (p *place) takes(u *store.User, external string) *store.User {
 	p.Helper()
@@ -47,7 +55,7 @@ var handovers = map[string]func(*env){
 		e.refused(store.CodeConflict, start(to.dir, from.dir))
 		third := e.at("third")
 		e.handover(third.dir, to.dir)
-		list := got(e, func(r store.Reader) ([]store.Handover, error) { return r.Handovers(e.Context(), e.org) })
+		list := e.handovers(e.org, to.dir)
 		want := []store.Handover{
 			{Org: e.org, From: from.dir, To: to.dir, FromName: "from", ToName: "to", StartedAt: e.now, StartedBy: "ada"},
 			{Org: e.org, From: third.dir, To: to.dir, FromName: "third", ToName: "to", StartedAt: e.now, StartedBy: "ada"},
@@ -55,9 +63,7 @@ var handovers = map[string]func(*env){
 		if diff := cmp.Diff(want, list); diff != "" {
 			e.Errorf("handovers (-want +got):\n%s", diff)
 		}
-		if other := got(e, func(r store.Reader) ([]store.Handover, error) {
-			return r.Handovers(e.Context(), e.organization("other"))
-		}); len(other) != 0 {
+		if other := e.handovers(e.organization("other"), to.dir); len(other) != 0 {
 			e.Errorf("another organization has %v", other)
 		}
 		end := func(t store.Tx) error { return t.EndHandover(e.Context(), e.org, from.dir, to.dir) }
@@ -139,7 +145,7 @@ var handovers = map[string]func(*env){
 		if !have.Edges[local.Key][store.Edge{Kind: store.KindUser, Key: ann.Key}] || have.Edges[local.Key][store.Edge{Kind: store.KindUser, Key: bob.Key}] {
 			e.Errorf("edges %v", have.Edges[local.Key])
 		}
-		list := got(e, func(r store.Reader) ([]store.Handover, error) { return r.Handovers(e.Context(), e.org) })
+		list := e.handovers(e.org, to.dir)
 		if len(list) != 1 || list[0].UsersMoved != 2 || list[0].GroupsMoved != 1 {
 			e.Errorf("handovers %+v", list)
 		}

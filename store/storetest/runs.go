@@ -334,7 +334,7 @@ var runs = map[string]func(*env){
 		e.update(func(t store.Tx) error { return t.CreateDirectory(e.Context(), b) })
 		due := func(want ...store.Due) {
 			e.Helper()
-			have := got(e, func(r store.Reader) ([]store.Due, error) { return r.Due(e.Context()) })
+			have := got(e, func(r store.Reader) ([]store.Due, error) { return r.Due(e.Context(), 0) })
 			if diff := cmp.Diff(want, have); diff != "" {
 				e.Errorf("due (-want +got):\n%s", diff)
 			}

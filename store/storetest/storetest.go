@@ -45,6 +45,7 @@ func Run(t *testing.T, open func(t *testing.T) store.Store) {
 		{"grants", grants},
 		{"mails", mails},
 		{"idempotency", idempotency},
+		{"listing", listing},
 	} {
 		t.Run(topic.name, func(t *testing.T) {
 			for name, test := range topic.tests {

@@ -85,7 +85,7 @@ func invalidSchedule(field, format string, args ...any) *store.Error {
 func (e *Engine) schedule(ctx context.Context) (next time.Time, err error) {
 	var all []store.Due
 	err = e.store.View(ctx, func(r store.Reader) error {
-		all, err = r.Due(ctx)
+		all, err = r.Due(ctx, 0)
 		return err
 	})
 	if err != nil {
@@ -125,22 +125,16 @@ func (e *Engine) due(ctx context.Context, d *store.Due) time.Time {
 // have been faster. It waits its turn while a plan is being made.
 func (e *Engine) startScheduled(ctx context.Context, d *store.Directory) error {
 	err := e.store.Update(ctx, func(tx store.Tx) error {
-		all, err := tx.Due(ctx)
-		if err != nil {
+		all, err := tx.Due(ctx, d.Key)
+		if err != nil || len(all) == 0 {
 			return err
 		}
-		for i := range all {
-			if all[i].Directory.Key != d.Key {
-				continue
-			}
-			if at := e.due(ctx, &all[i]); at.IsZero() || at.After(e.now()) {
-				return nil
-			}
-			cause := store.Cause{Actor: store.Actor{Kind: "schedule"}, Reason: "schedule"}
-			_, err := e.create(ctx, tx, &all[i].Directory, how{apply: true}, cause)
-			return err
+		if at := e.due(ctx, &all[0]); at.IsZero() || at.After(e.now()) {
+			return nil
 		}
-		return nil
+		cause := store.Cause{Actor: store.Actor{Kind: "schedule"}, Reason: "schedule"}
+		_, err = e.create(ctx, tx, &all[0].Directory, how{apply: true}, cause)
+		return err
 	})
 	if store.CodeOf(err) == store.CodeConflict {
 		return nil

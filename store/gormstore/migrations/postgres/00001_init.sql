@@ -50,6 +50,7 @@ CREATE TABLE token (
     CHECK ((role = 'directory') = (directory_id IS NOT NULL))
 );
 CREATE INDEX token_directory ON token (directory_id, org_id);
+CREATE INDEX token_org ON token (org_id, id);
 
 -- Clients that authenticate with tokens of an OpenID Connect issuer. The unique key is how a token's binding is found.
 CREATE TABLE oidc_binding (
@@ -85,6 +86,7 @@ CREATE TABLE domain (
     checked_at  timestamptz,
     UNIQUE (name, org_id)
 );
+CREATE INDEX domain_org ON domain (org_id, name);
 -- A verified domain is verified by one organization only.
 CREATE UNIQUE INDEX domain_verified ON domain (name) WHERE state = 'verified';
 
@@ -108,6 +110,7 @@ CREATE TABLE users (
     department_folded   text COLLATE "C" NOT NULL DEFAULT '',
     employee_number_folded text COLLATE "C" NOT NULL DEFAULT '',
     manager             text COLLATE "C" NOT NULL DEFAULT '',
+    domain              text COLLATE "C" NOT NULL DEFAULT '', -- that decides about the user (rule 3)
     attributes          text        NOT NULL, -- JSON, read and written whole
     stated              boolean     NOT NULL,
     enabled             boolean     NOT NULL,
@@ -123,6 +126,7 @@ CREATE TABLE users (
 CREATE SEQUENCE users_key;
 CREATE UNIQUE INDEX users_name ON users (user_name_folded, (coalesce(directory_id, 0)), org_id) WHERE deleted_at IS NULL;
 CREATE INDEX users_external ON users (external_id, directory_id) WHERE external_id <> '';
+CREATE INDEX users_domain ON users (domain, org_id, id) WHERE deleted_at IS NULL;
 CREATE INDEX users_directory ON users (directory_id, id) WHERE deleted_at IS NULL;
 CREATE INDEX users_deleted ON users (user_name_folded, directory_id) WHERE deleted_at IS NOT NULL;
 CREATE INDEX users_apart ON users (org_id, id) WHERE deleted_at IS NOT NULL OR out_of_scope;
@@ -475,6 +479,7 @@ CREATE TABLE run (
 -- One run of a directory at a time.
 CREATE UNIQUE INDEX run_active ON run (directory_id) WHERE active;
 CREATE INDEX run_directory ON run (directory_id, id);
+CREATE INDEX run_org ON run (org_id, id);
 
 CREATE TABLE stage (
     run_id      bigint  NOT NULL, -- whoever adds rows holds the run
@@ -576,6 +581,7 @@ CREATE TABLE finding (
 );
 CREATE UNIQUE INDEX finding_open ON finding (record, rule, kind, directory_id, org_id) WHERE resolved_at IS NULL;
 CREATE INDEX finding_directory ON finding (directory_id, id);
+CREATE INDEX finding_org ON finding (org_id, id);
 CREATE INDEX finding_run ON finding (run_id, id);
 
 -- POSTs that carried an Idempotency-Key, with their answers, so that one that is repeated is answered alike.
