@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
@@ -149,6 +150,16 @@ func (p population) word() string {
 	return trickyTexts[p.r.IntN(len(trickyTexts))]
 }
 
+// name is a word as a name may be: without white space at its ends and control characters.
+func (p population) name() string {
+	return strings.TrimSpace(strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return -1
+		}
+		return r
+	}, p.word()))
+}
+
 func (p population) chance(n int) bool { return p.r.IntN(n) == 0 }
 
 // populate makes users and groups, of which some are changed and some deleted again.
@@ -208,7 +219,7 @@ func populate(t *testing.T, w *scimWorld, r *rand.Rand) population {
 }
 
 func (p population) user(i int, others []string) map[string]any {
-	u := map[string]any{"userName": p.word() + fmt.Sprint(i%12)}
+	u := map[string]any{"userName": p.name() + fmt.Sprint(i%12)}
 	for _, name := range []string{"externalId", "displayName", "nickName", "profileUrl", "title", "userType", "preferredLanguage", "locale", "timezone"} {
 		if p.chance(3) {
 			u[name] = p.word()

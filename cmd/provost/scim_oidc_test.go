@@ -178,7 +178,7 @@ func TestTokensOfADirectoryOverlapWhileTheyAreChanged(t *testing.T) {
 		if len(ids) != 2 {
 			t.Fatalf("the directory has tokens %v", ids)
 		}
-		w.server.must(t, "token", "revoke", ids[1], "--directory", "clients") // the older one
+		w.server.must(t, "token", "revoke", "--yes", ids[1], "--directory", "clients") // the older one
 		w.wants(t, w.token, 401, "revoked")
 		w.wants(t, next, 200, "")
 	})
