@@ -205,6 +205,15 @@ type StagedGroup struct {
 	Members     []string `json:"members,omitempty"`
 }
 
+// DirectoryState is how a directory stands, for who watches all of them.
+type DirectoryState struct {
+	Organization string
+	Directory    string
+	Kind         DirectoryKind
+	SyncedAt     time.Time // the last pull that succeeded, or push that was accepted; zero: none
+	Held         int       // runs that wait for a person
+}
+
 // Stock is how much a directory has stored, without what is deleted.
 type Stock struct {
 	Users, Groups       int

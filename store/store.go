@@ -248,6 +248,8 @@ type RunReader interface {
 	// Due lists the directories of kind ldap of all organizations with the start
 	// of their last run, or only the one with the key, if that is not 0.
 	Due(ctx context.Context, only Key) ([]Due, error)
+	// DirectoryStates says of every directory of all organizations how it stands.
+	DirectoryStates(ctx context.Context) ([]DirectoryState, error)
 	// MemberLosses finds the groups from which a sealed stage removes direct members
 	// (rule 6): those over the threshold first, then by how many they lose. A member
 	// who is itself deleted or leaves the scope by the stage is counted there.
@@ -331,6 +333,9 @@ type MailReader interface {
 	Mails(ctx context.Context, org Key, resource ID) ([]Mail, error)
 	// MailCounts counts the mails of all organizations by state.
 	MailCounts(ctx context.Context) (map[MailState]int, error)
+	// OldestMail returns when the mail was queued that has waited longest; zero if none
+	// waits.
+	OldestMail(ctx context.Context) (time.Time, error)
 	MailAgenda(ctx context.Context) (Agenda, error)
 }
 

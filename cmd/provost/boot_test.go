@@ -70,7 +70,7 @@ func bootProvost(dir string, args ...string) (*provostServer, error) {
 	if !given {
 		args = append(args, "--database", dsn)
 	}
-	args = append([]string{"serve", "--listen", "127.0.0.1:0", "--secret-key-file", filepath.Join(dir, "secret.key")}, args...)
+	args = append([]string{"serve", "--listen", "127.0.0.1:0", "--drain-within", "0", "--secret-key-file", filepath.Join(dir, "secret.key")}, args...)
 
 	var token bytes.Buffer
 	stderr := newLines()

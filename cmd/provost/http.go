@@ -36,7 +36,7 @@ func (p *program) newEcho(trusted []netip.Prefix) *echo.Echo {
 	e.IPExtractor = ipExtractor(trusted)
 	e.HTTPErrorHandler = p.renderError
 	e.Pre(forwarded(trusted))
-	e.Use(identify, p.observe, p.recoverPanic, p.limit, deadline, middleware.BodyLimit(maxBody))
+	e.Use(identify, p.drain.middleware, p.observe, p.recoverPanic, p.limit, deadline, middleware.BodyLimit(maxBody))
 
 	e.GET("/healthz", func(c echo.Context) error { return c.String(http.StatusOK, "ok\n") })
 	e.GET("/readyz", p.readyz)
@@ -122,7 +122,7 @@ func (p *program) observe(next echo.HandlerFunc) echo.HandlerFunc {
 		}
 		r, took := c.Request(), time.Since(start)
 		status := c.Response().Status
-		p.metrics.observe(routeLabel(c.Path(), r.URL.Path), r.Method, status, took)
+		p.metrics.observe(p.routeLabel(c), r.Method, status, took)
 		level := slog.LevelInfo
 		if isProbe(r.URL.Path) {
 			level = slog.LevelDebug
@@ -137,6 +137,19 @@ func (p *program) observe(next echo.HandlerFunc) echo.HandlerFunc {
 			slog.String("request", c.Response().Header().Get(echo.HeaderXRequestID)))
 		return nil
 	}
+}
+
+// routeLabel names a route for a metric: a pattern, never a client's own text. The
+// REST interface routes its paths itself.
+func (p *program) routeLabel(c echo.Context) string {
+	route := c.Path()
+	if strings.HasPrefix(c.Request().URL.Path, restPrefix) {
+		route = p.rest.Route(c.Request())
+	}
+	if route == "" {
+		return "none"
+	}
+	return route
 }
 
 func isProbe(path string) bool { return path == "/healthz" || path == "/readyz" || path == "/metrics" }
@@ -212,7 +225,7 @@ func deadline(next echo.HandlerFunc) echo.HandlerFunc {
 // with a schema that this program knows.
 func (p *program) readyz(c echo.Context) error {
 	if !p.ready.Load() {
-		return c.String(http.StatusServiceUnavailable, "starting or stopping\n")
+		return c.String(http.StatusServiceUnavailable, "starting or stopping\n") // a balancer sends its requests elsewhere
 	}
 	ctx, cancel := context.WithTimeout(c.Request().Context(), 2*time.Second)
 	defer cancel()

@@ -28,7 +28,6 @@ func (c *serveCommand) openMail(p *program) error {
 		}
 	}
 	p.mailer = notify.New(p.store, o)
-	p.metrics.registry.MustRegister(&outbox{p.store, p.log})
 	return nil
 }
 
@@ -79,16 +78,26 @@ type outbox struct {
 var outboxMetric = prometheus.NewDesc("provost_mails",
 	"Mails of the last 30 days, by state: queued, sending, sent, failed, uncertain.", []string{"state"}, nil)
 
-// Describe names the metric.
-func (*outbox) Describe(to chan<- *prometheus.Desc) { to <- outboxMetric }
+var outboxLagMetric = prometheus.NewDesc("provost_mail_lag_seconds",
+	"How long the mail has waited that has waited longest to be sent; 0 if none waits.", nil, nil)
+
+// Describe names the metrics.
+func (*outbox) Describe(to chan<- *prometheus.Desc) {
+	to <- outboxMetric
+	to <- outboxLagMetric
+}
 
 // Collect counts the mails.
 func (o *outbox) Collect(to chan<- prometheus.Metric) {
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), collectTime)
 	defer cancel()
 	var counts map[store.MailState]int
+	var oldest time.Time
 	err := o.store.View(ctx, func(r store.Reader) (err error) {
-		counts, err = r.MailCounts(ctx)
+		if counts, err = r.MailCounts(ctx); err != nil {
+			return err
+		}
+		oldest, err = r.OldestMail(ctx)
 		return err
 	})
 	if err != nil { // an invalid metric would take all others away
@@ -98,4 +107,9 @@ func (o *outbox) Collect(to chan<- prometheus.Metric) {
 	for _, state := range store.MailStates {
 		to <- prometheus.MustNewConstMetric(outboxMetric, prometheus.GaugeValue, float64(counts[state]), string(state))
 	}
+	lag := 0.0
+	if !oldest.IsZero() {
+		lag = max(0, time.Since(oldest).Seconds())
+	}
+	to <- prometheus.MustNewConstMetric(outboxLagMetric, prometheus.GaugeValue, lag)
 }

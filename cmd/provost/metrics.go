@@ -1,12 +1,14 @@
 package main
 
 import (
+	"log/slog"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"github.com/provost-scim/provost/store/gormstore"
 )
 
 // metrics are what /metrics shows, besides the process and the Go runtime.
@@ -17,6 +19,7 @@ type metrics struct {
 	busy     prometheus.Gauge
 	refused  prometheus.Counter
 	limited  *prometheus.CounterVec
+	syncs    *syncMetrics
 }
 
 func newMetrics() *metrics {
@@ -43,9 +46,18 @@ func newMetrics() *metrics {
 		Name: "provost_build_info", Help: "1, with the version of the program.", ConstLabels: prometheus.Labels{"version": versionText()},
 	})
 	build.Set(1)
+	m.syncs = newSyncMetrics(m.registry)
 	m.registry.MustRegister(m.requests, m.seconds, m.busy, m.refused, m.limited, build,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
+}
+
+// watch adds what the database says when it is asked, and how its connections are used.
+func (m *metrics) watch(s *gormstore.Store, log *slog.Logger) {
+	m.registry.MustRegister(&standing{s, log}, &outbox{s, log})
+	for name, pool := range s.Pools() {
+		m.registry.MustRegister(collectors.NewDBStatsCollector(pool, name))
+	}
 }
 
 func (m *metrics) observe(route, method string, status int, took time.Duration) {
@@ -61,26 +73,4 @@ func knownMethod(method string) string {
 	default:
 		return "other"
 	}
-}
-
-// restTopics are the first steps of REST paths, which are routed by another echo
-// and so have no pattern of ours.
-var restTopics = map[string]bool{
-	"organizations": true, "directories": true, "runs": true, "tokens": true, "domains": true,
-	"users": true, "groups": true, "events": true, "findings": true, "openapi.json": true,
-}
-
-// routeLabel names a route for a metric: a pattern, never a client's own text.
-func routeLabel(pattern, path string) string {
-	if rest, ok := strings.CutPrefix(path, restPrefix); ok {
-		topic, _, _ := strings.Cut(rest, "/")
-		if restTopics[topic] {
-			return restPrefix + topic
-		}
-		return restPrefix
-	}
-	if pattern == "" {
-		return "none"
-	}
-	return pattern
 }

@@ -41,6 +41,7 @@ type program struct {
 	metrics    *metrics
 	handler    http.Handler
 	workers    []worker
+	drain      *drain
 	streams    []func()      // end what would keep the server from shutting down
 	slots      chan struct{} // one for each request being served
 	ready      atomic.Bool
@@ -52,12 +53,13 @@ func (c *serveCommand) open(ctx context.Context, log *slog.Logger) (_ *program, 
 	if err := gormstore.Migrate(ctx, c.dsn()); err != nil {
 		return nil, err
 	}
-	p := &program{log: log, metrics: newMetrics(), slots: make(chan struct{}, c.MaxRequests)}
+	p := &program{log: log, metrics: newMetrics(), drain: newDrain(), slots: make(chan struct{}, c.MaxRequests)}
 	if p.store, err = gormstore.Open(ctx, c.dsn(), gormstore.Options{
 		Logger: log, Mailed: func() { p.mailer.Wake() }, Logged: func() { p.rest.Logged() },
 	}); err != nil {
 		return nil, err
 	}
+	p.metrics.watch(p.store, log)
 	if err := c.openMail(p); err != nil {
 		return nil, errors.Join(err, p.store.Close())
 	}
@@ -148,6 +150,7 @@ func (c *serveCommand) runOptions(p *program) run.Options {
 		DNHash:        func(name string) [16]byte { return dn.Hash(name) },
 		Owner:         ownerName(),
 		Logger:        p.log,
+		Rested:        p.countRun,
 		Lease:         c.Lease,
 		BatchRows:     2 * records,
 		WindowRecords: records,

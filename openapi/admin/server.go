@@ -173,6 +173,16 @@ func New(o Options) (*Server, error) {
 // ServeHTTP serves [Base] and [Docs].
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.echo.ServeHTTP(w, r) }
 
+// Route is the pattern of the path of a request, such as /api/v1/users/:user, for a
+// metric: never a client's own text. It is "" for a path that nobody serves.
+func (s *Server) Route(r *http.Request) string {
+	c := s.echo.AcquireContext()
+	defer s.echo.ReleaseContext(c)
+	c.Reset(r, nil)
+	s.echo.Router().Find(r.Method, echo.GetPath(r), c)
+	return c.Path()
+}
+
 // Close ends the streams of events, so that an [http.Server] can shut down. It is
 // called once.
 func (s *Server) Close() { close(s.closing) }

@@ -185,6 +185,15 @@ func (s *Store) Ping(ctx context.Context) error {
 	return nil
 }
 
+// Pools are the pools of connections by name, for who measures them: one of
+// PostgreSQL, and of SQLite that of the readers and the one writer.
+func (s *Store) Pools() map[string]*sql.DB {
+	if s.e.read == s.e.write {
+		return map[string]*sql.DB{"postgres": s.e.read}
+	}
+	return map[string]*sql.DB{"sqlite-readers": s.e.read, "sqlite-writer": s.e.write}
+}
+
 // Close waits for transactions to end and closes the connections.
 func (s *Store) Close() error {
 	err := s.e.write.Close()

@@ -48,6 +48,14 @@ func (r *reader) MailCounts(ctx context.Context) (map[store.MailState]int, error
 	return counts, nil
 }
 
+// OldestMail looks at the end of an index.
+func (r *reader) OldestMail(ctx context.Context) (oldest time.Time, err error) {
+	if err := r.row(ctx, "SELECT min(created_at) FROM mail WHERE state = 'queued'").Scan(scanTime(&oldest)); err != nil {
+		return oldest, fmt.Errorf("look for the oldest mail: %w", err)
+	}
+	return oldest, nil
+}
+
 // MailAgenda finds the earliest attempt, kind by kind as the index has it, and the
 // first end of a lease.
 func (r *reader) MailAgenda(ctx context.Context) (a store.Agenda, err error) {

@@ -112,6 +112,20 @@ func (r *reader) Due(ctx context.Context, only store.Key) ([]store.Due, error) {
 	return out, nil
 }
 
+// DirectoryStates asks for all directories at once.
+func (r *reader) DirectoryStates(ctx context.Context) ([]store.DirectoryState, error) {
+	states, err := collect(ctx, r.session, func(row scanner) (d store.DirectoryState, err error) {
+		return d, row.Scan(&d.Organization, &d.Directory, &d.Kind, scanTime(&d.SyncedAt), &d.Held)
+	}, `SELECT organization.name, directory.name, directory.kind, directory.synced_at,
+			(SELECT count(*) FROM run WHERE run.directory_id = directory.id AND run.state = 'held')
+		FROM directory JOIN organization ON organization.id = directory.org_id
+		ORDER BY directory.id LIMIT ?`, maxPage)
+	if err != nil {
+		return nil, fmt.Errorf("ask how directories stand: %w", err)
+	}
+	return states, nil
+}
+
 // CreateRun writes a run, unless another one of the directory is active.
 func (t *tx) CreateRun(ctx context.Context, r *store.Run) error {
 	row := newRunRow(r)

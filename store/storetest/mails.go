@@ -69,6 +69,21 @@ var mails = map[string]func(*env){
 			e.Errorf("the other organization has %v", list)
 		}
 	},
+	"the oldest mail that waits says how far behind the outbox is": func(e *env) {
+		oldest := func(want time.Time) {
+			e.Helper()
+			if have := got(e, func(r store.Reader) (time.Time, error) { return r.OldestMail(e.Context()) }); !have.Equal(want) {
+				e.Errorf("the oldest is of %v, want %v", have, want)
+			}
+		}
+		oldest(time.Time{})
+		late := e.newMail(store.MailRunHeld, "ann")
+		late.CreatedAt = e.now.Add(time.Hour)
+		e.queue(late)
+		oldest(late.CreatedAt)
+		e.queue(e.newMail(store.MailWelcome, "bob"))
+		oldest(e.now)
+	},
 	"an equal mail is queued once in its organization": func(e *env) {
 		first, again, elsewhere := e.newMail(store.MailRunHeld, "ann"), e.newMail(store.MailRunHeld, "ann"), e.newMail(store.MailRunHeld, "ann")
 		elsewhere.Org = e.organization("other")

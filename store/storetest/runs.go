@@ -352,4 +352,30 @@ var runs = map[string]func(*env){
 		e.save(leaseOf(e.claim("worker", time.Hour)), func(r *store.Run) { r.StartedAt = e.now.Add(time.Second) })
 		due(store.Due{Directory: *a, LastRun: e.now.Add(time.Second)}, store.Due{Directory: *b})
 	},
+	"every directory says when it was synchronized and which of its runs wait for a person": func(e *env) {
+		stranger := e.organization("stranger")
+		corp := e.directory("corp", store.DirectoryLDAP)
+		e.directory("push", store.DirectorySCIM)
+		other := &store.Directory{
+			ID: store.NewID(e.now), Org: stranger, Name: "corp", Kind: store.DirectoryLDAP,
+			Settings: store.DefaultSettings(store.DirectoryLDAP), CreatedAt: e.now, UpdatedAt: e.now,
+		}
+		e.update(func(t store.Tx) error { return t.CreateDirectory(e.Context(), other) })
+		states := func(want ...store.DirectoryState) {
+			e.Helper()
+			have := got(e, func(r store.Reader) ([]store.DirectoryState, error) { return r.DirectoryStates(e.Context()) })
+			if diff := cmp.Diff(want, have); diff != "" {
+				e.Errorf("states (-want +got):\n%s", diff)
+			}
+		}
+		push := store.DirectoryState{Organization: store.DefaultOrganization, Directory: "push", Kind: store.DirectorySCIM}
+		first := store.DirectoryState{Organization: store.DefaultOrganization, Directory: "corp", Kind: store.DirectoryLDAP}
+		theirs := store.DirectoryState{Organization: "stranger", Directory: "corp", Kind: store.DirectoryLDAP}
+		states(first, push, theirs)
+
+		e.run(corp)
+		e.save(leaseOf(e.claim("worker", time.Hour)), func(r *store.Run) { r.State, r.Phase = store.RunHeld, store.PhaseReady })
+		first.Held = 1
+		states(first, push, theirs)
+	},
 }

@@ -74,6 +74,9 @@ type Options struct {
 
 	Clock  func() time.Time // nil: time.Now
 	Logger *slog.Logger     // nil: nothing is logged
+	// Rested is told each run that this process has worked, when it waits for a person
+	// or has ended; nil tells nobody. It must not block.
+	Rested func(*store.Run)
 
 	Lease   time.Duration // how long a silent worker keeps its run; 0: 30 s
 	Poll    time.Duration // longest wait before looking for runs of other processes; 0: 5 s

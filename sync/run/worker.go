@@ -59,6 +59,7 @@ func (e *Engine) work(ctx context.Context, claimed *store.Run) {
 
 	switch {
 	case err == nil:
+		w.tell(ctx)
 	case errors.Is(err, errLost):
 		log.WarnContext(ctx, "run was lost to another worker", "error", err)
 	case ctx.Err() != nil:
@@ -68,7 +69,27 @@ func (e *Engine) work(ctx context.Context, claimed *store.Run) {
 		if err := w.fail(ctx, err); err != nil {
 			// The lease runs out, and whoever takes the run up meets the cause again.
 			log.ErrorContext(ctx, "could not mark the run as failed", "error", err)
+			return
 		}
+		w.tell(ctx)
+	}
+}
+
+// tell tells how the run has ended, or that it waits.
+func (w *worker) tell(ctx context.Context) {
+	if w.e.opt.Rested == nil {
+		return
+	}
+	var run *store.Run
+	err := w.e.store.View(ctx, func(r store.Reader) (err error) {
+		run, err = r.RunByKey(ctx, w.lease.Run)
+		return err
+	})
+	switch {
+	case err == nil:
+		w.e.opt.Rested(run)
+	case store.CodeOf(err) != store.CodeNotFound: // deleted with its directory
+		w.e.complain(ctx, "look at run "+string(w.id), err)
 	}
 }
 
