@@ -63,6 +63,7 @@ type Run struct {
 	NextWindow    int             // the first one not applied
 	Plan          json.RawMessage // the summary made when the stage was complete
 	Counts        RunCounts
+	Drift         *Drift // what it found that incremental runs had missed; nil: none was before it, or it was one
 	Progress      Progress
 	Phases        []PhaseTime
 	Error         string
@@ -92,6 +93,31 @@ type Import struct {
 	Like     string `json:"like,omitempty"`
 	Licences []ID   `json:"licences,omitempty"`
 }
+
+// Drift is what a full run changed of what incremental runs before it had left wrong:
+// users and groups of which the directory, asked after the read, tells of no change
+// since the last of those runs that would concern them.
+type Drift struct {
+	Users  int `json:"users"`
+	Groups int `json:"groups"`
+	// Records are the first of them, at most [MaxDriftRecords].
+	Records []DriftRecord `json:"records,omitempty"`
+	// Unknown is why nobody can tell what had been missed from what has changed since,
+	// in a part of a sentence; then nothing is counted.
+	Unknown string `json:"unknown,omitempty"`
+}
+
+// DriftRecord is one user or group of a [Drift].
+type DriftRecord struct {
+	Kind       Kind    `json:"kind"`
+	ID         ID      `json:"id"`
+	ExternalID string  `json:"external_id"`
+	Name       string  `json:"name"` // userName or displayName
+	Outcome    Outcome `json:"outcome"`
+}
+
+// MaxDriftRecords bounds the records that a run names.
+const MaxDriftRecords = 100
 
 // RunCounts are the results of a run by kind.
 type RunCounts struct {
@@ -189,6 +215,7 @@ type Staged struct {
 	Manager    string   // of a user: the manager's stable id
 	DN         string
 	Known      bool // a live record has this stable id: it will be changed, not created
+	Told       bool // the directory told of a change that concerns it; set by MarkTold
 }
 
 // StagedUser is the body of a staged user.

@@ -288,6 +288,8 @@ type RunWriter interface {
 	// AmendManagers sets the manager of staged users, by stable id: of those whose
 	// manager's entry was read after their own.
 	AmendManagers(ctx context.Context, run Key, managers map[string]string) error
+	// MarkTold sets Told of the staged rows with the stable ids.
+	MarkTold(ctx context.Context, run Key, ids []string) error
 	// SealStage divides the stage into windows of about so many records and member
 	// references, such that records of one kind that trade a name share a window,
 	// and returns how many there are and a hash of the whole stage.

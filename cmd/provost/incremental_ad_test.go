@@ -5,6 +5,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/go-ldap/ldap/v3"
@@ -115,4 +116,51 @@ func domainHistory(t *testing.T, dc *testenv.DomainController, seed uint64) *his
 		},
 	}
 	return h
+}
+
+func TestAFullRunRepairsAndReportsWhatADomainDidNotTell(t *testing.T) {
+	t.Parallel()
+	onBothDatabases(t, func(t *testing.T, dsn string) {
+		d := startDomain(t, map[string]adPerson{
+			"ann": {CN: "Ann", Unit: "People", Given: "Ann", Surname: "Lee"},
+			"bob": {CN: "Bob", Unit: "People", Given: "Bob", Surname: "Ray"},
+			"cid": {CN: "Cid", Unit: "People", Given: "Cid", Surname: "Sun"},
+		}, map[string]adGroup{"staff": {People: []string{"ann", "bob", "cid"}}})
+		admin := d.admin(t)
+		d.ShowTombstones(d.BindDN)
+		admin.remove(d.people["cid"].dn()) // so that there is a tombstone
+		delete(d.people, "cid")
+		d.groups["staff"] = adGroup{People: []string{"ann", "bob"}}
+		p, db := startProvost(t, "--database", dsn), openPeer(t, dsn, "")
+		p.must(t, append([]string{"directory", "create", "corp"}, pullDomain(t, d.DomainController, "--incremental")...)...)
+		p.mustPull(t)
+
+		// Who is moved to where the account may not look is told of to nobody.
+		d.Hide(d.BindDN, "OU=Leavers,"+d.Suffix)
+		bob := d.people["bob"]
+		bob.Unit = "Leavers"
+		admin.rename(d.people["bob"].dn(), bob.dn())
+		missed := p.mustPull(t)
+		if !missed.Incremental {
+			t.Fatalf("everything was read because %s", missed.FullBecause)
+		}
+		same(t, "users of the run that is not told", map[string]int{"unchanged": 3}, missed.tally("users"))
+
+		admin.set(d.people["ann"].dn(), "title", "Chief")
+		ann := d.people["ann"]
+		ann.Title = "Chief"
+		d.people["ann"] = ann
+		full := p.mustPull(t, "--full")
+		same(t, "users of the full run", map[string]int{"deleted": 1, "modified": 1, "unchanged": 1}, full.tally("users"))
+		if full.Drift == nil || full.Drift.Users != 1 || full.Drift.Groups != 1 || full.Drift.Unknown != "" {
+			t.Errorf("drift %+v, want that of a user and the group that lost him", full.Drift)
+		}
+		delete(d.people, "bob")
+		d.groups["staff"] = adGroup{People: []string{"ann"}}
+		sameState(t, "after the full run", d.pulled(admin), db.state())
+		said := p.must(t, "sync", "status", "corp")
+		if want := "users 1, groups 1, which the incremental runs before had missed: group staff (modified), user bob@ad.corp.test (deleted)"; !strings.Contains(said, want) {
+			t.Errorf("status says\n%s\nwithout %q", said, want)
+		}
+	})
 }

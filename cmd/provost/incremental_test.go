@@ -67,12 +67,14 @@ func (h *followHistory) run(t *testing.T, dsn string) {
 		t.Errorf("the first run: incremental is %v, full because %q", first.Incremental, first.FullBecause)
 	}
 	followed, full := openPeer(t, dsn, ""), openPeer(t, dsn, "full")
+	follows := false // whether the last run was incremental
 	for round := range 6 {
 		h.happen(15)
 		if h.before != nil {
 			h.before()
 		}
 		run := p.mustPull(t)
+		follows = run.Incremental
 		if !run.Incremental && !strings.Contains(run.FullBecause, "was moved, with what lies below it") {
 			t.Errorf("round %d: everything was read because %s", round, run.FullBecause)
 		}
@@ -88,6 +90,17 @@ func (h *followHistory) run(t *testing.T, dsn string) {
 		if t.Failed() {
 			t.Fatalf("what happened:\n%s", strings.Join(h.log, "\n"))
 		}
+	}
+	h.happen(10)
+	if h.before != nil {
+		h.before()
+	}
+	last := p.mustPull(t, "--full")
+	switch d := last.Drift; {
+	case !follows && d == nil:
+	case follows && d != nil && strings.Contains(d.Unknown, "was moved, with what lies below it"):
+	case !follows || d == nil || d.Users+d.Groups > 0 || d.Unknown != "":
+		t.Errorf("the run before was incremental: %v; all was followed, and a full run tells of drift %+v\n%s", follows, d, strings.Join(h.log, "\n"))
 	}
 	quiet := p.mustPull(t)
 	for _, kind := range []string{"users", "groups"} {

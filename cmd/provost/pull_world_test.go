@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/provost-scim/provost/internal/testenv"
+	"github.com/provost-scim/provost/openapi"
 	"github.com/provost-scim/provost/store"
 	"github.com/provost-scim/provost/store/gormstore"
 )
@@ -60,6 +61,7 @@ type pulledRun struct {
 	Error       string `json:"error"`
 	Incremental bool   `json:"incremental"`
 	FullBecause string `json:"full_because"`
+	Drift       *openapi.RunDrift
 }
 
 // pull runs the directory corp to its end and returns the run and the exit code.

@@ -284,6 +284,31 @@ func readOf(run *openapi.Run) string {
 	return ""
 }
 
+// driftOf says what a full run found that the incremental runs before it had missed.
+func driftOf(d *openapi.RunDrift) string {
+	switch {
+	case d == nil:
+		return ""
+	case d.Unknown != "":
+		return "unknown, because " + d.Unknown
+	case d.Users+d.Groups == 0:
+		return "none: the incremental runs before missed nothing"
+	}
+	text := fmt.Sprintf("users %d, groups %d, which the incremental runs before had missed", d.Users, d.Groups)
+	var names []string
+	for _, r := range value(d.Records) {
+		if len(names) == showDrift {
+			names = append(names, "…")
+			break
+		}
+		names = append(names, fmt.Sprintf("%s %s (%s)", strings.ToLower(r.Type), plain(r.Name), strings.ReplaceAll(string(r.Outcome), "_", " ")))
+	}
+	return text + ": " + strings.Join(names, ", ")
+}
+
+// showDrift is how many records of a drift are named to a person.
+const showDrift = 10
+
 // showFindings is the most findings shown to a person after a run.
 const showFindings = 20
 
@@ -305,6 +330,7 @@ func showRun(s *session, api *openapi.ClientWithResponses, run *openapi.Run) err
 		{"read", readOf(run)},
 		{"users", tally(counts.Users) + unsure},
 		{"groups", tally(counts.Groups) + unsure},
+		{"drift", driftOf(run.Drift)},
 		{"held because", run.HoldReason},
 		{"approved by", run.ApprovedBy},
 		{"discarded by", run.DiscardedBy},

@@ -137,11 +137,22 @@ func (d *DomainController) As(t testing.TB, dn, password string) *ldap.Conn {
 // "dsacls CN=Deleted Objects,… /G ACCOUNT:LCRP" does once somebody owns the container.
 func (d *DomainController) ShowTombstones(dn string) {
 	d.t.Helper()
+	d.access(dn, "CN=Deleted Objects,"+d.Suffix, "(A;;RPLC;;;%s)")
+}
+
+// Hide denies an account to list what lies in a container.
+func (d *DomainController) Hide(dn, container string) {
+	d.t.Helper()
+	d.access(dn, container, "(D;;LC;;;%s)")
+}
+
+func (d *DomainController) access(dn, object, ace string) {
+	d.t.Helper()
 	programs := sambaPrograms(d.t)
-	err := account{}.run(d.dir, programs.python, "-c", tombstonesScript,
-		filepath.Join(d.dir, sambaConfigFile), filepath.Join(d.dir, "private", "sam.ldb"), d.Suffix, dn)
+	err := account{}.run(d.dir, programs.python, "-c", accessScript,
+		filepath.Join(d.dir, sambaConfigFile), filepath.Join(d.dir, "private", "sam.ldb"), dn, object, ace)
 	if err != nil {
-		d.t.Fatalf("let %s see tombstones: %v", dn, err)
+		d.t.Fatalf("give %s the right %s on %s: %v", dn, ace, object, err)
 	}
 }
 

@@ -155,20 +155,20 @@ func writeSambaConfig(dir, address string) (err error) {
 	})
 }
 
-// tombstonesScript lets an account list the container of tombstones and read its
-// properties.
-const tombstonesScript = `
+// accessScript adds an access control entry, in SDDL with %s for the SID of an account,
+// to an object.
+const accessScript = `
 import sys
 from samba.auth import system_session
 from samba.param import LoadParm
 from samba.samdb import SamDB
 from samba.sd_utils import SDUtils
 
-config, database, suffix, account = sys.argv[1:]
+config, database, account, object, ace = sys.argv[1:]
 lp = LoadParm(config)
 db = SamDB(url=database, session_info=system_session(lp), lp=lp)
 utils = SDUtils(db)
-utils.dacl_add_ace("CN=Deleted Objects," + suffix, "(A;;RPLC;;;%s)" % utils.get_object_sid(account))
+utils.dacl_add_ace(object, ace % utils.get_object_sid(account))
 `
 
 // WriteDomainSkeleton writes the LDIF of what every domain has: three units, and a

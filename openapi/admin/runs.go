@@ -169,12 +169,31 @@ func renderRun(run *store.Run) openapi.Run {
 	}
 	if run.Phase == store.PhaseReady {
 		out.StageHash = run.StageHash
+	} else {
+		out.Drift = renderDrift(run.Drift)
 	}
 	if only := run.Selection; only != nil {
 		out.Selected = &openapi.RunSelection{Users: only.Users, Groups: only.Groups}
 	}
 	for _, p := range run.Phases {
 		out.Phases = append(out.Phases, openapi.PhaseTime{Phase: openapi.RunPhase(p.Phase), Start: p.Start, Seconds: p.Seconds})
+	}
+	return out
+}
+
+func renderDrift(d *store.Drift) *openapi.RunDrift {
+	if d == nil {
+		return nil
+	}
+	out := &openapi.RunDrift{Users: d.Users, Groups: d.Groups, Unknown: d.Unknown}
+	if len(d.Records) > 0 {
+		records := make([]openapi.RunDriftRecord, len(d.Records))
+		for i, r := range d.Records {
+			records[i] = openapi.RunDriftRecord{
+				Type: string(r.Kind), ID: string(r.ID), ExternalID: r.ExternalID, Name: r.Name, Outcome: openapi.Outcome(r.Outcome),
+			}
+		}
+		out.Records = &records
 	}
 	return out
 }

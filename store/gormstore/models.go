@@ -181,6 +181,7 @@ type runRow struct {
 	NextWindow    int
 	Plan          string
 	Counts        store.RunCounts   `gorm:"serializer:json"`
+	Drift         *store.Drift      `gorm:"serializer:json"`
 	Progress      store.Progress    `gorm:"serializer:json"`
 	Phases        []store.PhaseTime `gorm:"serializer:json"`
 	Error         string
@@ -206,7 +207,7 @@ func newRunRow(r *store.Run) *runRow {
 		Incremental: r.Incremental, Full: r.Full, FullBecause: r.FullBecause, Cookie: string(r.Cookie), Selection: r.Selection,
 		Cause: r.Cause, Revision: r.Revision,
 		PolicyHash: r.PolicyHash, StageHash: r.StageHash, Windows: r.Windows, NextWindow: r.NextWindow, Plan: string(r.Plan),
-		Counts: r.Counts, Progress: r.Progress, Phases: phases, Error: r.Error,
+		Counts: r.Counts, Drift: r.Drift, Progress: r.Progress, Phases: phases, Error: r.Error,
 		CreatedAt: moment{r.CreatedAt}, StartedAt: moment{r.StartedAt}, FinishedAt: moment{r.FinishedAt},
 	}
 }
@@ -217,7 +218,7 @@ func (r runRow) record() store.Run {
 		State: r.State, Phase: r.Phase, Apply: r.Apply, Approved: r.Approved, ApprovedBy: r.ApprovedBy, DiscardedBy: r.DiscardedBy,
 		Incremental: r.Incremental, Full: r.Full, FullBecause: r.FullBecause, Cookie: raw(r.Cookie), Selection: r.Selection, Cause: r.Cause,
 		Revision: r.Revision, PolicyHash: r.PolicyHash, StageHash: r.StageHash, Windows: r.Windows, NextWindow: r.NextWindow,
-		Plan: raw(r.Plan), Counts: r.Counts, Progress: r.Progress, Phases: r.Phases, Error: r.Error,
+		Plan: raw(r.Plan), Counts: r.Counts, Drift: r.Drift, Progress: r.Progress, Phases: r.Phases, Error: r.Error,
 		Owner: r.Owner, Fence: r.Fence, LeaseUntil: r.LeaseUntil.Time,
 		CreatedAt: r.CreatedAt.Time, StartedAt: r.StartedAt.Time, FinishedAt: r.FinishedAt.Time,
 	}

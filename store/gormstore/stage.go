@@ -10,12 +10,12 @@ import (
 	"github.com/provost-scim/provost/store"
 )
 
-const stageColumns = "seq, phase, kind, external_id, presence, body, hash, keys, weight, manager, dn, known"
+const stageColumns = "seq, phase, kind, external_id, presence, body, hash, keys, weight, manager, dn, known, told"
 
 func scanStaged(r scanner) (s store.Staged, err error) {
 	var body string
 	err = r.Scan(&s.Seq, &s.Phase, &s.Kind, &s.ExternalID, &s.Presence, &body, &s.Hash, scanJSON(&s.Keys),
-		&s.Weight, &s.Manager, &s.DN, &s.Known)
+		&s.Weight, &s.Manager, &s.DN, &s.Known, &s.Told)
 	s.Body = raw(body)
 	return s, err
 }
@@ -88,6 +88,20 @@ func (t *tx) AppendStage(ctx context.Context, run store.Key, rows []store.Staged
 	}, values)
 	if err != nil {
 		return fmt.Errorf("stage %d rows of run %d: %w", len(rows), run, err)
+	}
+	return nil
+}
+
+// toldAtOnce bounds how many ids one statement looks for.
+const toldAtOnce = 5000
+
+// MarkTold sets told of the rows with the stable ids.
+func (t *tx) MarkTold(ctx context.Context, run store.Key, ids []string) error {
+	for some := range slices.Chunk(ids, toldAtOnce) {
+		f, list := t.texts(some)
+		if _, err := t.exec(ctx, "UPDATE stage SET told = true WHERE run_id = ? AND external_id IN (SELECT v FROM "+f+" AS k)", run, list); err != nil {
+			return fmt.Errorf("mark what was told in the stage of run %d: %w", run, err)
+		}
 	}
 	return nil
 }

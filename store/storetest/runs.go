@@ -133,6 +133,7 @@ var runs = map[string]func(*env){
 			r.Selection = &store.Selection{Users: []string{"ann"}, Groups: []string{"staff", "cn=x"}}
 			r.Plan = json.RawMessage(`{"users": 1}`)
 			r.Counts.Users.Add(store.Created, 5)
+			r.Drift = &store.Drift{Users: 1, Records: []store.DriftRecord{{Kind: store.KindUser, ID: "u", ExternalID: "a", Name: "ann", Outcome: store.Deleted}}, Unknown: "x"}
 			r.Progress = store.Progress{ReadUsers: 9, Staged: 4}
 			r.Phases = []store.PhaseTime{{Phase: store.PhaseRead, Start: e.now, Seconds: 1.5}}
 			r.Error, r.StartedAt, r.FinishedAt = "none", e.now.Add(time.Second), e.now.Add(time.Minute)

@@ -195,6 +195,24 @@ var stage = map[string]func(*env){
 			e.Errorf("names (-want +got):\n%s", diff)
 		}
 	},
+	"what was told is marked by stable id, of one run": func(e *env) {
+		run, other := e.run(e.directory("ldap", store.DirectoryLDAP)).Key, e.run(e.directory("other", store.DirectoryLDAP)).Key
+		e.stage(run, stagedUser("u1", "ann"), stagedUser("u2", "bob"), stagedGroup("g1", "All", 1), stagedGone(store.KindUser, "u3"))
+		e.stage(other, stagedUser("u1", "ann"))
+		e.update(func(t store.Tx) error {
+			return t.MarkTold(e.Context(), run, []string{"g1", "u1", "u3", "unknown"})
+		})
+		have := map[string]bool{}
+		for _, s := range e.staged(run) {
+			have[s.ExternalID] = s.Told
+		}
+		if diff := cmp.Diff(map[string]bool{"u1": true, "u2": false, "g1": true, "u3": true}, have); diff != "" {
+			e.Errorf("told (-want +got):\n%s", diff)
+		}
+		if e.staged(other)[0].Told {
+			e.Error("a row of another run is marked")
+		}
+	},
 	"an empty stage has no windows": func(e *env) {
 		e.wantWindows(e.run(e.directory("ldap", store.DirectoryLDAP)).Key, 2)
 	},

@@ -94,6 +94,7 @@ func (w *worker) applyWindow(ctx context.Context, tx store.Tx, run *store.Run, n
 			return err
 		}
 		of.results = out.Results
+		of.drift(run.Drift, out)
 	}
 	if len(of.invalid) > 0 {
 		if err := tx.Open(ctx, of.findings(run, w.e.now())); err != nil {

@@ -22,24 +22,11 @@ const minChanges = 1_000
 // a change of one entry concerns besides is found by the names in the directory and
 // by the edges that are stored.
 func (r *reading) follow(ctx context.Context, cookie []byte) (why string, err error) {
-	g := &gathering{r: r, known: map[string]store.Known{}, entries: map[string]*store.Entry{}, looked: map[string]bool{}, told: map[string]bool{}}
-	if err := g.count(ctx); err != nil {
-		return "", err
-	}
-	g.f, why, err = r.source.Follow(ctx, cookie, g.limit)
-	if err != nil {
-		return "", sourceError{err}
-	}
-	if why != "" {
-		return why, nil
-	}
-	defer g.f.Close()
-	if why, err := g.gather(ctx); err != nil || why != "" {
+	g, why, err := r.since(ctx, cookie)
+	if err != nil || why != "" {
 		return why, err
 	}
-	if why := g.outOfReach(); why != "" {
-		return why, nil
-	}
+	defer g.f.Close()
 	if err := r.is(ctx, true, ""); err != nil {
 		return "", err
 	}
@@ -51,6 +38,31 @@ func (r *reading) follow(ctx context.Context, cookie []byte) (why string, err er
 	}
 	r.cookie = g.f.Cookie()
 	return "", nil
+}
+
+// since finds out whom what has changed since a cookie concerns. The caller closes what
+// is followed; if that will not do, there is nothing to close.
+func (r *reading) since(ctx context.Context, cookie []byte) (g *gathering, why string, err error) {
+	g = &gathering{r: r, known: map[string]store.Known{}, entries: map[string]*store.Entry{}, looked: map[string]bool{}, told: map[string]bool{}}
+	if err := g.count(ctx); err != nil {
+		return nil, "", err
+	}
+	g.f, why, err = r.source.Follow(ctx, cookie, g.limit)
+	if err != nil {
+		return nil, "", sourceError{err}
+	}
+	if why != "" {
+		return nil, why, nil
+	}
+	why, err = g.gather(ctx)
+	if err == nil && why == "" {
+		why = g.outOfReach()
+	}
+	if err != nil || why != "" {
+		g.f.Close()
+		return nil, why, err
+	}
+	return g, "", nil
 }
 
 // gathering collects what a run must look at before it stages anything.

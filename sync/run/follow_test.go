@@ -107,6 +107,16 @@ func (f following) Naming(_ context.Context, dns, names, sids []string) (ids []s
 	return ids, err
 }
 
+// full starts a full run and waits for it to succeed.
+func (w *world) full(e *run.Engine) *store.Run {
+	w.t.Helper()
+	r := w.rest(e.Start(w.t.Context(), w.org, "corp", "", true, person))
+	if r.State != store.RunSucceeded || r.Incremental {
+		w.t.Fatalf("the full run is %s, incremental %v: %s", r.State, r.Incremental, r.Error)
+	}
+	return r
+}
+
 // happens changes the directory, which tells of the ids when it is asked.
 func (f *fake) happens(fn func(), ids ...string) {
 	f.change(func() {

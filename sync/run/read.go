@@ -29,6 +29,7 @@ func (w *worker) read(ctx context.Context) (store.RunPhase, error) {
 		if from.why, err = r.follow(ctx, from.cookie); err != nil {
 			return "", err
 		}
+		from.lost = from.why
 	}
 	if from.why != "" {
 		if err := r.everything(ctx, from.why); err != nil {
@@ -40,6 +41,11 @@ func (w *worker) read(ctx context.Context) (store.RunPhase, error) {
 	}
 	if err := r.amend(ctx); err != nil {
 		return "", fmt.Errorf("stage managers: %w", err)
+	}
+	if from.why != "" && from.follows {
+		if err := r.findDrift(ctx, &from); err != nil {
+			return "", fmt.Errorf("find what incremental runs have missed: %w", err)
+		}
 	}
 	return r.seal(ctx)
 }
@@ -98,7 +104,7 @@ func (w *worker) beginRead(ctx context.Context) (d *store.Directory, policy stri
 			return err
 		}
 		now := w.e.now()
-		run.Incremental, run.FullBecause, run.Cookie = false, "", nil
+		run.Incremental, run.FullBecause, run.Cookie, run.Drift = false, "", nil, nil
 		run.Revision, run.PolicyHash = d.Revision, policy
 		run.Counts, run.Progress, run.Plan = store.RunCounts{}, store.Progress{}, nil
 		run.Windows, run.NextWindow, run.StageHash = 0, 0, ""
@@ -136,6 +142,7 @@ type reading struct {
 	domains   *domainCount
 	presence  presence
 	counts    store.RunCounts
+	drift     *store.Drift
 	deferred  []deferred
 	unread    int    // members stated that were not read
 	anonymous [2]int // entries without a stable id, groups and users

@@ -319,11 +319,15 @@ type runState struct {
 	Vanished  []Vanished      `json:"vanished,omitempty"`   // of run.held: what no entry has any more
 	Stage     string          `json:"stage_hash,omitempty"` // what a person approves or discards
 	Error     string          `json:"error,omitempty"`
+	Drift     *store.Drift    `json:"drift,omitempty"` // its counts, without the records
 }
 
 func (e *Engine) event(run *store.Run, typ string, cause store.Cause, why ...verdict) store.Event {
 	cause.Run = run.ID
 	state := runState{Directory: run.DirectoryName, State: run.State, Counts: run.Counts, Stage: run.StageHash, Error: run.Error}
+	if d := run.Drift; d != nil && typ == store.EventRunSucceeded {
+		state.Drift = &store.Drift{Users: d.Users, Groups: d.Groups, Unknown: d.Unknown}
+	}
 	for _, v := range why {
 		state.Guard, state.Vanished = v.over, v.vanished
 	}

@@ -19,7 +19,7 @@ func (r *reading) seal(ctx context.Context) (store.RunPhase, error) {
 		}
 		held.Windows, held.StageHash = windows, hash
 		held.Counts, held.Progress = r.counts, w.progress()
-		held.Cookie = r.cookie
+		held.Cookie, held.Drift = r.cookie, r.drift
 		if held.FullBecause == lostCookie && r.noCookie != "" {
 			held.FullBecause = r.noCookie
 		}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/provost-scim/provost/store"
+	"github.com/provost-scim/provost/sync/reconcile"
 )
 
 // window is one window of a stage as a statement.
@@ -119,6 +120,29 @@ func (of *window) count(c *store.RunCounts) {
 	}
 	for _, v := range of.invalid {
 		add(v.row.Kind, store.Refused)
+	}
+}
+
+// drift adds the records that were changed although the directory told of nothing that
+// concerns them.
+func (of *window) drift(d *store.Drift, out *reconcile.Outcome) {
+	if d == nil || d.Unknown != "" {
+		return
+	}
+	add := func(count *int, row *store.Staged, r *store.Result, name string) {
+		switch {
+		case row.Told, r.Outcome == store.Unchanged, r.Outcome == store.Refused, r.Outcome == store.Duplicated:
+			return
+		}
+		if *count++; len(d.Records) < store.MaxDriftRecords {
+			d.Records = append(d.Records, store.DriftRecord{Kind: row.Kind, ID: r.ID, ExternalID: row.ExternalID, Name: name, Outcome: r.Outcome})
+		}
+	}
+	for i, row := range of.users {
+		add(&d.Users, row, &out.Results[i], out.Users[i].Attributes.UserName)
+	}
+	for i, row := range of.groups {
+		add(&d.Groups, row, &out.Results[len(of.users)+i], out.Groups[i].DisplayName)
 	}
 }
 

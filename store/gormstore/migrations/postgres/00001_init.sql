@@ -465,6 +465,7 @@ CREATE TABLE run (
     next_window   integer     NOT NULL DEFAULT 0,
     plan          text        NOT NULL DEFAULT '', -- JSON
     counts        text        NOT NULL DEFAULT '{}', -- JSON
+    drift         text, -- JSON; NULL: it follows no incremental run
     progress      text        NOT NULL DEFAULT '{}', -- JSON
     phases        text        NOT NULL DEFAULT '[]', -- JSON
     error         text        NOT NULL DEFAULT '',
@@ -492,6 +493,7 @@ CREATE TABLE stage (
     name_key    text COLLATE "C" NOT NULL DEFAULT '', -- the folded userName or displayName claimed
     weight      integer NOT NULL, -- member references, or KiB of body if those are more; at least 1
     known       boolean NOT NULL,
+    told        boolean NOT NULL DEFAULT false, -- the directory told of a change that concerns it
     body        text COLLATE "C" NOT NULL DEFAULT '', -- JSON
     hash        bytea,
     keys        text COLLATE "C" NOT NULL DEFAULT '[]', -- JSON

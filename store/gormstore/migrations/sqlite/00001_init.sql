@@ -425,6 +425,7 @@ CREATE TABLE run (
     next_window   INTEGER NOT NULL DEFAULT 0,
     plan          TEXT NOT NULL DEFAULT '', -- JSON
     counts        TEXT NOT NULL DEFAULT '{}', -- JSON
+    drift         TEXT, -- JSON; NULL: it follows no incremental run
     progress      TEXT NOT NULL DEFAULT '{}', -- JSON
     phases        TEXT NOT NULL DEFAULT '[]', -- JSON
     error         TEXT NOT NULL DEFAULT '',
@@ -452,6 +453,7 @@ CREATE TABLE stage (
     name_key    TEXT NOT NULL DEFAULT '', -- the folded userName or displayName claimed
     weight      INTEGER NOT NULL, -- member references, or KiB of body if those are more; at least 1
     known       boolean NOT NULL,
+    told        boolean NOT NULL DEFAULT false, -- the directory told of a change that concerns it
     body        TEXT NOT NULL DEFAULT '', -- JSON
     hash        BLOB,
     keys        TEXT NOT NULL DEFAULT '[]', -- JSON
