@@ -256,5 +256,4 @@ type Known struct {
 	Hash       []byte
 	Active     bool // of a user: as the directory says
 	OutOfScope bool
-	Count      int // of a group: direct members
 }

@@ -47,11 +47,30 @@ func (s *session) read(ctx context.Context, list ...ask) error {
 	})
 }
 
+// stream is read of one query with very many rows, which on PostgreSQL come faster
+// without database/sql.
+func (s *session) stream(ctx context.Context, a ask) error {
+	if !s.e.postgres {
+		return s.each(ctx, a.scan, a.query, a.args...)
+	}
+	return s.pgx(func(c *pgx.Conn) error {
+		rows, err := c.Query(ctx, s.e.rebind(a.query), s.e.arguments(a.args)...)
+		if err != nil {
+			return err
+		}
+		return a.take(rows)
+	})
+}
+
 func (a *ask) collect(results pgx.BatchResults) error {
 	rows, err := results.Query()
 	if err != nil {
 		return err
 	}
+	return a.take(rows)
+}
+
+func (a *ask) take(rows pgx.Rows) error {
 	defer rows.Close()
 	for rows.Next() {
 		if err := a.scan(rows); err != nil {

@@ -18,18 +18,39 @@ const (
 // copyRows inserts rows, each with a value for each column: by COPY on PostgreSQL if
 // there are many, else by INSERT in chunks.
 func (s *session) copyRows(ctx context.Context, table string, columns []string, rows [][]any) error {
-	if s.e.postgres && len(rows) > copyFrom {
-		return s.pgx(func(c *pgx.Conn) error {
-			n, err := c.CopyFrom(ctx, pgx.Identifier{table}, columns, pgx.CopyFromSlice(len(rows), func(i int) ([]any, error) {
-				return s.e.arguments(rows[i]), nil
-			}))
-			if err == nil && n != int64(len(rows)) {
-				err = fmt.Errorf("copied %d of %d rows into %s", n, len(rows), table)
-			}
+	return s.copyEach(ctx, table, columns, len(rows), func(i int) ([]any, error) { return rows[i], nil })
+}
+
+// copyEach is copyRows of n rows. Those of a COPY are made one by one while the database
+// writes the ones before.
+func (s *session) copyEach(ctx context.Context, table string, columns []string, n int, row func(i int) ([]any, error)) error {
+	if !s.e.postgres || n <= copyFrom {
+		rows, err := rowsOf(n, row)
+		if err != nil {
 			return err
-		})
+		}
+		return s.insertRows(ctx, table, columns, rows, "")
 	}
-	return s.insertRows(ctx, table, columns, rows, "")
+	return s.pgx(func(c *pgx.Conn) error {
+		copied, err := c.CopyFrom(ctx, pgx.Identifier{table}, columns, pgx.CopyFromSlice(n, func(i int) ([]any, error) {
+			values, err := row(i)
+			return s.e.arguments(values), err
+		}))
+		if err == nil && copied != int64(n) {
+			err = fmt.Errorf("copied %d of %d rows into %s", copied, n, table)
+		}
+		return err
+	})
+}
+
+func rowsOf(n int, row func(i int) ([]any, error)) (rows [][]any, err error) {
+	rows = make([][]any, n)
+	for i := range rows {
+		if rows[i], err = row(i); err != nil {
+			return nil, err
+		}
+	}
+	return rows, nil
 }
 
 // insertRows inserts rows in chunks, each statement ending in suffix, such as an ON

@@ -9,9 +9,8 @@ import (
 
 // knownColumns are what is known of a user r or a group r.
 var knownColumns = map[store.Kind]string{
-	store.KindUser: "r.id, r.external_id, r.hash, r.stated, r.out_of_scope, 0",
-	store.KindGroup: `r.id, r.external_id, r.hash, true, r.out_of_scope,
-		(SELECT count(*) FROM member WHERE member.group_id = r.id) + (SELECT count(*) FROM nest WHERE nest.parent_id = r.id)`,
+	store.KindUser:  "r.id, r.external_id, r.hash, r.stated, r.out_of_scope",
+	store.KindGroup: "r.id, r.external_id, r.hash, true, r.out_of_scope",
 }
 
 // Known streams a directory's live users and then its groups, each by key. Nothing
@@ -28,13 +27,13 @@ func (r *reader) Known(ctx context.Context, directory store.Key, each func(store
 }
 
 func (r *reader) eachKnown(ctx context.Context, kind store.Kind, each func(store.Known) error, query string, args ...any) error {
-	return r.each(ctx, func(row scanner) error {
+	return r.stream(ctx, ask{query: query, args: args, each: func(row scanner) error {
 		k := store.Known{Kind: kind}
-		if err := row.Scan(&k.Key, &k.ExternalID, &k.Hash, &k.Active, &k.OutOfScope, &k.Count); err != nil {
+		if err := row.Scan(&k.Key, &k.ExternalID, &k.Hash, &k.Active, &k.OutOfScope); err != nil {
 			return err
 		}
 		return each(k)
-	}, query, args...)
+	}})
 }
 
 // Stock counts a directory's live records. How many there are is kept; only those that
@@ -79,7 +78,7 @@ func (r *reader) KnownIn(ctx context.Context, directory store.Key, groups []stri
 		{store.KindUser, " FROM member AS e JOIN users AS r ON r.id = e.user_id" + fmt.Sprintf(parents, "group_id")},
 		{store.KindGroup, " FROM nest AS e JOIN groups AS r ON r.id = e.child_id" + fmt.Sprintf(parents, "parent_id")},
 	} {
-		columns := "r.id, r.external_id, r.hash, true, r.out_of_scope, 0"
+		columns := "r.id, r.external_id, r.hash, true, r.out_of_scope"
 		if err := r.eachKnown(ctx, part.kind, each, "SELECT "+columns+part.from, list, directory, directory); err != nil {
 			return fmt.Errorf("read what is known of the members of %d groups: %w", len(groups), err)
 		}

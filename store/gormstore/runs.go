@@ -204,10 +204,13 @@ func leaseLost(l store.Lease) *store.Error {
 
 // HoldRun locks a run that the lease holds. Its transaction does not wait for the log
 // unless it ends the run's work: what waits later brings all of this to disk too, and a
-// run that a crash of the database sets back goes on from where the log ended.
+// run that a crash of the database sets back goes on from where the log ended. Nor are
+// its statements compiled, which would take longer than running them.
 func (t *tx) HoldRun(ctx context.Context, l store.Lease) (*store.Run, error) {
-	if err := t.waitForLog(ctx, "off"); err != nil {
-		return nil, err
+	if t.e.postgres {
+		if _, err := t.exec(ctx, "SELECT set_config('synchronous_commit', 'off', true), set_config('jit', 'off', true)"); err != nil {
+			return nil, fmt.Errorf("prepare to work on run %d: %w", l.Run, err)
+		}
 	}
 	r, err := takeRun(t.lockedRuns(ctx).Where("run.id = ?", l.Run), fmt.Sprint(l.Run))
 	if store.CodeOf(err) == store.CodeNotFound {
@@ -222,14 +225,13 @@ func (t *tx) HoldRun(ctx context.Context, l store.Lease) (*store.Run, error) {
 	return r, nil
 }
 
-// waitForLog sets for the rest of the transaction whether its commit waits until the log
-// is on disk.
-func (t *tx) waitForLog(ctx context.Context, setting string) error {
+// waitForLog lets the commit wait until the log is on disk, whatever HoldRun has said.
+func (t *tx) waitForLog(ctx context.Context) error {
 	if !t.e.postgres {
 		return nil
 	}
-	if _, err := t.exec(ctx, "SET LOCAL synchronous_commit TO "+setting); err != nil {
-		return fmt.Errorf("choose whether to wait for the log: %w", err)
+	if _, err := t.exec(ctx, "SET LOCAL synchronous_commit TO DEFAULT"); err != nil {
+		return fmt.Errorf("let the commit wait for the log: %w", err)
 	}
 	return nil
 }
@@ -275,7 +277,7 @@ func (t *tx) SaveRun(ctx context.Context, r *store.Run) error {
 	if row.Active {
 		return nil
 	}
-	if err := t.waitForLog(ctx, "DEFAULT"); err != nil {
+	if err := t.waitForLog(ctx); err != nil {
 		return err
 	}
 	r.Owner, r.LeaseUntil = "", time.Time{}

@@ -23,7 +23,7 @@ import (
 // the earliest that any of them would have, however large it becomes; a record that
 // is gone is thereby taken away before its name is given to another.
 func (t *tx) SealStage(ctx context.Context, run store.Key, records, refs int) (windows int, digest string, err error) {
-	if err := t.analyseStage(ctx); err != nil {
+	if err := t.analyseStage(ctx, run); err != nil {
 		return 0, "", err
 	}
 	trades, err := t.trades(ctx, run)
@@ -62,17 +62,19 @@ func (t *tx) sealedColumns() string {
 	return strings.Replace(stageColumns, "body", "encode(sha256(convert_to(body, 'UTF8')), 'hex')", 1)
 }
 
-// analyseStage tells PostgreSQL's planner what the fresh rows of the stage look like.
+// analyseStage tells PostgreSQL's planner what the fresh rows of a large stage look like.
 // Without it the planner takes a run for a few rows and reads all of it for each one
-// that it looks for. Compiling such queries takes longer than running them.
-func (t *tx) analyseStage(ctx context.Context) error {
+// that it looks for.
+func (t *tx) analyseStage(ctx context.Context, run store.Key) error {
 	if !t.e.postgres {
 		return nil
 	}
-	for _, query := range []string{"SET LOCAL jit = off", "ANALYZE stage"} {
-		if _, err := t.exec(ctx, query); err != nil {
-			return fmt.Errorf("analyse the stage: %w", err)
-		}
+	rows, err := find(ctx, t.session, value[int], "SELECT count(*) FROM (SELECT 1 FROM stage WHERE run_id = ? LIMIT ?) AS s", run, many)
+	if err == nil && rows == many {
+		_, err = t.exec(ctx, "ANALYZE stage")
+	}
+	if err != nil {
+		return fmt.Errorf("analyse the stage: %w", err)
 	}
 	return nil
 }

@@ -120,7 +120,7 @@ const amendAtOnce = 5000
 // AmendManagers sets managers of staged users. It first finds the rows: a join by
 // stable id would have no index.
 func (t *tx) AmendManagers(ctx context.Context, run store.Key, managers map[string]string) error {
-	if err := t.analyseStage(ctx); err != nil {
+	if err := t.analyseStage(ctx, run); err != nil {
 		return err
 	}
 	for ids := range slices.Chunk(slices.Sorted(maps.Keys(managers)), amendAtOnce) {

@@ -208,17 +208,14 @@ func updateUser(c *store.UserChange) (statement, error) {
 // before those that take their names.
 func (w *writes) users(c *store.ChangeSet) error {
 	var gone, kept []statement
-	var rows, values [][]any
+	var created []*store.User
+	var values [][]any
 	var revalue []store.Key
 	for i := range c.Users {
 		u := &c.Users[i]
 		switch u.Op {
 		case store.OpCreate:
-			row, err := userRow(&u.After)
-			if err != nil {
-				return err
-			}
-			rows = append(rows, row)
+			created = append(created, &u.After)
 			values = append(values, valueRows(&u.After)...)
 		case store.OpUpdate, store.OpRestore:
 			s, err := updateUser(u)
@@ -254,7 +251,10 @@ func (w *writes) users(c *store.ChangeSet) error {
 			args:  []any{c.Org, arg}, want: -1,
 		})
 	}
-	w.insert("users", insertColumns, rows)
+	err := w.insertEach("users", insertColumns, len(created), func(i int) ([]any, error) { return userRow(created[i]) })
+	if err != nil {
+		return err
+	}
 	w.insert("user_value", valueColumns, values)
 	return nil
 }

@@ -20,7 +20,8 @@ type step struct {
 	statement
 	table   string
 	columns []string
-	rows    [][]any
+	n       int
+	row     func(i int) ([]any, error)
 }
 
 func (w *writes) add(list ...statement) {
@@ -31,18 +32,35 @@ func (w *writes) add(list ...statement) {
 
 // insert adds rows, each of which must be new.
 func (w *writes) insert(table string, columns []string, rows [][]any) {
-	w.grew(table, len(rows))
-	switch {
-	case len(rows) == 0:
-	case len(rows) > copyFrom:
-		w.list = append(w.list, step{table: table, columns: columns, rows: rows})
-	default:
-		args := make([]any, 0, len(rows)*len(columns))
-		for _, r := range rows {
-			args = append(args, r...)
-		}
-		w.add(statement{query: insertSQL(table, columns, len(rows)), args: args, want: int64(len(rows))})
+	if len(rows) > copyFrom {
+		w.copy(table, columns, len(rows), func(i int) ([]any, error) { return rows[i], nil })
+		return
 	}
+	if len(rows) == 0 {
+		return
+	}
+	w.grew(table, len(rows))
+	args := make([]any, 0, len(rows)*len(columns))
+	for _, r := range rows {
+		args = append(args, r...)
+	}
+	w.add(statement{query: insertSQL(table, columns, len(rows)), args: args, want: int64(len(rows))})
+}
+
+// insertEach is insert of n rows that are made when they are written, if they are many.
+func (w *writes) insertEach(table string, columns []string, n int, row func(i int) ([]any, error)) error {
+	if n > copyFrom {
+		w.copy(table, columns, n, row)
+		return nil
+	}
+	rows, err := rowsOf(n, row)
+	w.insert(table, columns, rows)
+	return err
+}
+
+func (w *writes) copy(table string, columns []string, n int, row func(i int) ([]any, error)) {
+	w.grew(table, n)
+	w.list = append(w.list, step{table: table, columns: columns, n: n, row: row})
 }
 
 // flush writes what was gathered.
@@ -64,7 +82,7 @@ func (w *writes) flush(ctx context.Context) error {
 		if err := send(); err != nil {
 			return err
 		}
-		if err := w.copyRows(ctx, s.table, s.columns, s.rows); err != nil {
+		if err := w.copyEach(ctx, s.table, s.columns, s.n, s.row); err != nil {
 			return w.fail(err)
 		}
 	}

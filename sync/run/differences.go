@@ -93,14 +93,8 @@ func (r *reading) stageGroups() error {
 }
 
 func (r *reading) stageGroup(n *node, g *group) error {
-	nodes, unread := r.graph.members(g)
+	members, unread := r.index.members(r.graph, g)
 	r.unread += unread
-	members := make([]string, len(nodes))
-	for i, m := range nodes {
-		members[i] = r.index.nodes[m].id
-	}
-	slices.Sort(members)
-	members = slices.Compact(members)
 	content := r.hash.group(g.dn, g.name, g.description, members)
 	if n.is(known|hashed) && n.hash == withManager(content[:], "") && !n.is(outOfScope) {
 		r.counts.Groups.Unchanged++

@@ -253,7 +253,7 @@ func (g *gathering) stage(ctx context.Context) error {
 	r.graph = newGraph(r.w.e.opt.DNHash, len(g.looked))
 	for _, id := range slices.Sorted(maps.Keys(g.known)) {
 		k := g.known[id]
-		r.index.add(k)
+		r.index.add(&k)
 		switch { // it is counted for what becomes of it
 		case k.OutOfScope:
 		case k.Kind == store.KindUser:

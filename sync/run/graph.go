@@ -1,6 +1,7 @@
 package run
 
 import (
+	"encoding/binary"
 	"slices"
 	"strings"
 
@@ -14,7 +15,8 @@ const none int32 = -1
 // mean the entry that bears them when everything has been read.
 type graph struct {
 	key    func(string) [16]byte
-	dns    map[[16]byte]int32
+	dns    *table[[16]byte]
+	keys   [][16]byte       // by interned DN
 	bearer []int32          // by interned DN: the node of the entry
 	names  map[string]int32 // folded values of memberUid
 	named  []int32          // by interned name: the node of the user
@@ -38,20 +40,22 @@ type group struct {
 }
 
 func newGraph(key func(string) [16]byte, entries int) *graph {
-	return &graph{
-		key: key, dns: make(map[[16]byte]int32, entries), bearer: make([]int32, 0, entries),
+	g := &graph{
+		key: key, keys: make([][16]byte, 0, entries), bearer: make([]int32, 0, entries),
 		names: map[string]int32{}, bySID: map[string]int32{}, byNode: map[int32]int32{},
 	}
+	g.dns = newTable(entries, func(n int32) [16]byte { return g.keys[n] }, func(k [16]byte) uint64 { return binary.LittleEndian.Uint64(k[:]) })
+	return g
 }
 
 // intern returns the number of a DN.
 func (g *graph) intern(dn string) int32 {
 	k := g.key(dn)
-	i, ok := g.dns[k]
-	if !ok {
+	i := g.dns.find(k)
+	if i == none {
 		i = int32(len(g.bearer))
-		g.dns[k] = i
-		g.bearer = append(g.bearer, none)
+		g.keys, g.bearer = append(g.keys, k), append(g.bearer, none)
+		g.dns.add(i)
 	}
 	return i
 }

@@ -42,7 +42,8 @@ func (g *testGraph) index() *index {
 	x := newIndex(0, 0)
 	x.nodes = make([]node, len(g.nodes))
 	for name, i := range g.nodes {
-		x.nodes[i].id, x.groups[name] = name, i
+		x.nodes[i].id = name
+		x.groups.add(i)
 	}
 	return x
 }

@@ -1,6 +1,9 @@
 package run
 
 import (
+	"hash/maphash"
+	"slices"
+
 	"github.com/provost-scim/provost/store"
 )
 
@@ -30,36 +33,37 @@ func (n *node) is(f flags) bool { return n.flags&f == f }
 
 // index finds nodes by kind and stable id.
 type index struct {
-	users  map[string]int32
-	groups map[string]int32
+	users  *table[string]
+	groups *table[string]
 	nodes  []node
 }
 
 func newIndex(users, groups int) *index {
-	return &index{
-		users:  make(map[string]int32, users),
-		groups: make(map[string]int32, groups),
-		nodes:  make([]node, 0, users+groups),
-	}
+	x := &index{nodes: make([]node, 0, users+groups)}
+	seed := maphash.MakeSeed()
+	id := func(n int32) string { return x.nodes[n].id }
+	hash := func(id string) uint64 { return maphash.String(seed, id) }
+	x.users, x.groups = newTable(users, id, hash), newTable(groups, id, hash)
+	return x
 }
 
 // at returns the node of a stable id, which it keeps.
 func (x *index) at(kind store.Kind, id string) int32 {
-	m, f := x.groups, flags(0)
+	t, f := x.groups, flags(0)
 	if kind == store.KindUser {
-		m, f = x.users, isUser
+		t, f = x.users, isUser
 	}
-	i, ok := m[id]
-	if !ok {
+	i := t.find(id)
+	if i == none {
 		i = int32(len(x.nodes))
 		x.nodes = append(x.nodes, node{id: id, flags: f})
-		m[id] = i
+		t.add(i)
 	}
 	return i
 }
 
 // add notes what is stored of a record.
-func (x *index) add(k store.Known) {
+func (x *index) add(k *store.Known) {
 	if k.ExternalID == "" {
 		return // no entry can be compared with it
 	}
@@ -77,11 +81,29 @@ func (x *index) add(k store.Known) {
 	}
 }
 
+func (x *index) addAll(list []store.Known) {
+	for i := range list {
+		x.add(&list[i])
+	}
+}
+
 // either returns the node of a stable id of which it is not known whether it is a
 // user's or a group's.
 func (x *index) either(id string) int32 {
-	if i, ok := x.groups[id]; ok {
+	if i := x.groups.find(id); i != none {
 		return i
 	}
 	return x.at(store.KindUser, id)
+}
+
+// members returns the stable ids of a group's members, sorted, each once, and how many
+// of those stated were not read.
+func (x *index) members(g *graph, group *group) (ids []string, unread int) {
+	nodes, unread := g.members(group)
+	ids = make([]string, len(nodes))
+	for i, n := range nodes {
+		ids[i] = x.nodes[n].id
+	}
+	slices.Sort(ids)
+	return slices.Compact(ids), unread
 }

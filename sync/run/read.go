@@ -55,9 +55,10 @@ func (r *reading) everything(ctx context.Context, because string) error {
 	if err := r.is(ctx, false, because); err != nil {
 		return err
 	}
-	if err := r.loadKnown(ctx); err != nil {
+	if err := r.load(ctx); err != nil {
 		return fmt.Errorf("load what is stored of the directory: %w", err)
 	}
+	defer r.loading.stop()
 	if err := r.wished(ctx); err != nil {
 		return fmt.Errorf("find what the last run had in scope: %w", err)
 	}
@@ -130,6 +131,7 @@ type reading struct {
 	cookie    []byte // nil: there is none
 	noCookie  string // why
 	index     *index
+	loading   *loading // nil: what is needed was looked up
 	graph     *graph
 	wish      wish
 	last      *PlanSummary       // of the last complete read that was applied; nil if there is none
@@ -154,28 +156,6 @@ type deferred struct {
 	node    int32
 	manager int32 // interned DN
 	staged  bool
-}
-
-func (r *reading) loadKnown(ctx context.Context) error {
-	return r.w.e.store.View(ctx, func(v store.Reader) error {
-		users, _, groups, err := v.CountRecords(ctx, r.directory.Org, r.directory.Key)
-		if err != nil {
-			return err
-		}
-		r.index = newIndex(users, groups)
-		r.graph = newGraph(r.w.e.opt.DNKey, users+groups)
-		if err := v.Known(ctx, r.directory.Key, func(k store.Known) error {
-			r.index.add(k)
-			return nil
-		}); err != nil {
-			return err
-		}
-		r.losses = losses{}
-		for i := range r.index.nodes {
-			r.losses.stored(&r.index.nodes[i])
-		}
-		return nil
-	})
 }
 
 // all reads to the end and stages everything that needs no later knowledge than
@@ -261,11 +241,15 @@ func (r *reading) entry(e *store.Entry) error {
 		return errors.New("the source yields a group after a user")
 	}
 	r.graph.addGroup(e, node)
+	r.take()
 	return nil
 }
 
 func (r *reading) chooseScope() (err error) {
 	if r.scope == nil {
+		if err := r.loaded(); err != nil {
+			return err
+		}
 		if r.scope, err = r.graph.choose(r.wish, r.index); err == nil {
 			r.joinGroups()
 			r.only.chooseGroups(r)

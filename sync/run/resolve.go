@@ -44,7 +44,7 @@ func (g *gathering) resolveStored(ctx context.Context, entries []*store.Entry) e
 				return nil
 			}
 			copy(h[:], k.Hash)
-			if i, named := graph.dns[h.dn()]; named && graph.bearer[i] == none {
+			if i := graph.dns.find(h.dn()); i != none && graph.bearer[i] == none {
 				graph.bearer[i] = g.r.index.either(k.ExternalID)
 			}
 			return nil
@@ -82,7 +82,7 @@ func (g *gathering) resolveDNs(ctx context.Context, entries []*store.Entry) erro
 		return sourceError{err}
 	}
 	for dn, id := range found {
-		if i, named := graph.dns[graph.key(dn)]; named && graph.bearer[i] == none {
+		if i := graph.dns.find(graph.key(dn)); i != none && graph.bearer[i] == none {
 			graph.bearer[i] = g.r.index.either(id)
 		}
 	}

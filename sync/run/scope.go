@@ -95,7 +95,7 @@ func (g *graph) choose(by wish, x *index) (*scope, error) {
 		folded := store.Fold(name)
 		var found []int32
 		for _, id := range by.kept[folded] {
-			if node, known := x.groups[id]; known {
+			if node := x.groups.find(id); node != none {
 				if i, was := g.byNode[node]; was {
 					found = append(found, i)
 				}

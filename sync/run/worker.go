@@ -27,6 +27,7 @@ type worker struct {
 	only  *store.Selection // nil: the whole directory
 
 	readUsers, readGroups, staged atomic.Int64
+	renewed                       atomic.Int64 // when the lease was last renewed, in nanoseconds of Unix time
 }
 
 // work takes a claimed run as far as it goes without a person.
@@ -35,6 +36,7 @@ func (e *Engine) work(ctx context.Context, claimed *store.Run) {
 		e: e, id: claimed.ID, org: claimed.Org, dir: claimed.Directory, cause: claimed.Cause, only: claimed.Selection,
 		lease: store.Lease{Run: claimed.Key, Fence: claimed.Fence},
 	}
+	w.renewed.Store(time.Now().UnixNano())
 	w.cause.Run = claimed.ID
 	if w.cause.Reason == "" {
 		w.cause.Reason = "sync run"
@@ -114,19 +116,28 @@ func (w *worker) steps(ctx context.Context, run *store.Run) error {
 	}
 }
 
-// update runs fn in a transaction that first makes sure of the lease.
+// update runs fn in a transaction that first makes sure of the lease, and renews it when
+// a third of it has passed: the keeper may wait long for a row that one window after the
+// other locks.
 func (w *worker) update(ctx context.Context, fn func(tx store.Tx, run *store.Run) error) error {
-	return w.e.store.Update(ctx, func(tx store.Tx) error {
+	now := time.Now().UnixNano()
+	due := now-w.renewed.Load() > int64(w.e.opt.Lease/3)
+	err := w.e.store.Update(ctx, func(tx store.Tx) error {
 		run, err := tx.HoldRun(ctx, w.lease)
 		if err != nil {
 			return lost(err)
 		}
-		// The keeper may wait long for a row that one window after the other locks.
-		if err := tx.RenewLease(ctx, w.lease, w.e.opt.Lease); err != nil {
-			return lost(err)
+		if due {
+			if err := tx.RenewLease(ctx, w.lease, w.e.opt.Lease); err != nil {
+				return lost(err)
+			}
 		}
 		return fn(tx, run)
 	})
+	if err == nil && due {
+		w.renewed.Store(now)
+	}
+	return err
 }
 
 func lost(err error) error {
