@@ -37,7 +37,7 @@ test-race: deps ## the same with the race detector
 
 .PHONY: bench
 bench: deps ## measure speed as ratios to floors, into docs/BENCHMARKS.md (BENCH=Pull for one, SCALE=0.01 for a quick look)
-	$(GO) test -count=1 -run '^$$' -bench '$(BENCH)' -benchtime 1x -timeout 30m ./internal/bench \
+	$(GO) test -count=1 -run '^$$' -bench '$(BENCH)' -benchtime 1x -timeout 60m ./internal/bench \
 	  -args -provost.scale '$(SCALE)' -provost.report '$(CURDIR)/docs/BENCHMARKS.md'
 
 .PHONY: fuzz

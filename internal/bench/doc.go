@@ -13,7 +13,8 @@
 //
 // Each benchmark builds the real program, runs it as a process of its own beside
 // a real PostgreSQL (fsync on) and a real slapd, and speaks to it as its users do:
-// by SCIM over HTTP and by the provost command. Everything is in test files,
+// by SCIM over HTTP and by the provost command. The largest directory comes from a
+// generator instead, to an engine in a process of its own. Everything is in test files,
 // because the servers come from internal/testenv; without -bench nothing runs.
 //
 // It never judges a time, only ratios: absolute times are those of one machine on

@@ -151,21 +151,29 @@ func (p *provost) scim() *scimClient {
 // peakMemory is the most memory that the server's process ever had resident, in MiB.
 func (p *provost) peakMemory() float64 {
 	p.b.Helper()
-	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.server.Process.Pid))
+	peak, err := peakMemory(p.server.Process.Pid)
 	if err != nil {
 		p.b.Fatal(err)
+	}
+	return peak
+}
+
+// peakMemory is the most memory that a process ever had resident, in MiB.
+func peakMemory(pid int) (float64, error) {
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		return 0, err
 	}
 	for line := range strings.Lines(string(status)) {
 		if text, ok := strings.CutPrefix(line, "VmHWM:"); ok {
 			kib, err := strconv.ParseFloat(strings.TrimSuffix(strings.TrimSpace(text), " kB"), 64)
 			if err != nil {
-				p.b.Fatalf("VmHWM: %v", err)
+				return 0, fmt.Errorf("VmHWM: %w", err)
 			}
-			return kib / 1024
+			return kib / 1024, nil
 		}
 	}
-	p.b.Fatal("/proc has no VmHWM of the server")
-	return 0
+	return 0, errors.New("/proc has no VmHWM of the process")
 }
 
 func (p *provost) log() string { return filepath.Join(p.dir, "provost.log") }
