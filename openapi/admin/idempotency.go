@@ -43,7 +43,7 @@ func (s *Server) repeat(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		op := s.operation(c)
 		r := c.Request()
-		if op == nil || !op.idempotent || len(r.Header.Values(idempotencyHeader)) == 0 {
+		if !op.idempotent || len(r.Header.Values(idempotencyHeader)) == 0 {
 			return next(c)
 		}
 		k, err := s.keyOf(r)

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -73,6 +74,26 @@ func TestBadInputMeetsAClearErrorAndChangesNothing(t *testing.T) {
 	after := ask[openapi.EventList](w, w.owner, "GET", "/events?limit=1000", nil, 200).NextCursor
 	if after != before {
 		t.Errorf("refused requests wrote events: cursor %d, before %d", after, before)
+	}
+}
+
+func TestAPathSaysWhichMethodsItHas(t *testing.T) {
+	w := newWorld(t)
+	for path, want := range map[string]string{"/users": "GET, POST", "/users/ann": "DELETE, GET, PATCH", "/events": "GET"} {
+		a := w.call(w.owner, "PUT", path, `{}`)
+		if p := a.problem(t); a.status != 405 || p.Type != "urn:provost:problem:method_not_allowed" || p.Hint == "" {
+			t.Errorf("PUT %s answers %d %s", path, a.status, a.body)
+		}
+		var methods []string
+		for method := range strings.SplitSeq(a.header.Get("Allow"), ",") {
+			if method = strings.TrimSpace(method); method != "OPTIONS" { // which is any resource's
+				methods = append(methods, method)
+			}
+		}
+		slices.Sort(methods)
+		if got := strings.Join(methods, ", "); got != want {
+			t.Errorf("PUT %s allows %q, want %q", path, got, want)
+		}
 	}
 }
 
@@ -151,6 +172,9 @@ func TestTheSpecificationAndItsPageAreServedToAnyone(t *testing.T) {
 	a.into(t, &doc)
 	if strings.Contains(string(a.body), `"x-go`) || !strings.Contains(string(a.body), `"x-provost-role":"auditor"`) || !strings.Contains(string(a.body), `"operationId":"listUsers"`) {
 		t.Error("openapi.json is not what openapi.yaml says")
+	}
+	if !strings.Contains(string(a.body), "/scim/v2/ServiceProviderConfig") {
+		t.Error("openapi.json does not lead to SCIM's own discovery")
 	}
 	if a.status != 200 || doc.OpenAPI != "3.1.0" || doc.Paths["/users/{user}"] == nil {
 		t.Errorf("openapi.json answers %d, version %q with %d paths", a.status, doc.OpenAPI, len(doc.Paths))

@@ -3,6 +3,7 @@ package admin
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/getkin/kin-openapi/openapi3"
@@ -143,14 +144,38 @@ func (s *Server) operation(c echo.Context) *operation {
 	return s.operations[c.Request().Method+" "+c.Path()]
 }
 
+// guarded puts the middleware before every operation. It is no middleware of a group of
+// routes: echo then takes a path that exists for one that does not, if the method is wrong.
+func (s *Server) guarded(chain ...echo.MiddlewareFunc) echo.MiddlewareFunc {
+	return func(next echo.HandlerFunc) echo.HandlerFunc {
+		inner := next
+		for _, m := range slices.Backward(chain) {
+			inner = m(inner)
+		}
+		return func(c echo.Context) error {
+			if s.operation(c) == nil {
+				return next(c) // echo's own 404 or 405, or a page for anyone
+			}
+			return inner(c)
+		}
+	}
+}
+
+// everyRouteIsGuarded fails if a route of the interface is no operation of the
+// specification, and so open to anyone.
+func (s *Server) everyRouteIsGuarded() error {
+	for _, r := range s.echo.Routes() {
+		if strings.HasPrefix(r.Path, Base+"/") && r.Path != specificationPath && s.operations[r.Method+" "+r.Path] == nil {
+			return fmt.Errorf("%s %s is no operation of the specification", r.Method, r.Path)
+		}
+	}
+	return nil
+}
+
 // authorize lets through whom the operation's rule in the specification lets through.
 func (s *Server) authorize(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
-		op := s.operation(c)
-		if op == nil {
-			return next(c) // echo's own 404 or 405
-		}
-		if err := auth.PrincipalOf(c.Request().Context()).May(op.rule); err != nil {
+		if err := auth.PrincipalOf(c.Request().Context()).May(s.operation(c).rule); err != nil {
 			return err
 		}
 		return next(c)

@@ -119,13 +119,12 @@ func (s *Server) limitTime(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		r := c.Request()
 		limit := s.Timeout
-		if op := s.operation(c); op != nil {
-			if streamed[op.id] || followed[op.id] && requestOf(r.Context()).stream {
-				return next(c)
-			}
-			if slow[op.id] {
-				limit *= 20
-			}
+		op := s.operation(c)
+		if streamed[op.id] || followed[op.id] && requestOf(r.Context()).stream {
+			return next(c)
+		}
+		if slow[op.id] {
+			limit *= 20
 		}
 		ctx, cancel := context.WithTimeout(r.Context(), limit)
 		defer cancel()
@@ -181,9 +180,6 @@ func (s *Server) organization(ctx context.Context, ref string) (o *store.Organiz
 func (s *Server) validate(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		op := s.operation(c)
-		if op == nil {
-			return next(c)
-		}
 		r := c.Request()
 		params := map[string]string{}
 		for i, name := range c.ParamNames() {

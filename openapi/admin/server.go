@@ -91,6 +91,9 @@ type Options struct {
 	Streams int              // of events, and exports, at a time, 100
 }
 
+// specificationPath is where the specification is served as JSON.
+const specificationPath = Base + "/openapi.json"
+
 // maxBody is the most bytes of a request's body.
 const maxBody = 1 << 20
 
@@ -153,21 +156,20 @@ func New(o Options) (*Server, error) {
 	e.Binder = jsonBinder{}
 	e.HTTPErrorHandler = s.renderError
 	e.Pre(routeEscaped)
-	e.Use(s.identify, s.recoverPanic)
+	e.Use(s.identify, s.recoverPanic, s.guarded(o.Auth.AdminOnly, s.authorize, s.limitTime, s.chooseOrganization, s.validate, s.repeat))
 
-	e.GET(Base+"/openapi.json", func(c echo.Context) error {
+	e.GET(specificationPath, func(c echo.Context) error {
 		return c.JSONBlob(http.StatusOK, published)
 	})
-	docs := echo.WrapHandler(v5emb.New("Provost", Base+"/openapi.json", Docs+"/"))
+	docs := echo.WrapHandler(v5emb.New("Provost", specificationPath, Docs+"/"))
 	e.GET(Docs, func(c echo.Context) error { return c.Redirect(http.StatusMovedPermanently, Docs+"/") })
 	e.GET(Docs+"/*", func(c echo.Context) error {
 		c.Response().Header().Set(echo.HeaderContentSecurityPolicy, docsPolicy)
 		return docs(c)
 	})
 
-	api := e.Group(Base, o.Auth.AdminOnly, s.authorize, s.limitTime, s.chooseOrganization, s.validate, s.repeat)
-	openapi.RegisterHandlers(api, openapi.NewStrictHandler(s, nil))
-	return s, nil
+	openapi.RegisterHandlers(e.Group(Base), openapi.NewStrictHandler(s, nil))
+	return s, s.everyRouteIsGuarded()
 }
 
 // ServeHTTP serves [Base] and [Docs].
