@@ -66,6 +66,7 @@ type UserStatement struct {
 	Enabled    *bool // the administrator's switch; nil: unchanged
 	Attributes Attributes
 	Hash       []byte // of the source entry (pull)
+	DN         string // of the source entry, for findings (pull)
 	Cause      *Cause // of this record's events; nil: the statement's
 
 	NewKey Key // what to call the record if it has to be created
@@ -82,6 +83,7 @@ type GroupStatement struct {
 	Description *string
 	Members     MemberStatement
 	Hash        []byte
+	DN          string
 
 	NewKey Key
 	NewID  ID

@@ -248,6 +248,7 @@ func ldapDetails(d *openapi.Directory, l *openapi.LDAPSettings) [][2]string {
 		{"group filter", value(l.GroupFilter)},
 		{"scope", scope},
 		{"schedule", scheduleOf(d)},
+		{"next run", when(d.NextRunAt)},
 		{"incremental", incrementalOf(l)},
 		{"replicate state", yesNo(value(d.Settings.ReplicateState))},
 	}

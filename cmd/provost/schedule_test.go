@@ -3,7 +3,9 @@ package main
 import (
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/provost-scim/provost/internal/testenv"
 	"github.com/provost-scim/provost/openapi"
 )
 
@@ -47,5 +49,39 @@ func TestAScheduleThatMakesNoSenseIsRefused(t *testing.T) {
 		} else if !strings.Contains(err.Error(), "--schedule") {
 			t.Errorf("%q is refused without naming the flag: %v", text, err)
 		}
+	}
+}
+
+func TestTheNextRunIsShownOnceAPersonHasStartedTheFirst(t *testing.T) {
+	t.Parallel()
+	server := testenv.Slapd(t, testenv.SlapdOptions{Write: oddNames})
+	p := startProvost(t)
+	p.must(t, append([]string{"directory", "create", "corp", "--domain-policy", "off"}, pullFrom(t, server, server.TLSURL)...)...)
+	p.must(t, "directory", "set", "corp", "--schedule", "daily=02:30,every=2,zone=Europe/Zurich")
+	next := func() *time.Time {
+		t.Helper()
+		one := decode[openapi.Directory](t, p.must(t, "directory", "show", "corp", "--json"))
+		return one.NextRunAt
+	}
+	if at := next(); at != nil {
+		t.Errorf("before the first run the next is at %v", at)
+	}
+	before := time.Now()
+	p.mustPull(t)
+	zurich, err := time.LoadLocation("Europe/Zurich")
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := next()
+	if at == nil || at.In(zurich).Format("15:04") != "02:30" || !at.After(before) || at.Sub(before) > 49*time.Hour {
+		t.Errorf("after the run of %v the next is at %v", before, at)
+	}
+	shown := p.must(t, "directory", "show", "corp")
+	if !strings.Contains(shown, "next run") {
+		t.Errorf("the directory is shown as\n%s", shown)
+	}
+	p.must(t, "directory", "set", "corp", "--schedule", "off")
+	if at := next(); at != nil {
+		t.Errorf("once the schedule is off the next run is at %v", at)
 	}
 }

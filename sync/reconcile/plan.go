@@ -66,12 +66,13 @@ type planner struct {
 	want     *store.Statement
 	policy   Policy
 	cs       store.ChangeSet
-	cause    *store.Cause          // of the user being planned, if it has its own
-	returned map[store.Key]bool    // soft-deleted records that a statement has brought back
-	taken    map[store.Edge]bool   // records of other directories that a statement has taken over
-	arrived  map[string]store.Edge // the same by the stable ids that this directory gives them
-	deleting map[store.Key]bool    // groups that the statement deletes
-	fresh    map[store.ID]*fresh   // records that a statement of Apart records creates, by NewID
+	cause    *store.Cause                     // of the user being planned, if it has its own
+	returned map[store.Key]bool               // soft-deleted records that a statement has brought back
+	taken    map[store.Edge]bool              // records of other directories that a statement has taken over
+	arrived  map[string]store.Edge            // the same by the stable ids that this directory gives them
+	deleting map[store.Key]bool               // groups that the statement deletes
+	fresh    map[store.ID]*fresh              // records that a statement of Apart records creates, by NewID
+	dns      map[store.Kind]map[string]string // of the entries that a pull has read, by stable id; made when a finding needs one
 }
 
 func (p *planner) pull() bool { return p.want.Origin == store.OriginPull }
@@ -96,11 +97,31 @@ func (p *planner) finding(rule string, kind store.Kind, record, name, sentence s
 		FindingKey: store.FindingKey{Directory: p.want.Directory, Rule: rule, Kind: kind, Record: record},
 		Org:        p.want.Org,
 		Run:        p.want.Run,
+		DN:         p.dn(kind, record),
 		Sentence:   sentence,
 		Name:       name,
 		OpenedAt:   p.cs.Now,
 		SeenAt:     p.cs.Now,
 	})
+}
+
+// dn is the DN of the entry that a pull has read of a record, if it says so.
+func (p *planner) dn(kind store.Kind, record string) string {
+	if !p.pull() {
+		return ""
+	}
+	if p.dns == nil {
+		p.dns = make(map[store.Kind]map[string]string, 2)
+		users, groups := make(map[string]string, len(p.want.Users)), make(map[string]string, len(p.want.Groups))
+		for i := range p.want.Users {
+			users[p.want.Users[i].Record.ExternalID] = p.want.Users[i].DN
+		}
+		for i := range p.want.Groups {
+			groups[p.want.Groups[i].Record.ExternalID] = p.want.Groups[i].DN
+		}
+		p.dns[store.KindUser], p.dns[store.KindGroup] = users, groups
+	}
+	return p.dns[kind][record]
 }
 
 // recordName is how a finding names the record of a statement.

@@ -385,3 +385,42 @@ func TestSettingsChangedWhileARunGoesApplyToTheNext(t *testing.T) {
 		}
 	})
 }
+
+func TestHowFarARunIsCanBeSeenWhileItReads(t *testing.T) {
+	both(t, func(t *testing.T, w *world) {
+		e, _ := w.engine(w.store)
+		w.fake.users = people(8)
+		started := make(chan store.ID, 1)
+		var seen store.Run
+		w.fake.reading = func(_ context.Context, n int) {
+			if n != 5 {
+				return
+			}
+			id := <-started
+			w.await("its progress is seen", func() bool {
+				seen = *w.run(id)
+				return seen.Progress.ReadUsers > 0
+			})
+		}
+		r, err := e.Start(t.Context(), w.org, "corp", "", false, person)
+		if err != nil {
+			t.Fatal(err)
+		}
+		started <- r.ID
+		done := w.rest(r, nil)
+		if seen.Phase != store.PhaseRead || seen.Progress.ReadUsers != 5 || done.State != store.RunSucceeded {
+			t.Errorf("while it read the run was %s with %+v, and ended %s", seen.Phase, seen.Progress, done.State)
+		}
+		var phases []store.RunPhase
+		for i, p := range done.Phases {
+			phases = append(phases, p.Phase)
+			if i > 0 && p.Start.Before(done.Phases[i-1].Start) || p.Seconds < 0 {
+				t.Errorf("the phases are %+v", done.Phases)
+			}
+		}
+		want := []store.RunPhase{store.PhaseQueued, store.PhaseRead, store.PhaseApply, store.PhasePublish}
+		if diff := cmp.Diff(want, phases); diff != "" {
+			t.Errorf("phases (-want +got):\n%s", diff)
+		}
+	})
+}

@@ -3,6 +3,8 @@ package run_test
 import (
 	"context"
 	"encoding/json"
+	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -284,6 +286,43 @@ func TestAScheduleBeginsWithTheFirstRunThatAPersonStartsAndReplacesAHeldOne(t *t
 		}
 		if diff := cmp.Diff([]string{"guard " + string(w.dir.ID)}, w.findings()); diff != "" {
 			t.Errorf("findings (-want +got):\n%s", diff)
+		}
+	})
+}
+
+// A day without any process, and then two: the runs that were missed are one, and it is
+// started once, whichever of the two comes first.
+func TestARunThatWasMissedRunsOnceHoweverManyProcessesThereAre(t *testing.T) {
+	both(t, func(t *testing.T, w *world) {
+		w.fake.users = people(5)
+		w.settings(func(s *store.Settings) { s.LDAP.Schedule = store.Schedule{Kind: "interval", IntervalMins: 60} })
+		first, stop := w.engine(w.store)
+		w.pull(first)
+		stop()
+		scheduled := func() (list []store.Run) {
+			w.view(func(v store.Reader) (err error) {
+				list, err = v.Runs(t.Context(), store.RunQuery{Org: w.org, Limit: 100})
+				return err
+			})
+			return slices.DeleteFunc(list, func(r store.Run) bool { return r.Cause.Actor.Kind != "schedule" })
+		}
+		for round := range 5 {
+			w.clock.advance(24*time.Hour + time.Minute)
+			var stops []func()
+			for n := range 3 {
+				_, stop := w.engine(w.open(), func(o *run.Options) { o.Owner = fmt.Sprint("replica ", n); o.Poll = time.Millisecond })
+				stops = append(stops, stop)
+			}
+			w.await("the run that was missed has succeeded", func() bool {
+				list := scheduled()
+				return len(list) > round && list[0].State == store.RunSucceeded
+			})
+			for _, stop := range stops { // what they have begun they end, or hand back
+				stop()
+			}
+			if n := len(scheduled()); n != round+1 {
+				t.Fatalf("after %d days without a process %d runs were started by the schedule", round+1, n)
+			}
 		}
 	})
 }

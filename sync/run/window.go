@@ -64,7 +64,7 @@ func (of *window) add(row *store.Staged) error {
 }
 
 func userStatement(row *store.Staged) (store.UserStatement, error) {
-	s := store.UserStatement{Record: store.RecordKey{ExternalID: row.ExternalID}, Presence: row.Presence, ExternalID: row.ExternalID}
+	s := store.UserStatement{Record: store.RecordKey{ExternalID: row.ExternalID}, Presence: row.Presence, ExternalID: row.ExternalID, DN: row.DN}
 	if row.Presence != store.Present {
 		return s, nil
 	}
@@ -87,7 +87,7 @@ func userStatement(row *store.Staged) (store.UserStatement, error) {
 }
 
 func groupStatement(row *store.Staged) (store.GroupStatement, error) {
-	s := store.GroupStatement{Record: store.RecordKey{ExternalID: row.ExternalID}, Presence: row.Presence, ExternalID: &row.ExternalID}
+	s := store.GroupStatement{Record: store.RecordKey{ExternalID: row.ExternalID}, Presence: row.Presence, ExternalID: &row.ExternalID, DN: row.DN}
 	if row.Presence != store.Present {
 		return s, nil
 	}
