@@ -164,3 +164,34 @@ func TestAFullRunRepairsAndReportsWhatADomainDidNotTell(t *testing.T) {
 		}
 	})
 }
+
+func TestWhoIsRestoredFromATombstoneOfADomainComesBackAsThemselves(t *testing.T) {
+	t.Parallel()
+	onBothDatabases(t, func(t *testing.T, dsn string) {
+		d := startDomain(t, map[string]adPerson{
+			"ann": {CN: "Ann", Unit: "People", Given: "Ann", Surname: "Lee"},
+			"bob": {CN: "Bob", Unit: "People", Given: "Bob", Surname: "Ray"},
+		}, map[string]adGroup{"staff": {People: []string{"ann", "bob"}}})
+		admin := d.admin(t)
+		p := startProvost(t, "--database", dsn)
+		p.must(t, append([]string{"directory", "create", "corp"}, pullDomain(t, d.DomainController, "--incremental")...)...)
+		p.mustPull(t)
+		ids, guid := recordIDs(t, p), admin.guid(d.people["bob"].dn())
+
+		admin.remove(d.people["bob"].dn())
+		gone := p.mustPull(t)
+		same(t, "users when one was deleted", map[string]int{"deleted": 1, "unchanged": 2}, gone.tally("users"))
+		// [MS-ADTS] section 3.1.1.5.3.7: a tombstone is given its name and place again.
+		change := ldap.NewModifyRequest(`CN=Bob\0ADEL:`+guid+",CN=Deleted Objects,"+d.Suffix, []ldap.Control{ldap.NewControlString("1.2.840.113556.1.4.417", true, "")})
+		change.Delete("isDeleted", nil)
+		change.Replace("distinguishedName", []string{d.people["bob"].dn()})
+		admin.modify(change)
+		admin.set(d.people["bob"].dn(), "userPrincipalName", upn("bob")) // a tombstone has lost it
+		back := p.mustPull(t)
+		if !gone.Incremental || !back.Incremental {
+			t.Errorf("everything was read because %s%s", gone.FullBecause, back.FullBecause)
+		}
+		same(t, "users when one was restored", map[string]int{"restored": 1, "unchanged": 2}, back.tally("users"))
+		same(t, "ids", ids, recordIDs(t, p))
+	})
+}

@@ -227,6 +227,7 @@ func TestCheckOfADomainOfActiveDirectory(t *testing.T) {
 		{name: "attributes", status: store.CheckOK, text: "active 2"},
 		{name: "attributes", status: store.CheckOK, text: "of 1 entries have displayName 1, members 1"},
 		{name: "lookup", status: store.CheckOK, text: "objectGUID"},
+		{name: "incremental", status: store.CheckOK, text: "by dirsync"},
 	} {
 		wantStep(t, steps, w)
 	}
