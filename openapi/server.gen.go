@@ -68,6 +68,27 @@ func (e CheckStatus) Valid() bool {
 	}
 }
 
+// Defines values for DeliveryState.
+const (
+	DeliveryStateDelivered DeliveryState = "delivered"
+	DeliveryStateDropped   DeliveryState = "dropped"
+	DeliveryStatePending   DeliveryState = "pending"
+)
+
+// Valid indicates whether the value is a known member of the DeliveryState enum.
+func (e DeliveryState) Valid() bool {
+	switch e {
+	case DeliveryStateDelivered:
+		return true
+	case DeliveryStateDropped:
+		return true
+	case DeliveryStatePending:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for DirectoryKind.
 const (
 	DirectoryKindLdap DirectoryKind = "ldap"
@@ -506,6 +527,50 @@ type Counts struct {
 	OutOfScope  int `json:"out_of_scope"`
 	Unchanged   int `json:"unchanged"`
 }
+
+// Delivery defines model for Delivery.
+type Delivery struct {
+	Attempts  int        `json:"attempts"`
+	CreatedAt time.Time  `json:"created_at"`
+	EndedAt   *time.Time `json:"ended_at,omitempty"`
+
+	// Event The id of the event, which is the `webhook-id` of its requests.
+	Event         string        `json:"event"`
+	EventCursor   int64         `json:"event_cursor"`
+	ID            string        `json:"id"`
+	NextAttemptAt *time.Time    `json:"next_attempt_at,omitempty"`
+	ResourceID    string        `json:"resource_id"`
+	State         DeliveryState `json:"state"`
+
+	// Tries The last 10 attempts, the oldest first.
+	Tries []DeliveryAttempt `json:"tries"`
+	Type  string            `json:"type"`
+}
+
+// DeliveryAttempt defines model for DeliveryAttempt.
+type DeliveryAttempt struct {
+	At        time.Time `json:"at"`
+	Delivered bool      `json:"delivered"`
+	Error     string    `json:"error,omitempty"`
+
+	// Millis How long it took.
+	Millis int64 `json:"millis"`
+
+	// Response The beginning of the answer's body.
+	Response string `json:"response,omitempty"`
+
+	// Status The status of the answer; absent if there was none.
+	Status int `json:"status,omitempty"`
+}
+
+// DeliveryList defines model for DeliveryList.
+type DeliveryList struct {
+	Items      []Delivery `json:"items"`
+	NextCursor string     `json:"next_cursor,omitempty"`
+}
+
+// DeliveryState defines model for DeliveryState.
+type DeliveryState string
 
 // Directory defines model for Directory.
 type Directory struct {
@@ -1099,6 +1164,13 @@ type NewToken struct {
 	// Secret What to send as the bearer token.
 	Secret string `json:"secret"`
 	Token  Token  `json:"token"`
+}
+
+// NewWebhook defines model for NewWebhook.
+type NewWebhook struct {
+	// Secret The key to verify signatures with, `whsec_` and base64. It is not shown again.
+	Secret  string  `json:"secret"`
+	Webhook Webhook `json:"webhook"`
 }
 
 // OIDCBinding defines model for OIDCBinding.
@@ -1706,6 +1778,72 @@ type Values = []Value
 // Warnings What will not work as the settings say, and what to do about it.
 type Warnings = []string
 
+// Webhook defines model for Webhook.
+type Webhook struct {
+	CreatedAt time.Time `json:"created_at"`
+
+	// Cursor How far the log was read for it; what comes before was delivered or is pending.
+	Cursor     int64      `json:"cursor"`
+	DisabledAt *time.Time `json:"disabled_at,omitempty"`
+
+	// DisabledReason Why it is disabled.
+	DisabledReason string `json:"disabled_reason,omitempty"`
+	Enabled        bool   `json:"enabled"`
+
+	// FailingSince The first failure after which nothing was delivered.
+	FailingSince *time.Time `json:"failing_since,omitempty"`
+	ID           string     `json:"id"`
+	Name         string     `json:"name"`
+
+	// OldSecretUntil Until then the secret before the present one signs, too.
+	OldSecretUntil *time.Time `json:"old_secret_until,omitempty"`
+
+	// Types Only events of these types; `user.*` stands for all that begin with `user.`; empty is all.
+	Types     WebhookTypes `json:"types"`
+	UpdatedAt time.Time    `json:"updated_at"`
+	URL       string       `json:"url"`
+}
+
+// WebhookInput defines model for WebhookInput.
+type WebhookInput struct {
+	// After Begin after this cursor of the log instead of at its end.
+	After *int64 `json:"after,omitempty"`
+	Name  string `json:"name"`
+
+	// Types Only events of these types; `user.*` stands for all that begin with `user.`; empty is all.
+	Types *WebhookTypes `json:"types,omitempty"`
+
+	// URL Where to post to. https, unless the server's `--webhook-allow` names the network.
+	URL string `json:"url"`
+}
+
+// WebhookList defines model for WebhookList.
+type WebhookList struct {
+	Items      []Webhook `json:"items"`
+	NextCursor string    `json:"next_cursor,omitempty"`
+}
+
+// WebhookPatch defines model for WebhookPatch.
+type WebhookPatch struct {
+	// After Go on after this cursor of the log.
+	After   *int64  `json:"after,omitempty"`
+	Enabled *bool   `json:"enabled,omitempty"`
+	Name    *string `json:"name,omitempty"`
+
+	// Types Only events of these types; `user.*` stands for all that begin with `user.`; empty is all.
+	Types *WebhookTypes `json:"types,omitempty"`
+	URL   *string       `json:"url,omitempty"`
+}
+
+// WebhookRotation defines model for WebhookRotation.
+type WebhookRotation struct {
+	// OverlapHours How long the old secret signs beside the new one.
+	OverlapHours *int `json:"overlap_hours,omitempty"`
+}
+
+// WebhookTypes Only events of these types; `user.*` stands for all that begin with `user.`; empty is all.
+type WebhookTypes = []string
+
 // CreatedBefore defines model for CreatedBefore.
 type CreatedBefore = time.Time
 
@@ -1798,6 +1936,9 @@ type TokenRef = string
 
 // UserRef defines model for UserRef.
 type UserRef = string
+
+// WebhookRef defines model for WebhookRef.
+type WebhookRef = string
 
 // Failed defines model for Failed.
 type Failed = Problem
@@ -2928,6 +3069,124 @@ type RestoreUserParams struct {
 	ProvostOrganization *OrganizationHeader `json:"Provost-Organization,omitempty"`
 }
 
+// ListWebhooksParams defines parameters for ListWebhooks.
+type ListWebhooksParams struct {
+	// Cursor The `next_cursor` of the page before.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Limit The most items of a page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Organization The id or name of the organization, where a header cannot be set.
+	Organization *OrganizationQuery `form:"organization,omitempty" json:"organization,omitempty"`
+
+	// ProvostOrganization The id or name of the organization.
+	ProvostOrganization *OrganizationHeader `json:"Provost-Organization,omitempty"`
+}
+
+// CreateWebhookParams defines parameters for CreateWebhook.
+type CreateWebhookParams struct {
+	// Organization The id or name of the organization, where a header cannot be set.
+	Organization *OrganizationQuery `form:"organization,omitempty" json:"organization,omitempty"`
+
+	// IdempotencyKey A text that the client has never used before, such as a UUID. A request that is sent again with the same key within 24 hours
+	// is not made again, but has the answer of the first (with the header `Idempotency-Replayed: true`); while the first is going
+	// on it is 409, and with another path or body 422. A refused request leaves the key unused.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+
+	// ProvostOrganization The id or name of the organization.
+	ProvostOrganization *OrganizationHeader `json:"Provost-Organization,omitempty"`
+}
+
+// DeleteWebhookParams defines parameters for DeleteWebhook.
+type DeleteWebhookParams struct {
+	// Organization The id or name of the organization, where a header cannot be set.
+	Organization *OrganizationQuery `form:"organization,omitempty" json:"organization,omitempty"`
+
+	// ProvostOrganization The id or name of the organization.
+	ProvostOrganization *OrganizationHeader `json:"Provost-Organization,omitempty"`
+}
+
+// GetWebhookParams defines parameters for GetWebhook.
+type GetWebhookParams struct {
+	// Organization The id or name of the organization, where a header cannot be set.
+	Organization *OrganizationQuery `form:"organization,omitempty" json:"organization,omitempty"`
+
+	// IfNoneMatch The ETag of what is known; if nothing has changed since, the answer is 304.
+	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
+
+	// ProvostOrganization The id or name of the organization.
+	ProvostOrganization *OrganizationHeader `json:"Provost-Organization,omitempty"`
+}
+
+// UpdateWebhookParams defines parameters for UpdateWebhook.
+type UpdateWebhookParams struct {
+	// Organization The id or name of the organization, where a header cannot be set.
+	Organization *OrganizationQuery `form:"organization,omitempty" json:"organization,omitempty"`
+
+	// IfMatch The ETag of what was read. If an administrator, or what else changes a version, has changed it since, the request is refused
+	// (412) and changes nothing.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+
+	// ProvostOrganization The id or name of the organization.
+	ProvostOrganization *OrganizationHeader `json:"Provost-Organization,omitempty"`
+}
+
+// ListDeliveriesParams defines parameters for ListDeliveries.
+type ListDeliveriesParams struct {
+	// State Only deliveries in this state.
+	State *DeliveryState `form:"state,omitempty" json:"state,omitempty"`
+
+	// Limit The most items of a page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Organization The id or name of the organization, where a header cannot be set.
+	Organization *OrganizationQuery `form:"organization,omitempty" json:"organization,omitempty"`
+
+	// ProvostOrganization The id or name of the organization.
+	ProvostOrganization *OrganizationHeader `json:"Provost-Organization,omitempty"`
+}
+
+// RedeliverParams defines parameters for Redeliver.
+type RedeliverParams struct {
+	// Organization The id or name of the organization, where a header cannot be set.
+	Organization *OrganizationQuery `form:"organization,omitempty" json:"organization,omitempty"`
+
+	// IdempotencyKey A text that the client has never used before, such as a UUID. A request that is sent again with the same key within 24 hours
+	// is not made again, but has the answer of the first (with the header `Idempotency-Replayed: true`); while the first is going
+	// on it is 409, and with another path or body 422. A refused request leaves the key unused.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+
+	// ProvostOrganization The id or name of the organization.
+	ProvostOrganization *OrganizationHeader `json:"Provost-Organization,omitempty"`
+}
+
+// RotateWebhookSecretParams defines parameters for RotateWebhookSecret.
+type RotateWebhookSecretParams struct {
+	// Organization The id or name of the organization, where a header cannot be set.
+	Organization *OrganizationQuery `form:"organization,omitempty" json:"organization,omitempty"`
+
+	// IdempotencyKey A text that the client has never used before, such as a UUID. A request that is sent again with the same key within 24 hours
+	// is not made again, but has the answer of the first (with the header `Idempotency-Replayed: true`); while the first is going
+	// on it is 409, and with another path or body 422. A refused request leaves the key unused.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+
+	// ProvostOrganization The id or name of the organization.
+	ProvostOrganization *OrganizationHeader `json:"Provost-Organization,omitempty"`
+}
+
+// TestWebhookParams defines parameters for TestWebhook.
+type TestWebhookParams struct {
+	// Organization The id or name of the organization, where a header cannot be set.
+	Organization *OrganizationQuery `form:"organization,omitempty" json:"organization,omitempty"`
+
+	// ProvostOrganization The id or name of the organization.
+	ProvostOrganization *OrganizationHeader `json:"Provost-Organization,omitempty"`
+}
+
 // CreateDirectoryJSONRequestBody defines body for CreateDirectory for application/json ContentType.
 type CreateDirectoryJSONRequestBody = DirectoryInput
 
@@ -2987,6 +3246,15 @@ type CreateUserJSONRequestBody = UserInput
 
 // UpdateUserJSONRequestBody defines body for UpdateUser for application/json ContentType.
 type UpdateUserJSONRequestBody = UserInput
+
+// CreateWebhookJSONRequestBody defines body for CreateWebhook for application/json ContentType.
+type CreateWebhookJSONRequestBody = WebhookInput
+
+// UpdateWebhookJSONRequestBody defines body for UpdateWebhook for application/json ContentType.
+type UpdateWebhookJSONRequestBody = WebhookPatch
+
+// RotateWebhookSecretJSONRequestBody defines body for RotateWebhookSecret for application/json ContentType.
+type RotateWebhookSecretJSONRequestBody = WebhookRotation
 
 // ServerInterface represents all server handlers.
 type ServerInterface interface {
@@ -3212,6 +3480,33 @@ type ServerInterface interface {
 	// RestoreUser Restore a deleted user
 	// (POST /users/{user}/restore)
 	RestoreUser(ctx echo.Context, user UserRef, params RestoreUserParams) error
+	// ListWebhooks List the webhooks
+	// (GET /webhooks)
+	ListWebhooks(ctx echo.Context, params ListWebhooksParams) error
+	// CreateWebhook Create a webhook
+	// (POST /webhooks)
+	CreateWebhook(ctx echo.Context, params CreateWebhookParams) error
+	// DeleteWebhook Delete a webhook with its log
+	// (DELETE /webhooks/{webhook})
+	DeleteWebhook(ctx echo.Context, webhook WebhookRef, params DeleteWebhookParams) error
+	// GetWebhook Get a webhook
+	// (GET /webhooks/{webhook})
+	GetWebhook(ctx echo.Context, webhook WebhookRef, params GetWebhookParams) error
+	// UpdateWebhook Change a webhook
+	// (PATCH /webhooks/{webhook})
+	UpdateWebhook(ctx echo.Context, webhook WebhookRef, params UpdateWebhookParams) error
+	// ListDeliveries List what was delivered to a webhook, and what is to be
+	// (GET /webhooks/{webhook}/deliveries)
+	ListDeliveries(ctx echo.Context, webhook WebhookRef, params ListDeliveriesParams) error
+	// Redeliver Deliver an event again
+	// (POST /webhooks/{webhook}/deliveries/{delivery}/redeliver)
+	Redeliver(ctx echo.Context, webhook WebhookRef, delivery string, params RedeliverParams) error
+	// RotateWebhookSecret Make a new secret
+	// (POST /webhooks/{webhook}/rotate)
+	RotateWebhookSecret(ctx echo.Context, webhook WebhookRef, params RotateWebhookSecretParams) error
+	// TestWebhook Send a test message now
+	// (POST /webhooks/{webhook}/test)
+	TestWebhook(ctx echo.Context, webhook WebhookRef, params TestWebhookParams) error
 }
 
 // ServerInterfaceWrapper converts echo contexts to parameters.
@@ -7487,6 +7782,488 @@ func (w *ServerInterfaceWrapper) RestoreUser(ctx echo.Context) error {
 	return err
 }
 
+// ListWebhooks converts echo context to params.
+func (w *ServerInterfaceWrapper) ListWebhooks(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListWebhooksParams
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "organization" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "organization", ctx.QueryParams(), &params.Organization, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter organization: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Provost-Organization" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Provost-Organization")]; found {
+		var ProvostOrganization OrganizationHeader
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Provost-Organization, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Provost-Organization", valueList[0], &ProvostOrganization, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Provost-Organization: %s", err))
+		}
+
+		params.ProvostOrganization = &ProvostOrganization
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListWebhooks(ctx, params)
+	return err
+}
+
+// CreateWebhook converts echo context to params.
+func (w *ServerInterfaceWrapper) CreateWebhook(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params CreateWebhookParams
+	// ------------- Optional query parameter "organization" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "organization", ctx.QueryParams(), &params.Organization, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter organization: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+	// ------------- Optional header parameter "Provost-Organization" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Provost-Organization")]; found {
+		var ProvostOrganization OrganizationHeader
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Provost-Organization, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Provost-Organization", valueList[0], &ProvostOrganization, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Provost-Organization: %s", err))
+		}
+
+		params.ProvostOrganization = &ProvostOrganization
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.CreateWebhook(ctx, params)
+	return err
+}
+
+// DeleteWebhook converts echo context to params.
+func (w *ServerInterfaceWrapper) DeleteWebhook(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "webhook" -------------
+	var webhook WebhookRef
+
+	err = runtime.BindStyledParameterWithOptions("simple", "webhook", ctx.Param("webhook"), &webhook, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter webhook: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params DeleteWebhookParams
+	// ------------- Optional query parameter "organization" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "organization", ctx.QueryParams(), &params.Organization, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter organization: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Provost-Organization" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Provost-Organization")]; found {
+		var ProvostOrganization OrganizationHeader
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Provost-Organization, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Provost-Organization", valueList[0], &ProvostOrganization, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Provost-Organization: %s", err))
+		}
+
+		params.ProvostOrganization = &ProvostOrganization
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.DeleteWebhook(ctx, webhook, params)
+	return err
+}
+
+// GetWebhook converts echo context to params.
+func (w *ServerInterfaceWrapper) GetWebhook(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "webhook" -------------
+	var webhook WebhookRef
+
+	err = runtime.BindStyledParameterWithOptions("simple", "webhook", ctx.Param("webhook"), &webhook, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter webhook: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetWebhookParams
+	// ------------- Optional query parameter "organization" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "organization", ctx.QueryParams(), &params.Organization, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter organization: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-None-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-None-Match")]; found {
+		var IfNoneMatch IfNoneMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-None-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-None-Match", valueList[0], &IfNoneMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-None-Match: %s", err))
+		}
+
+		params.IfNoneMatch = &IfNoneMatch
+	}
+	// ------------- Optional header parameter "Provost-Organization" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Provost-Organization")]; found {
+		var ProvostOrganization OrganizationHeader
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Provost-Organization, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Provost-Organization", valueList[0], &ProvostOrganization, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Provost-Organization: %s", err))
+		}
+
+		params.ProvostOrganization = &ProvostOrganization
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetWebhook(ctx, webhook, params)
+	return err
+}
+
+// UpdateWebhook converts echo context to params.
+func (w *ServerInterfaceWrapper) UpdateWebhook(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "webhook" -------------
+	var webhook WebhookRef
+
+	err = runtime.BindStyledParameterWithOptions("simple", "webhook", ctx.Param("webhook"), &webhook, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter webhook: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params UpdateWebhookParams
+	// ------------- Optional query parameter "organization" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "organization", ctx.QueryParams(), &params.Organization, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter organization: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+	// ------------- Optional header parameter "Provost-Organization" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Provost-Organization")]; found {
+		var ProvostOrganization OrganizationHeader
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Provost-Organization, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Provost-Organization", valueList[0], &ProvostOrganization, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Provost-Organization: %s", err))
+		}
+
+		params.ProvostOrganization = &ProvostOrganization
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.UpdateWebhook(ctx, webhook, params)
+	return err
+}
+
+// ListDeliveries converts echo context to params.
+func (w *ServerInterfaceWrapper) ListDeliveries(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "webhook" -------------
+	var webhook WebhookRef
+
+	err = runtime.BindStyledParameterWithOptions("simple", "webhook", ctx.Param("webhook"), &webhook, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter webhook: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListDeliveriesParams
+	// ------------- Optional query parameter "state" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "state", ctx.QueryParams(), &params.State, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter state: %s", err))
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// ------------- Optional query parameter "organization" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "organization", ctx.QueryParams(), &params.Organization, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter organization: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Provost-Organization" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Provost-Organization")]; found {
+		var ProvostOrganization OrganizationHeader
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Provost-Organization, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Provost-Organization", valueList[0], &ProvostOrganization, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Provost-Organization: %s", err))
+		}
+
+		params.ProvostOrganization = &ProvostOrganization
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListDeliveries(ctx, webhook, params)
+	return err
+}
+
+// Redeliver converts echo context to params.
+func (w *ServerInterfaceWrapper) Redeliver(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "webhook" -------------
+	var webhook WebhookRef
+
+	err = runtime.BindStyledParameterWithOptions("simple", "webhook", ctx.Param("webhook"), &webhook, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter webhook: %s", err))
+	}
+
+	// ------------- Path parameter "delivery" -------------
+	var delivery string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "delivery", ctx.Param("delivery"), &delivery, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter delivery: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params RedeliverParams
+	// ------------- Optional query parameter "organization" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "organization", ctx.QueryParams(), &params.Organization, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter organization: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+	// ------------- Optional header parameter "Provost-Organization" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Provost-Organization")]; found {
+		var ProvostOrganization OrganizationHeader
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Provost-Organization, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Provost-Organization", valueList[0], &ProvostOrganization, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Provost-Organization: %s", err))
+		}
+
+		params.ProvostOrganization = &ProvostOrganization
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.Redeliver(ctx, webhook, delivery, params)
+	return err
+}
+
+// RotateWebhookSecret converts echo context to params.
+func (w *ServerInterfaceWrapper) RotateWebhookSecret(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "webhook" -------------
+	var webhook WebhookRef
+
+	err = runtime.BindStyledParameterWithOptions("simple", "webhook", ctx.Param("webhook"), &webhook, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter webhook: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params RotateWebhookSecretParams
+	// ------------- Optional query parameter "organization" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "organization", ctx.QueryParams(), &params.Organization, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter organization: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+	// ------------- Optional header parameter "Provost-Organization" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Provost-Organization")]; found {
+		var ProvostOrganization OrganizationHeader
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Provost-Organization, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Provost-Organization", valueList[0], &ProvostOrganization, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Provost-Organization: %s", err))
+		}
+
+		params.ProvostOrganization = &ProvostOrganization
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.RotateWebhookSecret(ctx, webhook, params)
+	return err
+}
+
+// TestWebhook converts echo context to params.
+func (w *ServerInterfaceWrapper) TestWebhook(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "webhook" -------------
+	var webhook WebhookRef
+
+	err = runtime.BindStyledParameterWithOptions("simple", "webhook", ctx.Param("webhook"), &webhook, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter webhook: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params TestWebhookParams
+	// ------------- Optional query parameter "organization" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "organization", ctx.QueryParams(), &params.Organization, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter organization: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Provost-Organization" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Provost-Organization")]; found {
+		var ProvostOrganization OrganizationHeader
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Provost-Organization, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Provost-Organization", valueList[0], &ProvostOrganization, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Provost-Organization: %s", err))
+		}
+
+		params.ProvostOrganization = &ProvostOrganization
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.TestWebhook(ctx, webhook, params)
+	return err
+}
+
 // This is a simple interface which specifies echo.Route addition functions which
 // are present on both echo.Echo and echo.Group, since we want to allow using
 // either of them for path registration
@@ -7608,6 +8385,15 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.GET(options.BaseURL+"/billable", wrapper.GetBillable, options.OperationMiddlewares["getBillable"]...)
 	router.GET(options.BaseURL+"/events", wrapper.ListEvents, options.OperationMiddlewares["listEvents"]...)
 	router.GET(options.BaseURL+"/events/export", wrapper.ExportEvents, options.OperationMiddlewares["exportEvents"]...)
+	router.GET(options.BaseURL+"/webhooks", wrapper.ListWebhooks, options.OperationMiddlewares["listWebhooks"]...)
+	router.POST(options.BaseURL+"/webhooks", wrapper.CreateWebhook, options.OperationMiddlewares["createWebhook"]...)
+	router.DELETE(options.BaseURL+"/webhooks/:webhook", wrapper.DeleteWebhook, options.OperationMiddlewares["deleteWebhook"]...)
+	router.GET(options.BaseURL+"/webhooks/:webhook", wrapper.GetWebhook, options.OperationMiddlewares["getWebhook"]...)
+	router.PATCH(options.BaseURL+"/webhooks/:webhook", wrapper.UpdateWebhook, options.OperationMiddlewares["updateWebhook"]...)
+	router.POST(options.BaseURL+"/webhooks/:webhook/rotate", wrapper.RotateWebhookSecret, options.OperationMiddlewares["rotateWebhookSecret"]...)
+	router.POST(options.BaseURL+"/webhooks/:webhook/test", wrapper.TestWebhook, options.OperationMiddlewares["testWebhook"]...)
+	router.GET(options.BaseURL+"/webhooks/:webhook/deliveries", wrapper.ListDeliveries, options.OperationMiddlewares["listDeliveries"]...)
+	router.POST(options.BaseURL+"/webhooks/:webhook/deliveries/:delivery/redeliver", wrapper.Redeliver, options.OperationMiddlewares["redeliver"]...)
 
 }
 
@@ -10728,6 +11514,392 @@ func (response RestoreUserdefaultApplicationProblemPlusJSONResponse) VisitRestor
 	return err
 }
 
+type ListWebhooksRequestObject struct {
+	Params ListWebhooksParams
+}
+
+type ListWebhooksResponseObject interface {
+	VisitListWebhooksResponse(w http.ResponseWriter) error
+}
+
+type ListWebhooks200JSONResponse WebhookList
+
+func (response ListWebhooks200JSONResponse) VisitListWebhooksResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListWebhooksdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListWebhooksdefaultApplicationProblemPlusJSONResponse) VisitListWebhooksResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateWebhookRequestObject struct {
+	Params CreateWebhookParams
+	Body   *CreateWebhookJSONRequestBody
+}
+
+type CreateWebhookResponseObject interface {
+	VisitCreateWebhookResponse(w http.ResponseWriter) error
+}
+
+type CreateWebhook201JSONResponse NewWebhook
+
+func (response CreateWebhook201JSONResponse) VisitCreateWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateWebhookdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response CreateWebhookdefaultApplicationProblemPlusJSONResponse) VisitCreateWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteWebhookRequestObject struct {
+	Webhook WebhookRef `json:"webhook"`
+	Params  DeleteWebhookParams
+}
+
+type DeleteWebhookResponseObject interface {
+	VisitDeleteWebhookResponse(w http.ResponseWriter) error
+}
+
+type DeleteWebhook204Response struct {
+}
+
+func (response DeleteWebhook204Response) VisitDeleteWebhookResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type DeleteWebhookdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response DeleteWebhookdefaultApplicationProblemPlusJSONResponse) VisitDeleteWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetWebhookRequestObject struct {
+	Webhook WebhookRef `json:"webhook"`
+	Params  GetWebhookParams
+}
+
+type GetWebhookResponseObject interface {
+	VisitGetWebhookResponse(w http.ResponseWriter) error
+}
+
+type GetWebhook200ResponseHeaders struct {
+	ETag string
+}
+
+type GetWebhook200JSONResponse struct {
+	Body    Webhook
+	Headers GetWebhook200ResponseHeaders
+}
+
+func (response GetWebhook200JSONResponse) VisitGetWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetWebhook304ResponseHeaders struct {
+	ETag string
+}
+
+type GetWebhook304Response struct {
+	Headers GetWebhook304ResponseHeaders
+}
+
+func (response GetWebhook304Response) VisitGetWebhookResponse(w http.ResponseWriter) error {
+	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
+	w.WriteHeader(304)
+	return nil
+}
+
+type GetWebhookdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response GetWebhookdefaultApplicationProblemPlusJSONResponse) VisitGetWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateWebhookRequestObject struct {
+	Webhook WebhookRef `json:"webhook"`
+	Params  UpdateWebhookParams
+	Body    *UpdateWebhookJSONRequestBody
+}
+
+type UpdateWebhookResponseObject interface {
+	VisitUpdateWebhookResponse(w http.ResponseWriter) error
+}
+
+type UpdateWebhook200ResponseHeaders struct {
+	ETag string
+}
+
+type UpdateWebhook200JSONResponse struct {
+	Body    Webhook
+	Headers UpdateWebhook200ResponseHeaders
+}
+
+func (response UpdateWebhook200JSONResponse) VisitUpdateWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateWebhookdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response UpdateWebhookdefaultApplicationProblemPlusJSONResponse) VisitUpdateWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListDeliveriesRequestObject struct {
+	Webhook WebhookRef `json:"webhook"`
+	Params  ListDeliveriesParams
+}
+
+type ListDeliveriesResponseObject interface {
+	VisitListDeliveriesResponse(w http.ResponseWriter) error
+}
+
+type ListDeliveries200JSONResponse DeliveryList
+
+func (response ListDeliveries200JSONResponse) VisitListDeliveriesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListDeliveriesdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListDeliveriesdefaultApplicationProblemPlusJSONResponse) VisitListDeliveriesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RedeliverRequestObject struct {
+	Webhook  WebhookRef `json:"webhook"`
+	Delivery string     `json:"delivery"`
+	Params   RedeliverParams
+}
+
+type RedeliverResponseObject interface {
+	VisitRedeliverResponse(w http.ResponseWriter) error
+}
+
+type Redeliver202JSONResponse Delivery
+
+func (response Redeliver202JSONResponse) VisitRedeliverResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(202)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RedeliverdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response RedeliverdefaultApplicationProblemPlusJSONResponse) VisitRedeliverResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RotateWebhookSecretRequestObject struct {
+	Webhook WebhookRef `json:"webhook"`
+	Params  RotateWebhookSecretParams
+	Body    *RotateWebhookSecretJSONRequestBody
+}
+
+type RotateWebhookSecretResponseObject interface {
+	VisitRotateWebhookSecretResponse(w http.ResponseWriter) error
+}
+
+type RotateWebhookSecret200JSONResponse NewWebhook
+
+func (response RotateWebhookSecret200JSONResponse) VisitRotateWebhookSecretResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RotateWebhookSecretdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response RotateWebhookSecretdefaultApplicationProblemPlusJSONResponse) VisitRotateWebhookSecretResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TestWebhookRequestObject struct {
+	Webhook WebhookRef `json:"webhook"`
+	Params  TestWebhookParams
+}
+
+type TestWebhookResponseObject interface {
+	VisitTestWebhookResponse(w http.ResponseWriter) error
+}
+
+type TestWebhook200JSONResponse DeliveryAttempt
+
+func (response TestWebhook200JSONResponse) VisitTestWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TestWebhookdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response TestWebhookdefaultApplicationProblemPlusJSONResponse) VisitTestWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 // StrictServerInterface represents all server handlers.
 type StrictServerInterface interface {
 	// GetBillable Count the billable users
@@ -10952,6 +12124,33 @@ type StrictServerInterface interface {
 	// RestoreUser Restore a deleted user
 	// (POST /users/{user}/restore)
 	RestoreUser(ctx context.Context, request RestoreUserRequestObject) (RestoreUserResponseObject, error)
+	// ListWebhooks List the webhooks
+	// (GET /webhooks)
+	ListWebhooks(ctx context.Context, request ListWebhooksRequestObject) (ListWebhooksResponseObject, error)
+	// CreateWebhook Create a webhook
+	// (POST /webhooks)
+	CreateWebhook(ctx context.Context, request CreateWebhookRequestObject) (CreateWebhookResponseObject, error)
+	// DeleteWebhook Delete a webhook with its log
+	// (DELETE /webhooks/{webhook})
+	DeleteWebhook(ctx context.Context, request DeleteWebhookRequestObject) (DeleteWebhookResponseObject, error)
+	// GetWebhook Get a webhook
+	// (GET /webhooks/{webhook})
+	GetWebhook(ctx context.Context, request GetWebhookRequestObject) (GetWebhookResponseObject, error)
+	// UpdateWebhook Change a webhook
+	// (PATCH /webhooks/{webhook})
+	UpdateWebhook(ctx context.Context, request UpdateWebhookRequestObject) (UpdateWebhookResponseObject, error)
+	// ListDeliveries List what was delivered to a webhook, and what is to be
+	// (GET /webhooks/{webhook}/deliveries)
+	ListDeliveries(ctx context.Context, request ListDeliveriesRequestObject) (ListDeliveriesResponseObject, error)
+	// Redeliver Deliver an event again
+	// (POST /webhooks/{webhook}/deliveries/{delivery}/redeliver)
+	Redeliver(ctx context.Context, request RedeliverRequestObject) (RedeliverResponseObject, error)
+	// RotateWebhookSecret Make a new secret
+	// (POST /webhooks/{webhook}/rotate)
+	RotateWebhookSecret(ctx context.Context, request RotateWebhookSecretRequestObject) (RotateWebhookSecretResponseObject, error)
+	// TestWebhook Send a test message now
+	// (POST /webhooks/{webhook}/test)
+	TestWebhook(ctx context.Context, request TestWebhookRequestObject) (TestWebhookResponseObject, error)
 }
 
 type StrictHandlerFunc func(ctx echo.Context, request any) (any, error)
@@ -13345,318 +14544,648 @@ func (sh *strictHandler) RestoreUser(ctx echo.Context, user UserRef, params Rest
 	return nil
 }
 
+// ListWebhooks operation middleware
+func (sh *strictHandler) ListWebhooks(ctx echo.Context, params ListWebhooksParams) error {
+	var request ListWebhooksRequestObject
+
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListWebhooks(ctx.Request().Context(), request.(ListWebhooksRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListWebhooks")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListWebhooksResponseObject); ok {
+		return validResponse.VisitListWebhooksResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// CreateWebhook operation middleware
+func (sh *strictHandler) CreateWebhook(ctx echo.Context, params CreateWebhookParams) error {
+	var request CreateWebhookRequestObject
+
+	request.Params = params
+
+	var body CreateWebhookJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.CreateWebhook(ctx.Request().Context(), request.(CreateWebhookRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CreateWebhook")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(CreateWebhookResponseObject); ok {
+		return validResponse.VisitCreateWebhookResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// DeleteWebhook operation middleware
+func (sh *strictHandler) DeleteWebhook(ctx echo.Context, webhook WebhookRef, params DeleteWebhookParams) error {
+	var request DeleteWebhookRequestObject
+
+	request.Webhook = webhook
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.DeleteWebhook(ctx.Request().Context(), request.(DeleteWebhookRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DeleteWebhook")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(DeleteWebhookResponseObject); ok {
+		return validResponse.VisitDeleteWebhookResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetWebhook operation middleware
+func (sh *strictHandler) GetWebhook(ctx echo.Context, webhook WebhookRef, params GetWebhookParams) error {
+	var request GetWebhookRequestObject
+
+	request.Webhook = webhook
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetWebhook(ctx.Request().Context(), request.(GetWebhookRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetWebhook")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetWebhookResponseObject); ok {
+		return validResponse.VisitGetWebhookResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// UpdateWebhook operation middleware
+func (sh *strictHandler) UpdateWebhook(ctx echo.Context, webhook WebhookRef, params UpdateWebhookParams) error {
+	var request UpdateWebhookRequestObject
+
+	request.Webhook = webhook
+	request.Params = params
+
+	var body UpdateWebhookJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.UpdateWebhook(ctx.Request().Context(), request.(UpdateWebhookRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "UpdateWebhook")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(UpdateWebhookResponseObject); ok {
+		return validResponse.VisitUpdateWebhookResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListDeliveries operation middleware
+func (sh *strictHandler) ListDeliveries(ctx echo.Context, webhook WebhookRef, params ListDeliveriesParams) error {
+	var request ListDeliveriesRequestObject
+
+	request.Webhook = webhook
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListDeliveries(ctx.Request().Context(), request.(ListDeliveriesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListDeliveries")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListDeliveriesResponseObject); ok {
+		return validResponse.VisitListDeliveriesResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// Redeliver operation middleware
+func (sh *strictHandler) Redeliver(ctx echo.Context, webhook WebhookRef, delivery string, params RedeliverParams) error {
+	var request RedeliverRequestObject
+
+	request.Webhook = webhook
+	request.Delivery = delivery
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.Redeliver(ctx.Request().Context(), request.(RedeliverRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "Redeliver")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(RedeliverResponseObject); ok {
+		return validResponse.VisitRedeliverResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// RotateWebhookSecret operation middleware
+func (sh *strictHandler) RotateWebhookSecret(ctx echo.Context, webhook WebhookRef, params RotateWebhookSecretParams) error {
+	var request RotateWebhookSecretRequestObject
+
+	request.Webhook = webhook
+	request.Params = params
+
+	var body RotateWebhookSecretJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		if !errors.Is(err, io.EOF) {
+			return err
+		}
+	} else {
+		request.Body = &body
+	}
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.RotateWebhookSecret(ctx.Request().Context(), request.(RotateWebhookSecretRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RotateWebhookSecret")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(RotateWebhookSecretResponseObject); ok {
+		return validResponse.VisitRotateWebhookSecretResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// TestWebhook operation middleware
+func (sh *strictHandler) TestWebhook(ctx echo.Context, webhook WebhookRef, params TestWebhookParams) error {
+	var request TestWebhookRequestObject
+
+	request.Webhook = webhook
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.TestWebhook(ctx.Request().Context(), request.(TestWebhookRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "TestWebhook")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(TestWebhookResponseObject); ok {
+		return validResponse.VisitTestWebhookResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // Base64 encoded, compressed with deflate, json marshaled OpenAPI spec.
 // Stored as a slice of fixed-width chunks rather than one concatenated
 // const string: with thousands of chunks the chained `+` fold is several
 // times slower for the Go compiler than parsing a slice literal.
 var swaggerSpec = []string{
-	"7L39dtu2ti/6Krjae4w2ZzOy87lW7b/cJu3K2W3Skzgre4w6R4JFSEJNASwBWtHK8R33ae6D3Se5A3MC",
-	"ICiBFCXRsdPdf1pHokB8TMzv+ZufBxO5yKVgQqvByefBnNGUFfDny3M6M/9PmZoUPNdcisHJ4HzOyDUr",
-	"FJciIVNZkFfTh79QPZknhIqU0KlmBaEkl1xoQsmcqjmRU6LnjFChlqwYDpJBwf4oecHSwYkuSpYM1GTO",
-	"FtS8TK9yNjgZKF1wMRvc3Nwkg5wWdMG0ndUPBaOapd+zqSzY5vTeiGxF9FwqRvScarJkBSMT/A25hB+Z",
-	"CXDz7B8lK1aDZCDowrzTPjXCpwbhrKayWFA9OBmkVLOHmi/M1+tTTdzc3nEx2XVqes4EkQXJqMYtapuh",
-	"ghfsM8GyULKIH+pYsE96NIEnxu7Icjpj27YNxwxns6CffmZipueDk0fHj5/GZvKCZUyz9EeeadYwoRQf",
-	"IVIwhTs2oYIozbOMXDJSMKVlwdKEcKE0o6mfc8EUExp+1zRpO3Zt1imb0jLTg5MpzRTzk76UMmNU4Kx5",
-	"wSZaFqu3bBqfNE/NKZq3uOmk7jd+LjnV82Aq7vvWexFs6eNnz5LBggu/xdH9lQvKxS7ThB80zRG+7HWC",
-	"L4XmOmMLJnTrLHF2rHo6MTPnWpErbviNSGEZCVHlZE6oIoXM2MkvbHEZ3KP6aoLBui7pyfFxhyVdM6HP",
-	"zFk2XH5mHrC0rOdcEWoeJhNaKkPHlytYK56N+QvOhwsyhieG8PT4FD5WhBruIRc5LVhKllzPZalJwWa0",
-	"SImWZEJV45WFgQYHnd41nJuSZTFhr160r9eeYWEfh8ni+nnaNEX38IinTRN98nzrzM7h6y1zc6+yE+WK",
-	"mFErgnqvWJGQnwpZ5uZgXmzc56apw+QaJv/8aePk28RHuKNmotxc4C1SY29pAbMxW6i6nK8Ra+bZUzIu",
-	"FSuG/2NMlKYiVaAl0CxDur9kMy6QBPC58ZD8QleGo8/4NRNEsWtW0AzW1si/N7aWa7ZQkT3OqdasMCP8",
-	"79/ow3+NPv7HxcXwW/vn/7m4+B8P/n1z7YkZ5RWO+OzYf02Lgq6qnXkvNM/adwYlZ3VWTcspYag9juhH",
-	"LlIuZm/ZRBZpw1ym+Iwi9NKwCJhMAT9IDHnrOeMFGeMnY8tcuG6mbnhVq7jfxj3crMuMbZuzo/SizIIr",
-	"mZZ5xidUN26oebzt6nWc4TtNNYvJJq/EGS4scyYSq9kt4b/ArwlXZCYFA4FFs6zxfsJLoprIwAw9SAZM",
-	"lIvByW/un4bDZNegvtAsG3xcX0Ey+PRwJh82LquFLa4Ri7mhChYgK+0Vv5oZhtj9grolGG46SAbATneY",
-	"OTy/RZ1JucozuhqFag3MckjO6l/C0TlG4xQwzpRZLxGMpcpK4gYNAkbtqjt0uxOvUrbIpWZisvpPttpc",
-	"5hnR7JN2ugMjk4wbJXdOFRFmIWbqzsKpLgol79+/emHWb6bKlB2AKwIqMp1Rx4zNmMrszRVbwSdckMdP",
-	"yVyWhboQXBEhNVnQlOGPEnJZ4tsry87t+ZQXSpNv/bBoU5JxsMSHb5k5DZaeELNz4wenZDnnGQt+D7eH",
-	"i9mFkIJw+PfT4+/QyoShqZB6zgpijsYc/6VMV+Tp48e42insh1t1xug1w7ma9ZXCfDu8EO54cYrVAYdT",
-	"NcfRXVcKBc7/9fD//vgf/x5l3K+mYDTHydlY3mYzl2AmGp2W0XRIXk0JFYSmCy640gXVsoCrCY+xzPCd",
-	"ORUzoxtWJro5Ivw4NbsIykBi9THcGxAHsF0X4tunjx4/gC12Q5lN5mLWtlfWAXCYTHg1fS0F67opXJEr",
-	"IZfilPCpm2JtqcE6LXFyRZ4cPx22rMJMoJelCKP4TFh8HVpeMeGV4uVcZgwsWAoTrtmyhtna52Qxo4L/",
-	"i5qBmniuG2VXq/ZnvuA6PtmFNARiNCEzEQr+gKbXZzBM9N2PwHyin/jCCIFHx9aasv/0k+JCsxkrYFJv",
-	"Xr344Xun3Wy1Dy/xyQZ2bb/t1X59ExzIP5CWOlra0aNcJ8dfC3ktlX4YvmbQ13z/FxzcHtNNyHLOCkao",
-	"4+kTKoxcuGREsUaVUfa2hqVgRZvLKDL7pTCswTtZTsnYUFkhaDYGwyRwyAkp4AfNXqPAVbP/Kt6WogNF",
-	"F2WTM6YoO3tijIncYTqg5jbtK6iFRSkU4QJ1cVBYu2uz/16Y1Q7+7ajyNB/ht+rIvRxmcm44Y4etAQ7a",
-	"sDnwXa8X3SisWxRPoyXXtE4wbMlZ8MWhGmeJanNvCucNWBG5FAqt+x8pzxhYkBMpNBMgD2iOZhaX4igv",
-	"5GXGFv/xuzKL/9zxfH/FX+EL69v3AX3gQpNlIcXMKnag3kqSSmtlGEPU/NYOaN7nPWx5IXNWaI4r4Olm",
-	"/CAwJx6qK54/lPB2mj2E+IQhd9zHTw9lASz88U0yuOIiYksDZSVE8nSSkJwVyrBDzxESYmaYlhn4Y9RK",
-	"abYYDmLmjX3Roxt3todP+gkepyON33AFlXElL39nEz24SQZnaVowBftF05TjuL8G+2i1hPrWTmQpNEqM",
-	"9dtz6NSf3yTW16GR/IIXPD3+7vnhbzAbnckJzbhedQhO7LP7ySCXStNsNJEpu41demZeUfAFxUNY0+F2",
-	"H+/vQC8zjle59x15ai6sLhjTI1oRXO+vMXdVW1dG3zv+t5ub5utjGY5zObYxQHfhaj5FUIfrTkUz9oKL",
-	"tzLmEjsTRi1hBVnQlWGNRoyswOY59RZh8CGY5gsq6Cy0Nmp2I/h0Kq1MIfe9luVkDloRBnwUDl+mXDsP",
-	"kLFEQT/yLikzsUEygOHN//HpTdeOWWKeF/KaZq9EXuodeZDSdMZGc6oazMPq+0CDsoFWqkgm5RVLCQUl",
-	"tdUP35FWovTxPc8yeolHWJ9+Xsi0nOjuhPMr/sBoH0A96+QCnrnNrXhJJ3MC/BoipxMWCKHQvAqlBQ6V",
-	"VHOMSY4faKki66JOGLdeAnjoxhCJ5wabJ/jqV2K/r7xczkcxMTrUtJANMrXLeZk1U6u81F/+SpClLJCs",
-	"9x8bJrpNdf3H+fmvblEHva4UHQ2IvYk7pBA85ShZzNnkyqjwZeRUx0taGPNrfEK4Nnt8ZRkNtQoUUXNZ",
-	"Zin4coZkbGaUs9Q+TtHnqAsOwVGGTnVwQyjNchdckYX/Dr2EuiyEIf7ptManrgbJwM5nkAymqO8mA/vO",
-	"KL+yi2P5Jt2nTNNY9OeDYzhTWYrUuudWG+tpVQ2N+JxylqUNnI5pbbg81QTcK5W3d3zJRTrKqVKGnsd7",
-	"H/+a5jHnIkLY/5BLo6kvmEhtuKgPXdCpxA27Cpt3QsY2AjJOyHgihWATbf7UmTL/M7swJt/KKWGGGypW",
-	"XLPigfmCKjZKxZh8a74wn+R0ZugzwVgk/BrjGuYvqnXBL0vNFI4Gj1wIQ8ByauMfZhAjW8rc/IKLSQF5",
-	"BTQbD8kvhjyNyJ7IBUMHaqs5oNhEilTVw3+yvMyC2J8oF5cgbwNNJQGju9wqUsK7uqa/alrMWOSQz7T1",
-	"t9a2n5K5VDoxFxH21vxl9pa8eJ3gLhm6rwJEhyt6a/wIqMQvO3G3sdrCKKsyUlFtXuVJRvmChdajE5Rr",
-	"u2zTr9offASGLp1ofr394SfwMKYitT5oWIIPem551lzZhUz5lG970ijQstQjOR2picxZ+9PfwSFAoKD9",
-	"wefoXIDsrPYnjR1SCuuz37Kvx+tE4I4jWG1965MgzSvYvGoViT/7YMJrWxJOMEZVPh0kQlie4NpupR/A",
-	"0mdFaCOqu6YCJIM5Fam8juqENlwtQfQaJcpcZx+9hiAbkeIUFXxw8vmgyRT0/vUkti766z/sfGK665yq",
-	"kWKTIspxwJdPnBCDUCUczJC8AvGO0U41l8tQv/HxjCTqCAq8Op3O4j/Nw40eGvMF+6RHRSnsGa2LKyYg",
-	"Rc37hJSmhUYXn/mlUc4SYnVcRouMM6W7HUBC6CXEbn1uiQuYWoWvG7lYJaI7db5zPzA/XomJJ8/I0inY",
-	"XhlV2qgmE8ZSBn5SSvJSzdEeM1/SyYTlmqWnTWvqvp4yT3e+MlYb3LoHH9xz6xwIctOsLALyCva1RuW1",
-	"K12bbCtLAYG9yVfk1ea+v5aoFM+N6gm67ZC8EaAuO68zyuoqldYGbgqjCzG4aNT+FIZKCM30XJazuT3P",
-	"CajqqazyBSD+riK3cF2x0SzvbvlWWvc662hTCUC/xxe176lnypvq7IKKlU2NUvXcXQgLdeeQGzYyv2Yj",
-	"b7Gvm+MJ5pM0fNf4swYrvvY2P3Trnuzjj6mZGpGo0RTzc7OU5o5zMzEpVua+G85XWAt4i7/3UMa9U7Tn",
-	"ILYYV1EbPfH1GW/sn5rwBXBLpozkLlUCW2m2MZeZuaOXK1LWPHHmJ4NkYB6LWrP+jT9zdFSsxU/c3ex0",
-	"SSu1JyLfg0qCvcMbG7wWZtW6k7+65JFDyHg7Pd4JaTWv+l0wbuvCN5xe1HmiEp9UY2QCpuFeMZYrUGJ8",
-	"PUVBbEIHuaZZyTYZnf16VMgsljP8GlJL5RRS9K0cEmxpLcYZ00Pywr5ASMFqquaOm73F147u7VEuMz5Z",
-	"xZQYozDjtIyKnDFNuFGQp5DHfM0KMDeclzxxLjfFMjZxJSs+7dMvyv0uvLTuM1Ad8NfGAplOo1fYvjDK",
-	"bmtr8lNJNmbbmIbStNXtmxvZXbagPBsJthw1OKk/zBlk7lF//D4tEaWXT1Bcn+g3iixZNpELRsxLqr0F",
-	"Go/bA0zQy4y1zccNYvhOwxifMGdk2+V96Z4zQr2kxVbB9RM8dGPZ9paHf35x9muoh0sxWsQT5j5gqr3Z",
-	"KOVcplBnVm02+6OkmSJUEJcQY8i22tFajrUjV/+hs52jZFpQzUaZyyprzf+gmmH6GbB7O/hIxfOuQ6UC",
-	"UpGAihzvSrkyBw2WxsyoZBpyldwuKEnMv6sFNp92KahSfCZGGZ8wMWEtJIxMQlfbTbiwNGyuf1GVsWWY",
-	"Z8R4QdywHci3lfVDwsw+yhv7lPOCqZ2spbhn1i3gAvMjLgZrOl2Mg0TXhBVmmz4UYwzsaNft4z4xhk9Z",
-	"xE4azBF7xNY84iA75TISW+sewmlwUxjDeMSKIlZE9mGOFWJgPMPOOFvvgFBSo4sDDaFR/NzPXXmalSbn",
-	"/3VuLSejrublZcbVfBjbaTssqBAN5cXmq90H9kyjVbsCOrM5Z4kXvzvRCoTJWURp/6cTtZcrw1chNG4k",
-	"lizSBiN5H0U4cDq4ZLvwqNZ2uHYdPjbevH24SFQRfrI9o27DTGqeVi+mCrKWu7dTAtILCmJy5pKTA13Q",
-	"hiejZhwM8z4WjA8iGeu3CpL8MZYOafL4ZD1wF/HePPFKZ8ddXotZNGe4Be6hprj8BwycVq4qO+u+4poN",
-	"2qD3BK0XcH+jrLjnmqRswlNmy6Qa5MCW6JXz0LhTa6aZ94r1dxEM5dxEahq7EfFLs5t5wZH8drA33/3w",
-	"6pdvFGH+98To1EJxKci3b3/8gfzt+dMnRLGJeZ48HT55sGlfTqTSowkTNk+575yvxxCNy2mhFzYB9jby",
-	"+FJ+zdVm5l0v4z8F6yvP5IqxkQ0V38JrHoERKOiMbU39+cU+ZqyVsAzgFmb1JKpYBjgDEYa5h6ZYI+vP",
-	"e6tdB0SpgiVtjVMVrKK2+oV8S7lCVQWyJDDGWQu4cKGfP42kjyUDxaiOeyGoM26w9krxf4EmB34kKTMf",
-	"6eFTm63jkAvAXBxG36bpFROd3mamhZo6Muq5zNL4mLvHi2JqmA36eL3L7vVu4Z7gOPfRwtbosR9/eguJ",
-	"1Q/hveB/lABS4SE5GrAoyCttY7e2tDBmKW71oe5Jd0PyIaSzivy8w9POpqpQO+5SpbaRdJ80a7Trexro",
-	"gIWEHB+7hCoVM6oABuP0oRWEDPLOdeRgMvt483e+CwcwsuMo92ojoeMoCW3uwXVcVrkE3NbYKTx0kwwm",
-	"DUhPr8z8MzphLoy55l0FWdpRCqRU0+YDQunckMdnA/0eMSxxkDeVGKrvSx0Y4HclxfAtXf7ClKIzWHAa",
-	"5uG0+ypqodqe5XeIW3OAdlDHkNnkuhUkTVIB0sB2KkmkiPpHQKx1VnPiL35nM02hwM0KuejLbP159GpB",
-	"eocsFuY8DA11SFH3IGMgdi24hHtHsgG5g3fFUqhd+cemq9YLE71uYJ/gzmu6jGcEv/GZQMJnb2dyNiQf",
-	"5pJQdYUIOlxjTkyCWHFQiIGPcoUgPDZgJVKbeom51lOZZXKp3KgWoY9rhAagZMGLQna98mvSYPOe2QVp",
-	"mLh9l/nRKaplHgrKQg9MrZPeJkdD9Ypgy06ziQqV+hTr+x+lgCCws4M1a06GK+LCQom7ehgphJAEqDp1",
-	"ZLU6hfni0BhhGCs0rCaFB6t4wb+9/K/zf+vgakcvA1yLiJj7J81K5kkHnqpe8ROckFmX26MDooQRf8PG",
-	"UfzIWZb+APw/WgLl07E3pMeQnFmnsQ8jWitD+UjyWkrO1PoQ2qTKfqWAlx6Zst+xHzdXBRih/u6HV79Y",
-	"JDxKVHn5sNouh8mZSm2hfEAUOuId8TSxcdfEhgkTgkHTNCFhMmxSR9Ex+x9MZEu569p1xaV8jNIBOkQ3",
-	"ay6+sIhPmw18W5X94vXhGkNzfAX9+N8oWNkhC5E5Ezt6OYoGRLHavJQ2REJ46jEZKwCGw4qpEN8qmmF6",
-	"hlcb4YLQiDPr654qWkRhx3xkOyGl8GEh5N3mI4CbGS0AVzIh8poVownNEwJR/qRiTqNrKriam6sDd2l0",
-	"xXKdEC6uacbTERO6WCUuWSODMgp7JTEjG7H8HH4PoWmsLq1zBZjFHaBLs1NGFh5yLIoxsRMRmYNiUSCc",
-	"Dw6FSrbU/XfWSo06bHYRFGLvYlpiFjaKAzOmkJZ0e6uLA23UYc25xYb3rdq0Fk7XhwLqmOadW/A/FTRm",
-	"vc7MxzvyIJ42mg8BhGuUTvp2o6pS5UykDSzpzRRS2RWkalJinTcO5dmQItdz4I8IR9eZVV3zrQgbsN//",
-	"5LSLgzI4hMaj64MYkQbuByn+E7dwXZOo1JjoeUdldWyDayPFJyHLvK/IA2QStZWcgCFln4sxQiF3qKno",
-	"KdKxg9q2idZklwAQskGmmr9HB0/qQEfNVkpi0ynDjHwoB2vAhCtKhlX7oJi7nxBUN1Ti8l4wuc0e4qZ1",
-	"Hmj0DZDqQShbLkWlwFWG+WHysVHLdScXrVypl1nEkxKCosadLs16feO65UQyNkXvCzzifLxpzanmtt9c",
-	"oEuZrg7I5kkGTneMzmZOFVkY43aDCIw4EVBOfMkqeojvlFOTXHxhJ7TVmvNuZy9M4J+r3Y2ABDYvRbAp",
-	"oVuvFkULT7+R0d5+AG1/1rAbQtfGbe4HPsdcI6SnCPml4AvyTHbdn9jk/3nyfGuS+HGkkmsPWd9N2vaj",
-	"wpgbcw9UGFnmXyQS9mWpNeoA/MklzO/giD2rrFxNr5hlnpDxPsmoUoQu6QpZJ4fcgIKpucyg3HHOspQA",
-	"9HoFSEIBoogpiyc9oUUKAomgxVrhO1wIwETUUl65UBqk5TrMZB8apBb0COW7qqoni1IgKMS6pWTu2iiA",
-	"BWij03O3oPWsPXvLRwVbyOs9x3nqkuRGa4gGO4/0KBhp/3U9jpKNrzTfuPLTQi528BVa8HZXAEoLBjQl",
-	"wNuzFczPnpvf7XZ8BCgI30WVWTte9/vLVR8Aguagtdxlq4Ibp+dssX2LHnsK6LBDzza8xeYkYY61rasP",
-	"uXYGH1toZR89oZmaWpr+bKWpXeFIN3albZl9SMI2IIcvKwz/IbM0ds3bbbDuitH+Pqqt/qLdYu6H9EpI",
-	"6nHF/tycVqnf4kPCM+qF7vC075zqXi1yWeyVmWdjaJ2Kx2jQC8787eNvASA84vyvVTMSRVcqbgVWqAL1",
-	"1/9kswOcJsKL0MbEuSy4Ug5QPaLyd1IJ2yLA3W9lxq8ihvsPMsdaKKwlNkaKq6oL+muVkCdzuVrHaU4g",
-	"MxTKm1k2JUIuN7rIha4SV/YM70qwHt/t1oUIjm5IXkvr7R3Dw+MhOXMTq9dXg6e4VvrqCwerThiVGHEl",
-	"iapqCwCobzARVCN3Op4dgnHxYu63uBeXKxt09vkn6+TcfWeH5EwQtsj1CnJacL/sV42pB893IMPHx51x",
-	"NN9j4xstZ7bI1GnteKnII3OAhqwxe9q2bqv50yiZc52E4OAFefH6zm9UTIWuFRbvxuRolsnlKM+oeccn",
-	"HYEnvkkGFZJe8+iftzigB2+uWVFA0U3Y6FFDEyvIfqgyHrQkZknVJ5sJhTfJwMIBqqb+YVHDNTyEADy2",
-	"dgY2O+B7qtiL11CpDTAT6Q5oy24ILtIXryGhk0aYoNm7KUStAZ3/15e/nHq7E9RyIEoAI//GKp9FqWzO",
-	"XniNnj9+9HTLVH44gzrZMstGADU8AjM3Xj6VSTELjWXsH7CgK5uNhpcG2/e4ZB5ihq6XoD9+Wkup/fvf",
-	"nm/JyLYybzT1vQy2Oz6CaW4u5numl4wJnJtZRAKJdwgEBPI4aDrjumNgKUJxjf0xiGYhCERz1XlOZ2yk",
-	"+L9aqqwfHR8fR7KMt20KXpRQs5Q5E4A44PGCqihNLOfcAZltU9reuefgNzJnoyYlxIOBBEwVCnyzzLZ3",
-	"gjavhlgMJZ9id44Fo0IFUNft3HRHp6Qzq0c6U3E+ZhR3WepRgNS5EQk20/TNtmRADBUNPK8f4pPn24+w",
-	"LLLI68wRnhwdQQvIlObq5OgoQZBOww58Lvd+O/S8lbm9f/uz8tZG9/sWkz6/VKVku3g4tzks+ygHbKlS",
-	"r4JmthTOloee2qaKgfJmsTeMNuAzXlG58TrcMKbAHV6nF91u5uoCY+l10agUV87HCTfV6s0JqLMOE43a",
-	"7+DOHhQg68ueb7DNb8HKjlSPuEPt2QD/2HigVebsLu7zNOViRpaYzkytHQjmFDiOgy+B/1o4RxXJqE3T",
-	"ryKiZDZ2Ia9Z42TvR9Sr4ZD7cKzY+3/njhWch5rz/Ivzoi6JG/ulALnMkuiKX9t37eJ0pgue3bKQa+q/",
-	"05cQSgbg8ri9RTy5SQZzKWRhjKFRXrAp/3QrL3pWe5Eqp7f1oueGl/A0zdjt7drTKJ95zZYAK7V5J5sQ",
-	"mz/Y3F3FROp0n0tGC1ZUndo2hbB7R2sQEB5av3SuxZudT+yiBc0jIy1L8jyaIHUmVlVdMOadHZIIRcuU",
-	"u+TnXiCqmjKrlCpZ0YwlVaqGlMFz6fr8UrLgwnpJDgEDA0qwrc8n2PHdNSqOIzaVeGK3exQt+El274LD",
-	"2gqXFJBWt5jAejdF67uFAbGECeiRWIQeM82IdtVAs2+mZEzznKfQr+Jf+diYgmPc8hHHFiAB43j26HHk",
-	"GEJKjc52TMv4UFvclRVpbhRzzbXOFXn/9ueEZExrVpDLlfuLIu6obV0FrlMOZXVjrtQYYDhfCl1QMoZR",
-	"To6OlFbDJRepXKqhYPro/OXrs9fnR/vMeRvMneTppBPKXQt5m1NT5WWX01kn3g2C3UKjfSiMITe9c63x",
-	"zRqKzOFp1VvqsvYG8g1nWkPPV3JUMJpGm7xXToM5VQSB9m3LJKwZMnwiBJLd1Gx7hbUP8OyreW9nksHS",
-	"e0OWe9YTslw4uV6uR0iR9+p+7JM4eBh132yZ0RcDq25AqBZS8+lqBAjFUVRXcHVomQEwknkKI3k+ydCm",
-	"DTbHI5/uHIEEpFkuRmUR7SfGChagZJuHCRcJoShDjbz3snTDiRh4IKIxnXd8Jl6J929/Br6BwMqjRrEF",
-	"zces4uLa1wdgzAmhRLNFnlHNSMav/LcjzT7pIXkJkV1unaMoUNfl6OaEg4m5+GKkfoJ9apgSpE3wyZx8",
-	"/jw05vfNTWL+fK9YEfwzJNGbG+C3nz8P/e6YjwpGCgbIKenphfj8mU9J+MD/9//8v58/s0wx96dIza/U",
-	"lfI4xVKA1xcC3A27sRnHjxxh/JKV2qy6CxI05qKdujJw6KjNhCs/tZ0+hK71FrjLXksVIfw6p4qdWxiT",
-	"tf6a5qsO3cZhiEG92Vp9w46r0uKZNHu2Vlocb8jmYkd7oonh9N0Y7X3MXE/tHXsS+k7bmBpjphU1ylo6",
-	"D3Ijygk84LsPHmIixxsLfuhSC7xzZ87Gmqiw+MkKGOpdjBi5+0YBHsuBFe1lMWkt9O9lS1VDK85z13wU",
-	"H2gA2uM6a5giILvJKbFt4AHkJN4ztbFK+8ylxxjhc0LGZSFO8kJeS6VP7LAnY+C9ljO5mnmQ5VUJPQYb",
-	"E7IoNb3kGderhJSClnouC/4vliZkKotLnqZMgFd4ZFtxLpiey3RkPoGkFfPkRIppxifajMD/KJlgSiUA",
-	"3Iz1+5l5b8oWudRMTFajK7YCUa0in6ucCZ0A9Hxi9BBzg0HBSYiWcpTRYgbgAqrMcwkZzAuWcgqwK5uj",
-	"FcywTfzpgopV4qMoCbks1SohNhg9JKmcKNefXw0XKWGfIB9HQZrFcCvzsZmdePqbXRUbeFDVnbhTK/42",
-	"i6pri6PQMMHfxOZW9RTY0TVjuwuoCV8kZF71gwKuoDZy19DLgmktion0FLNabBcDV+5hlFK5FLYbqFEj",
-	"nj7+blMxvSyLWPfgdxInQTU0c/ZQLjktFTslx0moPiTQHYgVNj2BFIbuWUqwUnYdma4dmC4ZVAPFZCSG",
-	"rwH2rjaHU2KUIDPfjFGlyfHw+FFcfnaaj5OuMZXnLXBNF1NZb3BQq0bqI8AQdRljdXKgVqEalUqG5gn7",
-	"xJUmK6b7aYPahhZTyzMMY1Jbew33EBBvQ/qx7KXRHn9biqiTPltF439LqogtASEAYAa9FM1mw7/yjIqD",
-	"sg9sBdhBpTU3ya5wjZ1ahb4txWFNQvtBUMLo6YQWqd+lTTPaPwFpL7LwZ1ZDpnEm1YE6Xlrwqe6wey/g",
-	"uZtk0NJgg+semmpM0V2q4lhd2K/T8D3iHnSZQSuyNAY/VVcsNXpM536rLQAwU46IRLs1RCmzbGQbqzdu",
-	"FORC1rPx9rYFZJaOtnQCCJwvvcMTtCSBvtItSZ9EcRDMwvZxLdYa7+/OgHY2ZeEH3f2VlRUdoRXDPnfD",
-	"dEWv0GJBi5UvUoGmvRRSYkFtca4zM5uM6Z3xXXfYvELOCqa6sNJf3aM3Qe+17T97B49aXy+scjSnKtKD",
-	"652mIkXszuqKuOIU5IFL21L1FLeNiqpamCtyafQ3ouWQQEaZORrsoguFy3Uy28dQLHYVH5067JgtwvY6",
-	"8WQZJ4Gq7jXO+WGFYHCInra3Rhwq0RiBnnIZyK2i2AtWb410ebyhCWtL11UvhuKOD+pzzT2HcbdKgwtm",
-	"Laneps9zw5RSBDMBL8/JRiJb5QutyffkQqC0QdsCHSHUWJ4sy+BHQtqpWF7na91BVYDyViiFBzcTUPTE",
-	"3PoCXCiLIfkFa8mshIOl4awvxBJ0Npf5j1hwVGH9QAAJy5W5GBlnaXPFfLx7ri28jes7Xg5bpWfRWdq6",
-	"Q0QbJMZILWJgXJYhioyvDnBCJSWXjAmovWO2U3tc3JwiBnCwPXB3DtNZdm003IHG33oUyVbzLCJQfCGV",
-	"dcS1q6M7QWsaDay0/v/AVnpNGxyisnKttwbE7GM9ZRjHjSjgoeHueX+Im2XDcexV8F5mEW3obV3nSyDh",
-	"x93ttbKXDfIdkjOUY+azNe2R0AzCywcpT03lJu9WYjIvpAAYf6PH6TlTzEwHfvGNaiyBDWsZ70E5rFPQ",
-	"2hzZsMNaAs9crYXYnjzvgUN02dtA/ozxVMZBPSXVZCGR+doSSkPHtqu1c2R8G7oxHiTkxetkDXNW+3Vz",
-	"rRx62YXwVbjWHwBC495VXZprqWOBHNsgpaGyIHQ0gX9J2ZC4lb2+g0JHu7FC3b7Zb3GB8+e7nmGT13Jv",
-	"dwK4awC385iCcgpWm9AOzmROK7jw2/IYrkeczIwSm+uIh9mXp5Bb0mrBb641AjEXBUInvqmAmaXliq0+",
-	"xL8HcEM0TVnaQLgz7FfhPet4WJ7xckfBM8rFKZSdgEMEylZBF22f2I4tWEOX5XEcMKnDGvykMwkOeTM1",
-	"D+bMPRZnP9N81NUB7AqQrGs+BG2XfhVb/cI7Kj5r6etbfDm4a5eGGiFBAC3bAIW7ARbaBhjgG9ckIRwO",
-	"LKB6T8a9r9HfvqxzvNpxe3s/NguNPhLXnPy585y1t6XoaT33Yi1NBZYTX6HniAm5pStJS+P0tI4xtnUb",
-	"qrjYmkhY+Int/vsnGy15cDVuUn701k3p6ZjvSwmb98IGZ/pHyUp7qNT9z6hSGNFKBha6dZAMUilYNM8p",
-	"dE5GI2N8G4DaU2TA6ajRN7JGGvBwkwdgjQrRtdv+3Aa5BC+oT82Pl/ilNWx15Xltcp0VpYCcaWuNYFRF",
-	"SHSdLecyW3MkNPmRPB02pLbsbLX5ne155AazYrPJdEaFQKoshcC7MGeArmhLesO200F8L0qf7wI0iF2g",
-	"YuKlECnl2eoE8xA5aigpxeOh2uj7g5PB//72t+NHH387fvjdx//z+Lfjh08+Pjj57fjhM/zo32NuGwQp",
-	"SelKNb+1gmR4tIbI8HwbIAOcwjXNRlg6pZprRh4/rcM9PHv8rAPgg+tgEB/TvT3M0ZTT6aCaF3Q/41kc",
-	"zuNfhvO0nAUV5NXZ6zM8j3/VMFnen/+w5lF43g3d9d1E5uylsbb28AdG7TpAn0KPNgYHr1iut4JQ/i65",
-	"2BN48+lWn2I0AcMD8OOrh9uwPb+Myhn1Ilab87H1CPuQ4wFB3Lkgf8doMZn/YLMBW7M0vatA+4wJ6E1A",
-	"09QIbI/8tSlftmRfrIGrWij8NXeFh1I4EKk/6qpo1T33IPwtd7Exu6/5hP7B9Xb8z77RONYbuHf1bwVW",
-	"5GGOK9s0ao3b8QWmkX4Zh9bzTg6tcBl155aZS09T+XuvbpAkgtdTh9Ts2zvyZLt3BMBYXHKyuVbWSwJO",
-	"7y/i+/iulkzeysfhZr5zWcM1Ydu3KEsGS67n3WbkuXnd0xeXhj7puXLBODwP0cKP9ikBr/ASzAhkKgtf",
-	"ixMAlCKQne+ziEnvmzKlQt7aKLEGBET8nnz79scfyNNnj549AA/vZqdYcx+qkAzRrFiohDw+JiljOfRu",
-	"58rqL4YPnb1+UUFihpce37fe2/3vj757nByAy+y2oj1t0V/oZcG1ZgKL0Kruqes12wdEwjKXX27Tnm1o",
-	"aO0M7IYqm8Q951qtZ2JvxX1rhplyzM4CsIJ5ewqaiNKs4OrKCBKXgWTer9knbVMsyCWdXKmMqnnVTLX6",
-	"HbhiqycQ5p1rBfB7EBJd0lV/23nTeL3eMgWbe6Ci6VWHiJ65sM1aN/bWZutDP4k59o6gAkObp9DcGL4R",
-	"tCjkMosFrZsaFMMbm1nKu4YKng82QwzFvmX6C3rFalrCkIwFW45PfJzQtua0hyivWb2RFihGZBw4TdLx",
-	"ycatlkvh1F8nbC5EmaeIeTx2gsq8ViCqp316brEcvJ6MSvKQjK1Aw5mWGaty5qGHsoYiVxuMQpVmQoX5",
-	"+pL5tWFc18kWwZaGkQcrgZwyLwRcJWLMIK7aTezGy6GoAwgDu3cZvrjwn+WsmFjFzCVwAfIfJPStxZuS",
-	"ugrlo2I2nuQjNmsu5XhPMe96QM9Dc53HmnC1E24DIN1ezNFWyLG1mUcD9tA+ye7sU84LpnrB2BGGlU5Y",
-	"EyDZTMq0SvQkMignPiib5fYBfDa+qNCzNmF9McNnUjBzC2dcNHSmZdfyatd2w3I7tiyQxlvzYFtdGIzk",
-	"l7E1bxQG3Qvcfx/qaiSjn5oJqIafXregdieovYA1uh3PWbrg8eMJT6bxDPrwKFm8sLt2JlWEGlg+YeKz",
-	"XAoE8TFbZsF8tCyikgksps0gEIA2NykJOQbRuRSKKMZObHf3jVzKoM270Qq5wB6IcVgZK7qZ2k4I7sF9",
-	"q5S+dJ/TW2hQehj865fqT9p9HEBMie9PXnAo/nC63QGrrnBZ2gjsnzQrkboaO6yYecHt4koXVMvCNTxd",
-	"cl0riQ4InJmp5AXfXnzzsnoSf+f6SO8y9XvQq7UpWfa8gmT3NQPOKVV1okUN9dSDrpo5UaGWrIDbYLRW",
-	"dwt2wKUFPNgIC2/SzBY77HkfTWgzOaHZQVdprza27v62LRRSNsyzfHJ18IU/tG/ugSVwUrAR2gw7nG8+",
-	"l1ru8nzBpqwoWDrKqJiVdHbQjuWFnPKMORyng/vtdFuDIRgXzt33lR73Y+8BYm7ePhqWuW/dC/ad4C4d",
-	"jZPBp2fH340mQXOVrsfR0jetWqRruTGo5FetOfKe/Y/Nnu/jjj5DJyJVGMQMZCb4URm2Pz2XtgYC+Lpg",
-	"LFU2uOJ9qxt48Huoizs2dfhvrTJs35udhGMl2LYCm+4tjLZP+U45/9aFr7H47c2FDmDmWyfjufb2Xa1x",
-	"2F3LX2oMeOusDuGdUZ7Wh2MA5NGd+wX+6ZrJ7N7l5taw/63xFml3tGcX4U50sl+Sim/GEyafPXu2d0Xb",
-	"1k45ljS7Uhme75aCsZtk8CEA6I0h9fEsg0DIUhZXLjnBwbISRVeNtRE1U6s9wfQGIRDLguvVOzN/24LP",
-	"ud/XdQT4wmaY1KRkEjQ0lxl4SFiR4DMQ8UHfFvm2YDRVYCw+OLUpU69ewB+TCVOqeoMZ6k3OxKsXF+IH",
-	"KQSbGNNTla5VZlBnGmIBmWkkrt2ymQngTUIEiiIcrC/KWdA8Z6nZvAoD0/7K9tKEI4XbAI0MKuE/1zof",
-	"3NyAMTmNdMx+WZWzujZPYB9B1BzeFrh2T2ymlwXhNBuQELOl4E2q7whmLzsPMmS0XEBLHl83aZ6aM5qy",
-	"gox/RVy9hyGw6diF0/4oWbEiOS3ogmnzdDincYIFNmMb2R4PL8SFABjaaws9prFYUwUxRmP6YY9VH+0D",
-	"Mk7lkGCnN6iilYucFvasDMkWbEYLOIgJVQzeZNg9Pp3TGVMnFo1zHLDqMeCcIdBvQnKqoHaMKjJ232vp",
-	"EFuG5Af4DIeUOf2jxPe8LAr36ThwmDocvf/4XZkdg7yJ754++9uDITmHTrljQwhji3BymWEpPi8QgpZj",
-	"sD1nMs+Y3TgJAHHQDoEKYng7vAgyuLQi408PLQjiQ0N/4xNA2zdXBl6C8YC1GzeGf8P38BemcsDNUwkZ",
-	"wx/wrf3oQkAVriOe4KvwvoRxrE2Kg9WcgXsHbzFMDWr1EBFUwRPQiPPxEADiqCbjIzXhi6Prx2PHJxDU",
-	"X069p4AzhQwNL9Ilc215T8hv71hxzSfMUDNPWfGDFFM++/itG/Qo+v2D5EL89tYCbp6vcqaCX9Q+fwDv",
-	"/e0d8u9wXPzkATID6N+LKj5Pjeo+5UZmDM5yOpmzh4+Hxy78VPsMOgAsULqCdTExctUXMAKYS3XvbPe4",
-	"elaO+Xsul4a8J+ZOaUku0T2Put/A3vPAajwZPALQgpwJmvPByeDJ8BFM0Nxb4PFHlzzLDOlCzUOso8sZ",
-	"hgtwPnLq2zNiTuE1q1i24QcIBWmruC0OBcD+mIl6en+VDk4GPzH9vXs5gKLmUlgT8fHxMQa0hbYR6PBW",
-	"/m6T5VDUbhPE/h3AqDfNPJgk7q5jwDB5u5QhBiFsYk/8VX7uRz9izcRN7bgBHgY74di5EFf7oqmR/L9h",
-	"I3VQFOscwIhoGw+CpqCWS5vfxKdSPVIDZf8HiILBTbLTr/6XkQ2Dm483yeAouKEBqdRP1LDrF8FzGzNe",
-	"byiSrcKbj9KNK0DeBPXFPAUCqrpTUAqRdDx7N5nVf5pf3XRYPgqILhuFqKI3H2+RdP30weyJ0O8ZyEXf",
-	"eLsHWjVvqsUF8RwdnYaf3lNiTQa5jKKnUmhgCBqiBxMCQU5cQ1vMGwx8/xYENktpbpMcKgUX8YI8eCEl",
-	"OSuUFPYFm+zuB/CYvQgiv7vt0KsKE/g/2coSHqDRfi+xfUi/NIfuw5u6RVshWIcU/6j/tzdxa8GWYVjh",
-	"cN6Mfszg1HehdgjZ36yxx6PPfqwbJMOM6YZqCasBYUMByJQZEldFUYPrQtD+APbZGAUFc2FvJEs0+upk",
-	"9wIeaCG79g4BPDKZJtZcFXSG5BLyahcSuGIs910CIpkOHa7+q+kv0NAkwoCfNmVmefyFg8kGd/Uwskni",
-	"QvQnpg9gEtPXUrDGnTn+che1FvtDSxQm8fKczpoGt48dwTMw7pPmw6TKpX64VI85RUBZ83PCBXk1fWh2",
-	"4yFsx0HTOIxYfmK6JlbsXbU4bV9EvPrjesumuwrWg8Wxazy0Jo+dE8tjbFUtfJSmK+vsAsiXU0KtqVQQ",
-	"ShY0994bfN4iB6N3TGbQNGBIzmqdembSiH8LfxvIce9M45DISAV8tclI30OG8yFXM7yWtyi4sdFTJ8F9",
-	"F/zAXlzIy1re4a1EmKvwYn6jbPWEJwlZ2BTXXpWCo8mcTa4gjPH1XOKoTv0j4vREFeYhOQejDoxpq0mg",
-	"p1aRbwumZHbNoOeGYBOdkPOf31V3MggZJeSSi/RBYnuBBKo3XOyMgYJyIbiwsLlw6cG/fILvvqSKAVoc",
-	"+BCTTd3KvZYXliMnhBJFF3nm/MG8cG5iqnXBL0ttBgIEKimvHpa5scDQBXgheOp88ohu1w0KEcnRGyYJ",
-	"EYzDz7HnF7rhCjYk51C74eqz0Nv/+BmxTYIsePAS8VIvRGG2wLuEwdE4VlfcrGU8JK8hdO/d9d5PD/5A",
-	"u31ArJjuZU4iXulFJ7Bz6CJbs3vM70O2efs8CF7ZxIiUZrlKXI4ahHyggY0Dw7Wg67rgvWiKMBcQX9e1",
-	"qlLNLNGwHMlF0ZUP4ywYODkcyylKsTevwUaR6s/AbV7gUiqFwTYRc1ihG2qDxcqGlBagWGyaaZuxBBDF",
-	"KZvwlPnQGfnWeQKDGkw+vRBOl6gq/G2AxGFt2uxXyEN5MCRnVRXlsX27it4RsxC/4Xad/XgIbstQhzm+",
-	"V6zJNXXu99vudGVJQsMk67KykYAKBlD2cecg2IfREnvmPlgYci0/nVC8283f87qFvR62+khXP7qndz1q",
-	"+0OLrZ50ff5tme3y+LmxyncY3eFff11e1h+D5siNPlZzw93Z9ulmdWOuuR47Mf+vzxhsuzlzKlJ5bQ2B",
-	"xqvzD//Urqu+VzTnltHBse+QZTA8IhEAoJCLPqnQ7334gppm72UumtGQkfrn9lrEDR6zL0IujSViFQsw",
-	"gcCSiAgZ6LDoYtqBwgF1yx7ftIYTOzZ7P4a6gwRbwkK/N3ZyIbhRJ66d8wLTLBJXHDznRq2FtBVr3FA0",
-	"ZVx6kB1YaZ5lgGpiEUNAtbd8aEigix9ZUG0spwB/G9MGMME2sdryojQWSJZhjgfYOVAeJRxkhTJD1ECA",
-	"IN4SlDPXtu6SQa8HLau5Uqgm4fpClELzDFU7swkxNeqdpoXnEPc1wOLmdyfxFb85DRqbYwTuhI2Jeslm",
-	"peiD27D1y6EBsODaNxqB7hyYDgHAAf16XTyTO/psqKs1NvPB2edQjg90CH5mbK7CI+G9lyINKK9TRMKM",
-	"z0Tai5n5EoA85tUMdg5GHMia40BQRbyNnMs0sicOoN4U8tuubY2YGSSnel5Fl8yZtQaXdipjvjdqDyJ4",
-	"/BnM83cYWUcHnD3xiTlnEek+JLLVkLz1wmpsKzHGQAsVKpG1HG25iTqtrHnr5HK4Z771kfJYJLaOWatA",
-	"KIITEmo44E4PyUuhMfWk1ApcAG7KWMj2uwTpk1T+PRC5SlrvI9XY402RK8ZyaBt0GiLTXwgch9nXqLlc",
-	"KtsJ6czDt4TNkjAeDbAhfgsE4H/lnKUE0s8mDHjHtGCMKEa1giaFCpP0YoLxFbzHrvW+Ckac5A5i8XFv",
-	"rwaw8LhEhIai/QtDXGzT/bBeEaBbX5cP3FTqnvyCkqeTh5ddvBVvXr344ft9HRX3yuoKVrLN8BJsyZTG",
-	"SEOflhbmshOXyn651fz/b2RcnRFIGMZW2pAoDSELxUC3+Z8fzp1UsQUAFk4Ks/IxlQbA6aZgGWHEyT4K",
-	"dhRXaJpwrS6E2TfDSRUmsVbfejFRQukHQqTluVFnQE8BzaUyhyH+jJGZ19Jm6ZupT3ntdC+EXsowqe7E",
-	"B6afHn8X9QmDJAhI9r7y7WCKd2LThFvUkjVmD6MvQ8anrlOxfqktzamc0SufQH87+WV1Nn702f61ZtvE",
-	"MsLqhLVjBtWpWz/Q8JRrDV2bbR4bIKv1mGQlGrjmHVg527hdtan3yreaZ/TPEQJci5IPCTQgdI1E0UVk",
-	"mDd0ioVgN0QGx7ZHJkgEzRbW5LSNrppydX/NoPKx7yDcF1FbsYFX/3qr3+8gn0ek2GQwyL8Iu8/1pLDC",
-	"b9v01LflHjFT1x/jR4TO7RK7QhyGd1xM2A7Pfw/26VcXHHPdmFoDY+Zo+lSSwaCua8R1jfxPGh5r4nof",
-	"qu6VCYpcuG9VI2R3021mg1WMXfvwU9cv3OPAz6SAtrpY6Oearn379Pg7/PTB8EJ8sGWZGJgILzy33Vp9",
-	"ZCHl0yk07QsmVIoMqsLmjMxKWqSEzigXShM6mUDhHM1Qm+BSkLnMXB5SKRo9+4bd3VMd2DfVvbHK75/G",
-	"UQE7j1y9J0YOHrGH1iPWytF9U5B9vFb3io2uNUtp5aaRyk+b0uRaxvTDaeHqogfSGsF5qV1enMfxqvHg",
-	"S6Z4atOsK0w4zOzElNk/t+eiM1kffQaY6tYYExqmn3R4cxEXIWyonZegsxJgxVN7Lpa5uuCpdYvgd8hL",
-	"uR4So7/6yiHg603lQUH3nR1iV9Cf3sZtyj68ZOf0ikXC6nbp1RJBlNyLGFeAwlRHXo/HsJjf4g5BrA54",
-	"PPeH+AGt/s9gYZ6pK+Rv0DHD5m0LuUziic+QEm2znxNIYFiiUxKTzpGPW2Bu87ltiYFuxt/L1BizmKg4",
-	"R9gKeiEqAwoeMLdfyOVGirhrxCGkRZxFfqrMNCa0VAzSOqDjxwQaOlz55g8+i71KWQkXAg5Mw4qGF+LM",
-	"tSbBJyH5PJNihkE4QR4fu9Tzmir57PjJg6giB4PV08H7V8fCfixfuBCm1qsiIuc/uMjlVJYiddUINnrp",
-	"6isP19rwzNbTztcyzZsaSEDe/5z3FWpCX2G3jNhzfLYLckDogsTMNJniTQXAWfNE3VdvK2zN16DuIGp7",
-	"2lzOaqEpqoPfbOrxdamhFbh6x9CXC0S6nROsV0M/8KL/9wt+tcIDIHr9fccICBomfOGgz2u2tAD/cWsY",
-	"A3E+TxKr+JyWbYQmABapuVwKVCf7xBIIXo4vpLXIJgSGVA+RofALW6foUQi3cOOjz/D/1kDRW7j1GyTZ",
-	"NVbkAA36cDqbkUIQtAML72+XWWDLhzuxTatir2ZR21RdFAPnsQU84BRAlDPsKxOTl/Bld2geGNoWsHx1",
-	"wDww+TtA5XEVb6k/xE51S/cJladOkWdpipt5b2UdzO5uwHBwY5oifAzizK7AzVun5/917rsTS9ehobei",
-	"Omrft0fFHD529Bn/aHWNvXdgc0HVptJ0dUqEhGQOo4iCTg/94YS5ai3gN27GXSUXJvWUeQ+79pOxv9ym",
-	"kTLfbd9aIGIa1nT8hagPJ9/HBiE4yk5EtbfWD4PepWT21H90zQo+Xe3hMbubNTTx73/CMu4HNQbqPewu",
-	"Z+mQnFkAA8xUgjRpbF2D0K74ucLyDiy+tyzTZgIqcsVyBJSFBnysKGQx7kOmS3m1zrDLnAi5PJy3Hl3L",
-	"ci937F0TV4wbuwa+NjLFro0NlckZWc4lSXm6yfb/aVbfp1pxJ0TtaLg/Xgv7YvGkrUQK2gka8jIKBddG",
-	"nL54/a4jHWIDO6DD9VYWjUbIy/DBTs4+cOXZOsne8EGDaXydCKHBArZZIzXAEznFShPoSdqPeWKLFWyB",
-	"CgY+LIbu14N02+6dC3b7vporwRTvxGYJt6glGTtgFH063gwhJRD1wCop4HSWCDvSYCVUQ2YG8Xz3r1bT",
-	"5QyhlCwmbJU0ZWwKKK83y8egz1rq1YNTmzBJ7G6MsG7N1qDEbZuDSPI+QGhyrLCAUmCuEXgAAqKG0RsJ",
-	"7/IZdjq/ZsPpsA37QuiaHW5R7Qb9hbCp+7n9+0qg4MDuEmEzhljZH4e4VWl1J6iVu92ze4ZcCb6xar6u",
-	"oQsUBPco7I4MA67D8sScdUFxN6YZywxKgvScLRTLrply2CLrqB+OwfuaDPjuG+VgQjZFHwAB2Vl93TBA",
-	"sIjtKaH2CG4rW8Smg+4sa79GbgnEfr1moK6n6EiIDl8xlmMuWL3hkO8QYk4HykOVDeeCCwmx0+lUs8JQ",
-	"9YIrVSVtYQIOCz7QSw4NdSDJf3w2mbBcn0AHIZznQ6ULRhfjsKVyKnEAwkR6YvPH0C/CFVEVq4KpJAHg",
-	"NKzA5hNfiDFPxz6zEjLdHsKPYSjs46RXOXNtx8bw+diBGVm0n//57s1rcI+lVFNsEPUS9hfuMzjPzNaY",
-	"SYI3DqdwyVbSjsKEz53M5AwqYh8dnyB7o5pCJp1RQgqmtCyYA6cShNEi46zAqKTta+TRTxe8KOBpACm6",
-	"ZLZkAUL9kbw0cEpcd3FHQM8YXISbNVV2zypcCsWYOCXQ+cjeVg9c2+S5AIqpuS78rT5ONjvVLrjgi3IB",
-	"X653rd1MVn1nZne5ItQlIcjp5pFb1m0xeRXu1ikogVwoROoZwzTHfhEo3KpV/EyVfgg7+fDVi9pqdl7B",
-	"Ni5yDfyjauE02PVHr150/gm0iOr89NlEd5Mx8HTnUjJ4+r3QPLsv7qfryvGUDDZ4Vn2g9dzlBufAJ0eM",
-	"2OOC4FD2ri36LGG0NI+cmtpLHYg+KybucVMmnOER++QwhOIdvLKsdr+nzuYGZsWQNxUMrTzYGBgP0fAT",
-	"YnSPKh/QmOXA8lM5KVErJhkX6GCkwkkoC25wIVRNcYakYnIm3CuCqIzEBOklhQKzCeT8T53XcsHTNPN9",
-	"5SfzUlyxlDAxkSlUSThAHiEdfwOobXQqXAgjgMzOZkxjj74YB8cWd2YtEHWALbHcjsyMwJVRyfESVtJN",
-	"dryxrfIqsoO0GpzMF5ILf3HVFq66G7P89FCkmwxzK597I1wUC69OH/BveJ0caSm8omZw9VUxtE7wyc2o",
-	"yZHbtgk9h4kyXAUAdU1XL0wyvD2gub/AnO8QzDlxPWNuBe4phHfG6FtF97daxN7vtURPQ6OCgeAJah0V",
-	"ScsZdsDwOLFzmaVxd85P+IaNZcZvZQUoOziseC42fFDTN7jd0rylYEV34AkMmKTBDyLsLmxpAiCCbDpl",
-	"2MHVoe5C2daCroxRbHNdWBoWzTAC6KuNfd6MHTia0HxraUzz/GzvlqmuFxtjq5WgXGmHSZV6JKcjGOrQ",
-	"iYFOjEiMICJskxbEkJEFwj42TWQhU0jbGClQQKIWcEo1e6g5kO/udHOvGC5c3O3stl9f5cxxi8pLCR98",
-	"lVkFsIP3NZ8AJncnmQS4LS05BHDmPWYPCN9dE4fuSF5VDAWfOvoM/9/a+tOxY8ChbYju70ka96I15kHb",
-	"2Ry/33dLvlDkvpVqLcX+Fa3XLgJ4yywcTuO+BeT7uNS3xOjvJAi//crcw8A7wtoX9QD8tHchcmTDr23u",
-	"ENi/n/C5rzoaDmvookqapfaKguTyESD+fcvB77vhSY2k1ZbZGCsH/rGQC8fBtisX1RX2IWubGNIfXBDk",
-	"W8qC0MkEEOdklfXl+hhtXsXtCYS3d6p3nCxWRjw4cPW4mFlQMEXmzON3BoAzZ2HeDld1UKo59Bz1W2+P",
-	"AzJbN/VbeOG53IeSPMBVD8VnZhZbSAj+sTsBRS6c1fhbmfkv9pkOSQjedxP4eCA/KAmrOoywKqMZWrRw",
-	"bvHMNllqcmn48eNRqCnNFEu+enAU3Prt8sce460mY+lol6z/XtoyaluNF+KO9WWcF87xL425iZjPUoSJ",
-	"LdhCeiCqGmX3rTDbLLHdax/vjPqjpY9Q1Yo+GdyXBEyOFCvdsfEftxlaVmiD8Y/JfkYu200+cT2thXZ5",
-	"gA44rob7Wwr+R8kEU+rBhVjOecZcFzYndi2qMLbxO1vvDckVycssY3je2GSw0vmwxYbXBWFhmPPblJD3",
-	"Fs+xR+fofbmMPSQwwdYQWqeQnW9OGIzc0gKo9uTX3QMoWModALjU9rxCX6z6xigWAubXj2ibtG8JMryp",
-	"B57vZyOZYI5300km3KSWyEN4Kr0GIBrSA7ZTgVH4KeQ7bVzso8/hP28a7/lPTLcTyWYII5JAU8e7XVvP",
-	"l+vd+MX8/V1Ipk4uf3n/9UGkXjNvrOEQgVi1wLiYiYL9W50YPoW8O6W94oIPFSzP6MSim8sM0C5Poc5g",
-	"kesVVGSQScZogf2SWSyVBT38f6Z7dLtWVLhTdxJ82PX+3rNQxNpF+iYKxN/hTlVK4dY2O2dZ9lennT9d",
-	"px1jrVXomV+w206/IQ4zv6PPRdmu50QbyazXTChpAdsLpcmj4+Njn8zZ5CadVnnJO3hJb5mmWtrF9Ibe",
-	"BoD1rsYwL+SsgO4U4PcBHPTbJKC35d0gulWkdoSNlvbwOd3F3Ns8TuYgbakLHij7RCE84DxMcwoJSzOW",
-	"DontSgX/HM2pmkO1q622BNXKhh+gvwnLlO2dT3ybKSzyzFmhpLgQZuxMAs441UTJBcMCWfPLITn30F+G",
-	"cu2Op6A0QeNr4j4Cs911UwGNBSgRIoEWjTlNDYHGvE5nOMg97jR1Zpt63aN2U6446nB2YrefUIw/7t5z",
-	"KriUKVcTWqRf26VcSwPERfRGj3ciZ6zOzETaT4Ih7olragdFooeTS6fKo7el+HHfTuh/VfncYZXPrdT0",
-	"eO+toXFFl1BG+mfXdaB9bmMl0Es6mVsFwWGa2jYI1DWZsf3IoJSXcK8hYNGFbR+JbVxqiIUQ5gJ012og",
-	"9/jwQiAhB2dShacAHkL5Jnq0YMQCSZg/hdReo7F0s6ArjFhN2RIwPNjCVs2MM0Pb4wQ0ESKkYIkLltUh",
-	"QgBQ1s2lgILihSzYkECtSdiO0xZFYxvdipHhBODVJ+u600SKacYnugnH4m0pXsEpdamPxCQGV2fjshji",
-	"Bg7YLqFxw0S5MJT+XkGFMobCPkYdTZFXF/bM5NQeLVRlhlTSUuxjvu6M8/nGPn/zFToFzFF2cAzgXvac",
-	"FbkpYGOdovDdf3bGt5m9tcb6AIWnluHgUCAxCow7BwF7WZBMmjvdzP7Q4nEZeOuYWV7qIG8zxH0hXL3l",
-	"Jtar+QfwktMKSLc2HtdVsB7hdHwTuSpsbww0uqRcG9ZZW6LFGYLGWupCYMtgGhaWJPCMK76mbodwlZuZ",
-	"Tus/96w640obVv0rndkOAMDX7Zr8OltYY8cMuzrqcLUJ8A+ObeTB1ARkJPMvD6UEsQWQb2YmDSzMfNlU",
-	"Xvrkcc1z/+SrLxL02945u64/RmYEiyMwVx1b3UQjdeEqXq72Nyi+Nq7WoSFfUx++bUanj0MnbT37KgwG",
-	"s4VNVwS2t6uIPzNW3Vvzi5v2d//VL/BP0S/QHDdXuqBaFmGwy9J2C1D9fagD3gSEsbIDQYhcOgfYDTRF",
-	"7iQILCD+5GYoGqNh97qP4F/tA1vaB2JybI3OdyHz1t6Au/YA3JOKvDD4ePddA2+VRdxdxz8w33sCZiHn",
-	"7BOcgZkCLVjqc4kLNqPYT2xCFUsI+zRhuQ67n8dRXQDwtxuoi1lIH4guazJKrMIimG8UYQvKMxcCYo3q",
-	"OTz2ZwKXaXT9eNqgUOLTqA0J2YxculkctIfms4lvcwfgP0CGG36ufsZOWU4LbYHYeyesRZ7JFWMjURpb",
-	"p9dbVLXYQnJI2YSnxvy+NMzBXa4Tc9P8NUbfBhrxIMfgwtk4sL2SecENr8Y72YjB5vo4NWS5Pdl5OQHx",
-	"L9HAXwqillyjbJdi/Q7gU+ar6bSRYQij/af7QA8F9/BeQSIF8+qGiEQccvaSAtioJFOZZXLp3VgFo6my",
-	"KIV/4SeBJmpE5HavCBxFX5ZUaaWy04fw318ldpINPNxL68bM7U6MG9iUlvIFc963g5tU4nF0IKwqBg8P",
-	"HX02/2u1RFA92O/A7xsg0q771AyHtOd+fKHqiDZKRCr8qxpCEwp7UXkbNtDtboFBm5O5y1LvdTuVZamq",
-	"2RpB5UYYuve1G7IAj9jl72zSQyHHhXgzdeew0bpNLoVCnWtstbwxwItfMq8HzRlMTayqlMWNClu5FCx9",
-	"EItMYdVID6ztzoXYl2Md960Q42DZtwn1tK4MYgASGwn6hFwAQ9EywPlYzuXCfOXwQYAdetAKtNWh3kjq",
-	"Zq/NX3hSh2VOAInC4UAfHZZNIdRoq/cj+KX9A03dCYtvoOru/TPP6VWIQwToAVEsog8uD6Laagzi4jWB",
-	"kr9hBFbAgVhZdtsNeQjesQ5hZQ/2FpCsfAtDi1+1xlv6h6/agVa+ZvQqt63Or03JtGDYMs8m1zUiVe1O",
-	"LreJU+VXAuhUO5PHxi3dGzXlrvTIraApZl2dMVNsvlSIjmXtBy62oaUQyP+8EA4tBc/egqXAPxxWpBS+",
-	"g00Vf9gXSQU5Uncglf48JfdD4bsFFJWdNTgzHpuUBdcr2E0MNJ789tFsFHZXw20ui2xwMjiiOT+6fgTb",
-	"aF+yQcFMgDJC3gjmqNcuMyHsE1daoUwAH7GmBahwkSpxNYi78a1lhJoipOSZ4XxLP174AmL8CEKlw82O",
-	"KJxF39CQnxEMYIOvm7998fqdrebyGY61wutJRvmiNhUIDMSGeun6R29kg3OmML8xxSXXPDLh4Hj4m0P/",
-	"FPRXCF3zwQZudFwIhrWK3+a4b9e65wcvyKXMFE63wid0nfXx86p3J/ZIC94HomDzfb9mVNgSTVsCHG6R",
-	"N8SREYXkERbBujytspHcMjmDNGHIjUWBHGRR0EwZ8TVlmFTlIinYpejm483/HwAA//8=",
+	"7L19d9s2tjf6VXB1zlptzjCy8zpT+y9Pk3bynDbt4ziTs1adR4JFSMKYAjgEaEWT47vup7kf7H6Su7A3",
+	"AIISSFESHTs9/ad1JArEy8Z+37/9eTCRi1wKJrQanHwezBlNWQF/vr6gM/P/lKlJwXPNpRicDC7mjNyw",
+	"QnEpEjKVBXkzffwz1ZN5QqhICZ1qVhBKcsmFJpTMqZoTOSV6zggVasmK4SAZFOyfJS9YOjjRRcmSgZrM",
+	"2YKal+lVzgYnA6ULLmaD29vbZJDTgi6YtrP6vmBUs/SvbCoLtjm9X0S2InouFSN6TjVZsoKRCf6GXMGP",
+	"zAS4efafJStWg2Qg6MK80z41wqcG4aymslhQPTgZpFSzx5ovzNfrU03c3N5xMdl1anrOBJEFyajGLWqb",
+	"oYIX7DPBslCyiB/qWLBPejSBJ8buyHI6Y9u2DccMZ7Ogn35iYqbng5Mnx0+fx2byimVMs/QHnmnWMKEU",
+	"HyFSMIU7NqGCKM2zjFwxUjClZcHShHChNKOpn3PBFBMaftc0aTt2bdYpm9Iy04OTKc0U85O+kjJjVOCs",
+	"ecEmWharczaNT5qn5hTNW9x0UvcbP5ec6nkwFfd9670ItvTpixfJYMGF3+Lo/soF5WKXacIPmuYIX/Y6",
+	"wddCc52xBRO6dZY4O1Y9nZiZc63INTf8RqSwjISocjInVJFCZuzkZ7a4Cu5RfTXBYF2X9Oz4uMOSbpjQ",
+	"Z+YsGy4/Mw9YWtZzrgg1D5MJLZWh46sVrBXPxvwF58MFGcMTQ3h6fAofK0IN95CLnBYsJUuu57LUpGAz",
+	"WqRESzKhqvHKwkCDg07vBs5NybKYsDev2tdrz7Cwj8Nkcf08bZqie3jE06aJPnu5dWYX8PWWublX2Yly",
+	"RcyoFUG9V6xIyI+FLHNzMK827nPT1GFyDZN/+bxx8m3iI9xRM1FuLvAWqbG3tIDZmC1UXc7XiDXz7CkZ",
+	"l4oVw/8YE6WpSBVoCTTLkO6v2IwLJAF8bjwkP9OV4egzfsMEUeyGFTSDtTXy742t5ZotVGSPc6o1K8wI",
+	"/+c3+vhfo49/urwcfmv//O/Ly/949O+ba0/MKG9wxBfH/mtaFHRV7cx7oXnWvjMoOauzalpOCUPtcUQ/",
+	"cJFyMTtnE1mkDXOZ4jOK0CvDImAyBfwgMeSt54wXZIyfjC1z4bqZuuFVreJ+G/dwsy4ztm3OjtKLMguu",
+	"ZFrmGZ9Q3bih5vG2q9dxhu801Swmm7wSZ7iwzJlIrGa3hP8CvyZckZkUDAQWzbLG+wkviWoiAzP0IBkw",
+	"US4GJ7+5fxoOk92A+kKzbPBxfQXJ4NPjmXzcuKwWtrhGLOaGKliArLRX/GpmGGL3C+qWYLjpIBkAO91h",
+	"5vD8FnUm5SrP6GoUqjUwyyE5q38JR+cYjVPAOFNmvUQwlioriRs0CBi1q+7Q7U68Sdkil5qJyeo/2Wpz",
+	"mWdEs0/a6Q6MTDJulNw5VUSYhZipOwunuiiUvH//5pVZv5kqU3YArgioyHRGHTM2YyqzN9dsBZ9wQZ4+",
+	"J3NZFupScEWE1GRBU4Y/SshViW+vLDu351NeKE2+9cOiTUnGwRIfnzNzGiw9IWbnxo9OyXLOMxb8Hm4P",
+	"F7NLIQXh8O/nx9+hlQlDUyH1nBXEHI05/iuZrsjzp09xtVPYD7fqjNEbhnM16yuF+XZ4Kdzx4hSrAw6n",
+	"ao6ju64UCpz/6/H//fFP/x5l3G+mYDTHydlY3mYzl2AmGp2W0XRI3kwJFYSmCy640gXVsoCrCY+xzPCd",
+	"ORUzoxtWJro5Ivw4NbsIykBi9THcGxAHsF2X4tvnT54+gi12Q5lN5mLWtlfWAXCYTHgzfSsF67opXJFr",
+	"IZfilPCpm2JtqcE6LXFyRZ4dPx+2rMJMoJelCKP4TFh8HVpeM+GV4uVcZgwsWAoTrtmyhtna52Qxo4L/",
+	"i5qBmniuG2VXq/YnvuA6PtmFNARiNCEzEQr+gKbXZzBM9N1PwHyin/jCCIEnx9aasv/0k+JCsxkrYFK/",
+	"vHn1/V+ddrPVPrzCJxvYtf22V/v1l+BA/oa01NHSjh7lOjn+WsgbqfTj8DWDvub7v+Hg9phuQpZzVjBC",
+	"HU+fUGHkwhUjijWqjLK3NSwFK9pcRpHZL4VhDd7JckrGhsoKQbMxGCaBQ05IAT9o9hoFrpr9V3Feig4U",
+	"XZRNzpii7OyJMSZyh+mAmtu0r6AWFqVQhAvUxUFh7a7N/nthVjv4t6PK03yE36oj93KYyYXhjB22Bjho",
+	"w+bAd71edKOwblE8jZZc0zrBsCVnwReHapwlqs09Kpwf2NVcyusdXIRL/EXDDO23Pe79LVg6uRQKPRA/",
+	"UJ4xsHInUmgmQGbRHE1BLsVRXsirjC3+9A9lVvG5Iw3+ir/CF9b34QP66YUmy0KKmVU+QQWXJJXWEjLG",
+	"svmtHdC8z3sB80LmrNAcV8DTzRhHYPI8Vtc8fyzh7TR7DDEUcyVxGz89lgWImae3yeCai4i9D9SfEMnT",
+	"SUJyVijDsj3XSoiZYVpm4DNSK6XZYjiImWD2RU9u3ekePulneJyOMn7DFVQGoLz6B5vowW0yOEvTginY",
+	"L5qmHMf9NdhHq8nUt3YiS6FRqq1T2aFTf3mbWH+MRvILXvD8+LuXh7/BbHQmJzTjetUhgLLP7ieDXCpN",
+	"s9FEpuwudumFeUXBFxQPYU3P3H28vwC9zDhe5d535Lm5sLpgTI9oRXC9v8bcVW3dLX3v+J9vb5uvj2U4",
+	"zi3axgDdhav5PUFlrzs+zdgLLs5lzG13JozqxAqyoCvDGo2oW4Fdduqt1uBDcB8sqKCz0CKq2bbgd6o0",
+	"R4Xc90aWkzlobhiUUjh8mXLtvFTGWgYdzrvNzMQGyQCGN//HpzfdT2aJeV7IG5q9EXmpd+RBStMZG82p",
+	"ajBhq+8DLc8Gg6kimZTXLCUUFOnWWEFHWonSx195ltErPML69PNCpuVEdyecX/EHRkMC6lknF/Aebm7F",
+	"azqZE+DXEN2dsEAIhSZgKC1wqKSaY0xyfE9LFVkXdcK49RLAQ7eGSDw32DzBN78S+33liXN+lIlRlaaF",
+	"bJCpXc7LrJla5aX+8jeCLGWBZL3/2DDRber13y4ufnWLOuh1peho5OxN3CGF4ClHyWLOJtfGzCgjpzpe",
+	"0sKYiOMTwrXZ42vLaKhVoIiayzJLwd80JGMzo5yl9nGKflFdcAjgMnT8g6tEaZa7AJAs/HfoydRlIQzx",
+	"T6c1PmW0ZzufQTKYor6bDOw7o/zKLo7lm3SfMk1jEaoPjuFMZSlS60JcbaynVTU04nPKWZY2cDqmteHy",
+	"VBNwAVUe6fEVF+kop0oZeh7vffxrmseciwhh/00ujaa+YCK1Ia0+dEGnEjfsKmzeCRnbKM04IeOJFIJN",
+	"tPlTZ8r8z+zCmHwrp4QZbqhYccOKR+YLqtgoFWPyrfnCfJLTmaHPBOOl8GuMvZi/qNYFvyo1UzgaPHIp",
+	"DAHLqY3RmEGMbClz8wsuJgXkPtBsPCQ/G/I0InsiFwydvK3mgGITKVJVD1HK8ioL4pOiXFyBvA00lQQc",
+	"A+VWkRLe1TX9VdNixiKHfKatT7i2/ZTMpdKJuYiwt+Yvs7fk1dsEd8nQfRXEOlzRW+NHQCV+2Ym7jdUW",
+	"RlmVkYpq8ypPMsoXLLQenaBc22WbItb+4BMwdOlE85vtDz+DhzFdqvVBwxJ8YHbLs+bKLmTKp3zbk0aB",
+	"lqUeyelITWTO2p/+Dg4BghntD75E5wJkkLU/aeyQUti4wpZ9PV4nAnccwWrrW58EqWjB5lWrSPzZBxNe",
+	"25JwgjGqesUyfmNdvmuqkdZskSPFrWtgnphGVHdNSTCyLN31FzdMbFVK4KGELOd8MgcBOmdkbF1Oj3kK",
+	"CYtcK6e3RK60e5NNcazNjwv98nlECU2iHhsjAtgnPbKbt9Niw7ym2MDKZRy0MUl3ntZ1mgwMz2vQWDOq",
+	"NHlyTNxJY0xMZqlRWSHSCv68Luq+e+0ZDhXT+J2pu+luDG8F5HThsa8dSuISB9byv6xT2ZOrW3KNRttI",
+	"3805cgO6H16Kg9XYgA+kJQNWFEhX+2rMC55lXMXVmEyKmRFx2npgO9Cuc57GCQMSsSA4UkvP/kZBIP0Q",
+	"xV81qNrWBNalqr/ylNArSEfg8GnBrB4qYobhvtaBHoTn5/e6jWZ+4ipCMP6q7HRnYpclSLjen2rWrxZM",
+	"qm1VPqfJWR05c9HRcH/SQjbaHD4FMqKoeAWmdVfcAFbf2VPWzKlI5U3Ux2BTtCSYcsYoh7vjMrYgsYRI",
+	"cYoOIwhs+USBKfiR1hO3uxz23+x8Yoc9p2qk2KSIarAQvybOKIL0HBD0Q/IGzEXM8FFzuQzt5YD1NEgT",
+	"FyXodBb/aR5u9Pg7ei1KYc9o3fxhAiSwjzEoTQuNktr80hj7CbE+E0aLjDOlux1A4hiEz6d0SULWgdCN",
+	"XKxR2p0637kfmB+vxMSTZ2TpFHx5IG1VOZkwljIIoFGSl2qO/j3zJZ1MWK5Zetq0pu7rKfN05ytjvQtb",
+	"9+CDey4qu61tA+QV7GuNymtXujbZKHfyHMEYgJt8RV5v7vtbiU6WOVUEfSVD8osA94uLtKLtV5WP2GSF",
+	"wtjWDC4atT+FoRJCMz2X5Wxuz3MCrp9UVjlykHOmIrdw3VDWLO8uJiovzjrraDMxwV+EL2rfU8+UN/WK",
+	"BRUrmw6s6vUqkArRnUNu+Fz5DRt5D/CmdoKmd/y7xp81eIVrb/NDt+7JPv79musqkikxxZqULKW549xM",
+	"TIqVue+G8xXWo7olfngo494pyn4QW4y7PBoju/UZb+yfmvAFcEumjOQuVQJbabYxl5m5o1crUtYiO+Yn",
+	"g2RgHmvXVHrR5bzac//KnJvKry5h8hAy3k6P90Jazat+F4zbuvCNIAp1HoLEJ5IamYClJ9eM5QqUGF9D",
+	"WBCbxEhuaFayTUZnvx4VMouZ4G+hnEJOoSzNyiHBltYDOWN6SF7ZFziDJ1bK0mWzt8RuMVw6ymXGJ6uY",
+	"EmMUZpyWUZEzpgk3CvIUanduWAHuKxd1TZwJp1jGJq5M05c6+EW534WX1n0GqgP+epAM5HQavcL2hVF2",
+	"W1uTn0qyMdvG1MumrW7f3MjusgXl2Uiw5agh6PlhziBbnfrj96n4KL18Uv76RL9RZMmyiVwwYl5S7S3Q",
+	"eNweYIJeZaxtPm4Qw3caxviEeZLbLu9r95wR6iUttgquH+GhW8u2tzz806uzX0M9XIrRIp4k/gHLy8xG",
+	"KReCg9rqarPZP0uaKUIFcUmghmyrHa3VFTly9R86X2yUTAuq2ShzmdStOY9UM0y5BnZvBx+peK1RqFRA",
+	"+i1QkeNdKVfmoMHSmBmVDP0nbheUJObf1QKbT7sUVCk+E6OMT5iYsBYSRiahq+0mXFgaNte/qEq3M8yt",
+	"ZbwgbtgO5NvK+iFJdB/ljX3KecHUTtZSPNLnFnCJ+XaXgzWdLsZBomvCqupNH4oxBna06/ZxnxjDpyxi",
+	"Jw3miD1iax5xkJ1yeYBLrtFNYQzjkfeerhMdVkWD8Qw742y9AzyUjS4ONIRG8XO/cCXZVppc/NeFtZyM",
+	"upqXVxlX82Hc6w/DggrRAKlhvtp94G7hAqAzHyxwwnEnWoG0KxZR2v/uRO3VyvBVSLUyEksWaYORvI8i",
+	"HDgdXCwgPKq1Hd4eFYAd2YeLRBXhZ9uzrTfMpOZp9WKqIGu5fzslIL2oyznQBW26S9SMg2Hex5K7gsj4",
+	"+q3iPhyIpWH4ZD0RJOK9eeaVzo67vBYDb86YDtxDTXleHzARp3JV2Vn3lSfToA16T9A6aMk3yop7rknK",
+	"JjxltjS4QQ5syYZwHhp3as00816x/i6CoZzbSB1/NyJ+bXYzLziS3w725rvv3/z8jSLM/54YnVooLgX5",
+	"9vyH78mfXz5/RhSbmOfJ8+GzR5v25UQqPZowYWtz+s4hfgphzZwWemGj8HeRF57yG642M7l7Gf85WF95",
+	"JleMjWzq0R285gkYgYLO2NZU0p/tY8ZaCUvf7mBWz6KKZYCtE2GYe2iKNbLeP759QJQqWNLWOFXBKmqr",
+	"X8hzyhWqKpB1hzkzHaPpilEd90JQZ9xgboXi/2IuHSWXMgvD25j96dB6wFwcRt+m6TUTnd5mpoWaOjLq",
+	"uczS+Ji7x4tiapgN+ni9y+71buGe4Dj30cLW6LEff3oLidUP4b3g/ywBmMnDUDXgL5E32sZubTl9zFLc",
+	"6kPdk+6G5ENIZxX5eYennU1VlX3cpTJ7o4gradZo1/c00AELCTmjdglVan9UAQzG6UMrCBnkvevIwWT2",
+	"8ebvfBcOYGTHUe7VRkLHURLa3IObuKxyBR2tsVN46DYZTBrQDd+Y+Wd0wlwYc827CrK0oxRIqabNB4TS",
+	"uSEv3Ab6PUpm4mDeKjFU35c6GM4/lBTDc7r8mSlFZ7DgNMzDafdV1EK1Pcvv1pzGXcpTQty0Ta5bwbAl",
+	"FQgbbKeSRIqofwTEWmc1J/7id7ZyAYq6rZCLvsxirkSvFqR3yGJhzsPQUIeSJ58SCWLX5kW6dyQbMHN4",
+	"VyyF2pV/bLpqvTDRmwb2Ce68pst4RvAbnwkkfI5vJmdD8mEuCVXXiBrHbYpqgvioUNiHj3KFwHM2YCVS",
+	"m8qPtTtTmWVyqdyoFpWWa4TDoWTBi0J2vfJr0mDzntkFaZi4fZf50SmqZR7+0MLt1JMcsRpSsGWn2USF",
+	"Sn2K9f2PUkAQ2NnBmjUnwxVxYaHEXT2MFEJIAlSdOpponcI8IEKMMIwVGiIowINVvODfXv/Xxb91cLWj",
+	"lwGuRUTM/Z1mJfOkA09Vr/gRTsisy+3RAVHCiL9h4yh+4CxLvwf+Hy2p9eU9G9JjSM6s09iHEa2VUaXO",
+	"rqXkTK0PoU2q7FdafuXRmPsd+2lzlZkR6u++f/OzRX+lRJVXj6vtcjjUqdQWvg5EoSPeEU8TG3dNbJgw",
+	"IRg0TRMSFlckdeQ4s//BRLbAJ6xdV1zKxygdoEN0s4bvC4v4tNnAtzgfr94erjE0x1fQj/+NgpUdshCZ",
+	"M7Gjl6NoQNGszUtpQySEpx6HuAJKOaw4FzEdoxmmZ3i1ESIPjTizvu6pokUUatNHthNSCh8WQt5tPgKI",
+	"tdECsJQTIm9YMZrQPCEQ5U8q5jS6oYKrubk6cJdG1yzXCeHihmY8HTGhi1XikjUyKMuzVxIzshG/1mHW",
+	"EZqm8fqdbhXFFmuHLs1OGVl4UC0DY2InIjIHxaLgbx8c8qJswZHprJUaddjsIijE3sW0xCxsFAdmTCEt",
+	"6fZWZw3aqMNXdYsN71u1aS2crg8F1DHNe7fgfyxozHqdmY935EE8bTQfAtjyKJ307UZVpcrDar5Nd8Fk",
+	"AkAIklBinTeus4EhRa7nwB8RgrUzq7rhWxGbYL//zmkXB2VwCI1H1wcxIg08DFL8O27huiZRqTHR847K",
+	"6tgG10aKT0KWeV+RB8gkais5AUPKPhdjhELuUFPRU6RjB7VtE6HQLgFg04NMNX+PDp7UgY6arZTEplOG",
+	"GflQDtaAg1qUDFFgQDF3PyGobqjE5b1gcps9xE3rPNDoG9qIBKFsuRSVAlcZ5ofJx0Yt151ctHKlXmYR",
+	"T0oIiuR3ujTr9fLrlhPJ2BS9L/CI8/GmNaea235zgdYqQnfN5kkGTneMzmZOFVkY43aDCIw4EQBPccUq",
+	"eojvlFOTXHxhJ4TxmvNuZy9M4J+r3Y2ABDYvRbApoVuvFkULT7+R0d59AG1/1rAbKuXGbe4Hjs1cI6Sn",
+	"CPml4AvyTHbdn9jk/3n2cmuS+HGkkmsPWd9N2vajwpgb8wBUGFnmXyQS9mWpNeoA/NElzO/giD2rrFxN",
+	"r5llnpDxPsmoUoQu6QpZJ4fcgIKpucyg3HHOspRAu5EK4IoC5B1TtofChBYpCCSCFmuFF3QpAAdYS3nt",
+	"QmmQluv6BPjQILUgeijfVVU9WZQCQYbWLSVz10YBzEwbnV64Ba1n7dlbPirYQt7sOc5zlyQ3WkPI2Xmk",
+	"J8FI+6/raZRsfKX5xpWfFnKxg6/QNixxBaC0YEBTArw9W8Fh7bn53W7H24GC8F1UmbXjdb+/WvUBSGsO",
+	"Wstdtiq4cXrOFtu36KmngA479GLDW2xOEuZY27r6kGtn8LGFVvbRE5qpqaXR3Vaa2hWCe2NX2pbZhyRs",
+	"A3L4ssLwbzJLY9e83Qbrrhjt76Pa6i/aLeZ+SH+gpB5X7M/NaZX6LT4kPKNe6A5P+96p7s0il8VemXk2",
+	"htapeIwG/U/N3z7+FjRBwd42a9WMRNGViluBFapA/fU/2uwAp4nwIrQxcS4LrpRrIhJR+TuphG0R4O63",
+	"MuPXEcP9e5ljLRTWEhsjxVXVBT0lS8iTuVqt9yZIIDMUyptZNiVCLjc6p4auElf2DO9KsB7f7dalCI5u",
+	"SN5K6+0dw8PjITlzE6vXV4OnuFb66gsHq+5PlRhxJYmqaoUDKKIwEVQjdzqeHYJx8WLuc9yLq5UNOvv8",
+	"k3Vy7r6zQ3ImCFvkegU5Lbhf9qvG1IOXO5Dh0+POuMzvsdmbljNbZOq0drxU5Ik5QEPWmD1t25XW/GmU",
+	"zLlOwoYYBXn19t5vVEyFrhUW78bkaJbJ5SjPqHnHJx1Hg6uQWZtH/7zFAT345YYVBRTdhM2NNTRuhOyH",
+	"KuNBS2KWVH2ymVB4mwwsvKxq6pkZNVzDQwjAyGtnYLMD/koVe/UWKrUBZiLdAb3fDcFF+uotJHTSCBM0",
+	"ezeFqDV0pPn19c+n3u4EtRyIEppbfGOVz6JUNmcvvEYvnz55vmUq359BnWyZZSOArh+BmdsG0FcZy9gz",
+	"Z0FXNhsNLw22rHPJPMQMXS9Bf/q8llL7lz+/3JKRbWXeaOr792x3fATT3FzMX5leMiZwbmYRCSTeIRAQ",
+	"yOOg0ZrrCIWlCMUN9oQimoUgEM1V5zmdsZHi/2qpsn5yfHwcyTLetil4UULNUuZMAOKAxwuqojSxnHMH",
+	"ZLZNaXvnnoPfyJyNmpQQDwYSMFUo8M0y29IQWpsbYjGUfIodqRaMChW0Tmjnpjs6JZ1ZPdKZivMxo7jL",
+	"Uo8C5OeNSLCZpm8wKQNiqGjgZf0Qn73cfoRlkUVeZ47w5OgI2h6nNFcnR0cJgj4bduBzuffboZetzO39",
+	"+U/KWxvd71tM+vxclZLt4uHc5rDsoxywpUq9CprZUjhbHnpqGwkHypvF3jDagM94ReXG63DDmAJ3eJ1e",
+	"dLuZqwuMpddFo1JcOR8n3FSrNyegzjpMNGq/gzt7UICsL3u+wTa/Ays7Uj3iDrVnA/xj44FWmbO7uM/T",
+	"lIsZWWI6M7V2IJhT4DgOvgT+a+EcVSSjNk2/ioiS2diFvGGNk30YUa+GQ+7DsWLv/707VnAeas7zL86L",
+	"uiRu7JcC5DJLoit+a9+1i9OZLnh2x0KuqZ9bX0IoGYDL4+4W8ew2GcylkIUxhkZ5wab805286EXtRaqc",
+	"3tWLXgICeppm7O527XmUz7xlS4CV2ryTTYjNH2zurmIidbrPFaMFK6rupJtC2L2jNQgID61fOtfW1M7n",
+	"Y3wRtqVn92Vc2H7oWiJk3oooPhNUlwXDoG1Cxsu5YpPRGKTDFVXs5XOPSi01YlJjS/jompfVlFrhhu1j",
+	"6+uumoq2rDxoFR3B98/zaGrYmVhVFdGYcXdIChgtU+7SvnsB52rKKVOqZEUzilapGpIlL6Tr6k/Jggvr",
+	"HzoEBg3uAHRvUGRiLFeoZc14U36yKvHE7vYoWpCj7N4Fh7UVKCogrW7RkPXeydZrDQNi8RbQI7HYRGaa",
+	"Eb2ygWZ/mZIxzXOeQuenf+VjYwSPcctHHJtpBSzzxZOnkWMIKTU62zEt40NtcdRWpLlRxjbXOlfk/flP",
+	"CcmY1qwgVyv3F0XEVdsEEpzGHAoKx1ypMQCQvha6oGQMo5wcHSmthksuUrlUQ8H00cXrt2dvL472mfM2",
+	"gD/J00knfL8W8janpsqrLqezTrwbBLuFRvtQlUNueu/68i9r+DmHJ5RvqUjbG8I4nGmtb4CSo4LRdBWr",
+	"eK3cJXOqCLYYsM0HsVrK8IkQQndTp+8V0D9A8q/mvZ1JBkvvDVPvRU+YeuHkerkeIUU+qPuxT8rkYdR9",
+	"u2VGXwymuwGbW0jNp6sRYDNH8WzByaNlBpBQ5imMYfr0Spsw2RyJfb5z7BUwdrkYlUW0MycrWIAPbh4m",
+	"XCSEogw18t7L0g33aeB7iUaz3vGZeCPen/+EijlASo8axRZ0a7KKi3X6hjDUCaFEs0WeUc1Ixq/9tyPN",
+	"PukheQ0xbdupzYa81+Xo5oSDibnIaqRyhH1qmBIkjPDJnHz+PHxLF+YimT/fK1YE/wxJ9PYW+O3nz0O/",
+	"O+ajgpGCAWZMenopPn/mUxI+8P/9P//v588sU8z9KVLzK3WtPEKzFODvhtB+w25sZjBEjjB+yUptVt0F",
+	"Axuz8E5dAbyG/ROu8Nb2OBG61lXhPrsWVoTw65wqdmEBXNY6VZuvtuJslwKGGNTbltY37Lgqqp5Js2dr",
+	"RdXx1qYuarYnjhpO343R3hH010JeZWyxa3dfqIErpJhhUpCZVtQoa+nhy40oJ/CA7+N7iIkcb9H7oUsV",
+	"9M49rhurwcKyLytgqHeuYszyGwVINAfW8pfFpBXioJctbeu0B2288YEGiEGus4YpAqadnJIciQ/gXeLd",
+	"xxvr089cYpARPidkXBbiJC/kjVT6xA57gk4ly5kcWgDI8go8AMOsCVmUml7xjOtVQkpBSz2XBf8XSxMy",
+	"lcUVT1MmwB8+sk2tF0zPZToyn0C6jnlyIsU04xNtRuD/LJlgSiUAWY3IBZl5b8oWudRMTFaja7YCUa0i",
+	"n6scGpLOpGCJ0UPMDQYFJyFaylFGixnAKqgyzyXkbi9YyikAzmyOVjDDNvGnCypWiY8fJeSqVKuE2DD8",
+	"kKRyoo7sDqrhIiXsE2QiKUgwGW5lPjanFU9/sz9xAw+q+vxv6s87WlRdmzuFhgn+Jja3qpvCjq4Z21dB",
+	"TfgiIfOqExb2j93I2kMvCyb0KCbSU8znsf0bXKGLUUrlUti+2kaNeP70u03F9KosYn3430mcBNVEikkF",
+	"YpPTUrFTcpyE6kMCfZFYYRMzSGHonqUEa4TXMfnaIfmSQTVQTEZi4B4A/2pzOCVGCTLzzRhVmhwPj5/E",
+	"5Wen+TjpGlN5zoFrumjSemuHWh1WH6GVqMsY67IDtQrVqFQyNE/YJ640WTHdT0PxNpycWoZlGI3b2rW/",
+	"h1SANowjy14a7fHzUkSd9NkqGvlcUkVs8QsB6DboImk2G/6VZ1QclHdha98OKiq6TXYFquzUJPW8FIe1",
+	"R+0HOwrjxhNapH6XNs1o/wQk/MjCn1kNk8eZVAfqeGnBp7rD7r2C58LGzFGs/cPbiUzRXariKGXYqdTw",
+	"PeIedDlRK7I0Bj9V1yw1ekznTrMt0DdTjlhMu7WCKbNsdMU8GUc3CrJA63mIe9sCMktHW3ogBM6X3oEZ",
+	"WtJf3+iWdFeiOAhmYTvYFq4D7d4MaGdTFn7Q3V9ZWdERWjHsczc0W/QKLRa0WPnyHGhXTCEZGNQW5zoz",
+	"s8mY3hnZdofNK+SsYKoLK/3VPXobdJ3b/rN38Kj19cIqR3OqIt3H3mkqUkQtra6IK8tBHri0zWRPcduo",
+	"qOqkuSJXRn8jWg4J5NKZo8H+wVCyXSezfQzFYlfx0am3kNkibCwUTxNyEqjq2+OcH1YIBofoaXtrxKES",
+	"jRHQLZd73SqKvWD11kiXxxvaz7b0m/ViKO74oD7L3nMYd6s0uGDWygls4QA3TClFGBfw8pxspPBVvtCa",
+	"fE8uBUobtC3QEUKN5cmyDH4kpJ2K5XW+yh9UBSjsBRAAcDMBRU/MrS/AhbIYkp+xis5KOFgazvpSLEFn",
+	"czUPiIJHFVZOBGC4XJmLkXGWNmMFxPsG25LjuL7j5bBVehadpa07RLRBYozUYiXGZRni5/i6CCdUUnLF",
+	"mICqQ2Z71MfFzSmiHwfbA3fnMJ1l1xbLHWj83ONntppnEYHiS8isI65dHd0JVNRoYKX1/we20lva4BCV",
+	"lWu9NSBmH+sptzpuRAEPDXfP+0PcLBuOY69S/zKLaEPndZ0vgYQfd7fXCn42yHdIzlCOmc/WtEdCMwgv",
+	"H6Q8NRXavFuJybyQAhoYGD1Oz5liZjrwi29UY/FvWMX5AAqBnYLW5siGHdYSeOZqLcT27GUPHKLL3gby",
+	"Z4ynMg4qSakmC4nM1xaPGjq2/bydI+Pb0I3xKCGv3iZraLvar5tr5XDbLoWvP7b+ABAaD67e1FxLHQvk",
+	"2NYwDTUVoaMJ/EvKhsSt7PW9IzrajRXe+O1+iwucP9/1DBi9lnW8E7RfA6yfR1OUU7DahHZALnNaAaXf",
+	"lcdwPeJkZpTYXEc8zL48hdySVgtyda0FirkoEDrx7RTMLC1XbPUh/iUAWqJpytIGwp1hpw7vWcfD8oyX",
+	"OwqeUS5OoeAGHCJQsAu6aPvEdmw+G7osj+NQUR3W4CedSXDIm6l5GGvuUUj7meaTrg5gV3plXfMhXL30",
+	"q9jqF95R8VlL3N/iy8FduzLUCAkCaNkG+OMNgNg2wADfuPYQ4XBgAdW7Ue59jf78ZZ3j1Y7b2/uxWWj0",
+	"kbjm5M+956ydl6Kn9TyItTSVlk58baIjJuSWrhgvjdPTOrra1m2o4mJrImHhJ7b7759tNCPC1bhJ+dFb",
+	"N6WnY34oxXveCxuc6T9LVtpDpe5/RpXCiFYysKC1g2SQSsGieU6hczIaGePboOOeIwNOR42+kTXSgIeb",
+	"PABrVIiu3fbnNsgleEF9an68xC+tYasrz2uT66woBeRMW2sEoypCoutsOZfZmiOhyY/k6bAhtWVnq83v",
+	"bM8jN5gVm+21MyoEUmUpBN6FOQNcSVvMHDbcDuJ7Ufp8F+Bg7AKSEy+FSCnPVieYh8hRQ0kpHg/VRt8f",
+	"nAz+z7e/HT/5+Nvx4+8+/vfT344fP/v46OS348cv8KN/j7ltEJ4lpSvV/NYKjOLJGhbFy21QFHAKNzQb",
+	"YemUaq4Zefq8DnTx4umLDlAXrndDfEz39jBHU06ng2pe0PeNZ3Egk38ZztNyFlSQN2dvz/A8/lVDo3l/",
+	"8f2aR+FlN1zbdxOZs9fG2trDHxi16wB3Cz3aGBy8ZrneCr/5D8nFnpCjz7f6FKMJGL71AL56uA3V9Muo",
+	"nFEvYrU5H1uPsA85HhDEvQvyd4wWk/n3NhuwNUvTuwq0z5iArgw0TY3A9phnm/JlS/bFGqysbQKw5q7w",
+	"IBIH9iiIuipadc89CH/LXWzM7ms+ob9xvR35tG8ckvXW9V39W4EVeZjjyrbLWuN2fIFppF/GofWyk0Mr",
+	"XEbduWXm0tNU/tKrGySJIBXVwUT79o482+4dARgal5xsrpX1koDT+4v4Pr6rJZO38nG4me9c1nBN2PYt",
+	"ypLBkut5txl5bl739MWloU96rlwwDslEtPCjfUrAK6QIMwKZysLX4gTQrAjh5ztMYtL7pkypMMc2SqwB",
+	"+xG/J9+e//A9ef7iyYtH4OHd7JFr7kMVkiGaFQuVkKfHJGUsd/AOqB0YPnT29lUFBhpeenzfelf7vzz5",
+	"7mlyACK124r2tEV/oZcF15oJLEKr+sau12wfEAnLXH65TXu2oaG1M7AbqmwS95xrtZ6JvRXxrhlgyzE7",
+	"Cz0L5u0paCJKs4KrayNIXAaSeb9mn7RNsSBXdHKtMqrmVRvZ6nfgiq2eQIB7rhUAD0JIdElX/W3nbeP1",
+	"OmcKNvdARdOrDhE9c2Hb1G7src3Wh04ac+yaQQWGNk+hrTN8I2hRyGUWC1o3tWaGNzazlHcNFTwfbIYY",
+	"in3L9Bf0mtW0hCEZC7Ycn/g4oW1Kag9R3rB6CzFQjMg4cJqk45ONWy2Xwqm/TthcijJPEe157ASVea1A",
+	"PFP79NxiOXg9GZXkIRlbgYYzLTNW5cxD92gNRa42GIUqzYQK8/UV82vDuK6TLYItDSMPVgI5ZV4IuErE",
+	"mEFcNdrYjZdDUQcQBvYtM3xx4T/LWTGxiplL4ALMQ0joW4s3JXUVykfFbDzJR2zWXMrxbmre9YCeh+Y6",
+	"jzXhaifcBr26vZijrZBjaxuTBtSlfZLd2aecF0z1grEjDCudsCYotpmUaZXoSWRQTnxQNsvdA/hsfFHh",
+	"hm0CGmOGz6Rg5hbOuGjoyctu5PWujZbldlRdII1z82BbXRiM5JexNW8UBt2rrcE+1NVIRj82E1ANOb5u",
+	"Qe1OUHsBa3Q7nrN0wePHE55M4xn04VGySGn37UyqCDWwfMLEZ7kUCOJjtsyC+WhZRCUTWEybQSCAq25S",
+	"EnIMonMpFFGMndi+9hu5lEGDe6MVcoHdH+OwMlZ0M7WdENyD+1YpfekOr3fQmvUw4Nsv1Zm1+ziAmBLf",
+	"n7zgUPzhdLsDVl3hsrQR2N9pViJ1NfaWMfOC28WVLqiWhWv1uuS6VhIdEDgzU8kLvr345nX1JP7OddDe",
+	"ZeoPoEttU7LsRQVG72sGnFOq6sGLGuqph5s1c6JCLVkBt8Fore4W7IDIC0i4ERbepJktdtjzPtrvZnJC",
+	"s4Ou0l4NfN39bVsopGyYZ/nk+uALf2jH4ANL4KRgI7QZdjjffC613OX5gk1ZUbB0lFExK+nsoB3LCznl",
+	"GXM4Tgd3Guq2BkMwLpy77ys97sfeA8TcvH20anPfuhfsO8Fdejkng08vjr8bTYK2Ml2Po6VjXLVI12xk",
+	"UMmvWlvoPTs/mz3fxx19hk5EqjCIGchM8KMybPx6IW0NBPB1wViqbHDF+1Y3kPD3UBd3bGfxP1pl2L43",
+	"OwnHSrBtBTbdWxhtn/K9cv6tC19j8dvbKh3AzLdOxnPt7bta47C7lr/UGPDWWR3CO6M8rQ/HAMije/cL",
+	"/N210dm9v8+ddT2wxluk0dOe/ZM70cl+SSq+DVGYfPbixd4VbVt7BFnS7EpleL5bCsZuk8GHAKA3htTH",
+	"swwCIUtZXLvkBAfLShRdNdZG1Eyt9gRTM42m3gD7+GyqS7TpNp5SW1MkZ+C3gbrPKYSlLPABolPaSKR1",
+	"7fAbVmBZCKBaAbpJzafTrL+lXIGQ3xEbx/5oe2qGe/QgV0elh2zqFVPKMy5mIyj2bqtdNw+WhcMFQ0vd",
+	"VYXX9rG7N2xX8DaZpSMMCoxKoWNOovfmY6xYr0UQptK2CXSgvdBbic8EtByV3adsPlAdG0pcwLNGrGH4",
+	"cicaiZp2rSh1RTZw8wvVfXtd1lT8YEox+WFXsE+0Augj1thxxoUHfuCK4Lych8lc2CD4QDWY+Eyk0XvY",
+	"Die3Z+Rhv6NtRlLWkuQSehIOETc5IaXImFJ1uM/x48e20chjwIocgxfY5nwybTjzBnTx87/sAVCOk205",
+	"7T7UH99L5b41IDuRfXDJGyj4R0lkOwXvQautvPkeCHlnMmva+HOpfeOEHfZe3rAio3nY69ZmPRk1tKHx",
+	"LYRLstSxe2zbfcUUT5m9RksXzqyyB17+pf1sWtZ24TZ4vYVJtnI9aZAoFCNwGKdkDP7p/xjXEqWgbQ21",
+	"EW7bxRyeG5/attxcmaeasCBePq8VrvxGH/9r9PFPl5fDb+2f/315+R+PoiUrld74YkNtRMjqsuB69c5Q",
+	"i20W7dIl1n068IXNCK55NaqG99BTHLBuiwSfgQwdjEWSb42WpsC5/+jUpri/eQV/TCbAL90bzFC/5Ey8",
+	"eXUpvpdCsIlRklTpmroHuCAhdiM2k1oifpCZCeCDQ8YQRfh+X0S9oHnOUsO7K8xy+yvb9R0uEFxUaLlV",
+	"ba7h8YPbW3D+T+XmTr2u4EdcQ1LwZ0OWI7wtCMWf2Mx8C5puNiAhZkuBcOo7gtVmLuIPGciX0DzS41yY",
+	"p+aMpqwg418RB/lxCEQ/dulP/yxZsSI5LeiCGT43Duc0TrAgemzv5Hh4KS4FCLsbCxWr51Z6VTlhRo5z",
+	"VK5ddhaYHakcEuxJDKgncpHTwp6VMTEKNqMFHMSEKgZvMvIJn87pjKkTi54+DgTLGDR41PESklMFtf5U",
+	"kbH7XkuHsDck38NnOKTM6T9LfM/ronCfjoMAt8M9/tM/lNkxyHP97vmLPz8akos54wUZG0IYW0S6qwyh",
+	"k3iBLQM43vmcyTxjduMkAPpC+yoqiGGD8CLIuNeKjD89tqDVjw39jU+gO5K5MvASzN9Yu3Fj+Dd8D39h",
+	"6i3cPJWQMfwB39qPLgWgpjjiCb4K70uYd7RJcbCaMwjH4S2GqQG2AiK4K3gCWsY/HQKgL9VkfKQmfHF0",
+	"83Ts+AQ2YZJTH9nhTKEBihfpClNDWTY9Ib+9Y8UNnzBDzTxlxfdSTPns47du0KPo94+SS/HbuQVIBy4e",
+	"/KL2+SN472/vUFqG4+Inj5AZZHzCBLpkecqE5lNuVIfBWU4nc/b46fDYKei1z6Bj0wK9IWBiTYzI94AT",
+	"AL5X3Tvb57ieRW3+nsulIe+JuVNakitMp0Bf3cDe88DLfzJ4AlZUzgTN+eBk8Gz4BCZo7i3w+KMrnmWG",
+	"dKFGNda07wzTO3A+cuobiWMNyA2rWLbhBwjdbVF3LG4YwDSaiXp6f5Ma7Yrpv7qXA4h9LoV16T89PsYE",
+	"RKFtxmB4K/9hLWhUbLapPf4dwKg3bV2YJO6uY8AwebuUISaNWJUk/io/96MfsMb1tnbcAOeHPRvtXIir",
+	"VdZ0poxWOyuo0KDW1jmAEdE2fwfa11subX4Tn0r1SK2Jzt9AFAxuk51+9b+NbBjcfrxNBkfBDQ1IpX6i",
+	"hl2/Cp7bmHFEewrGRenGFSClgwZkngIBVd0pKF1NOp69m8zqP82vbjssHwVEl41CFPjbj3dIun76YKdF",
+	"6PcM5CIUb2Gg7GBaNW+q5XHhOTo6DT99oMSaDIwNHgESo9BqGzRED/4IgpwoW3KOdR5BroYF7c9Smtuk",
+	"1ErBRR+ZB5umJGeFksK+YJPdfQ/OmFdBpt5uO/Sm6uHwn2xlCQ+6B/xVYru3fmkOPUG3dfu76jgSUvyT",
+	"/t/exK2NYRekgRzOmzHuHJz6LtQOKZa3a+zx6LMf6xbJMGO6obrVakDYAAoym4fEVb3W4FWxyVLQpsMY",
+	"BQVzaYpIluikr5PdK3ighezaOzrxyGSaWHMFwBGSS8irXQrHNWO57+oUyUztcPXfTH8GR0+EAT9vyqT3",
+	"eFkHkw3u6mFkk8SF6I9MH8Akpm+lYI07c/zlLmotVwstUZjE6ws6axrcPnYEz8C4z5oPkyqXqutSc+cU",
+	"GwCYnxMuyJvpY7Mbj2E7DprGYcTyI9M1sWLvqsXV/SLi1R/XOZvuKlgPFsfOIbsmj13Q0WOiVi0XlaYr",
+	"G5wEiL5TQq2pVBBKFjT33ht83nZ6UN4vCKgiZ7XOijNpxL9tVxDIcR/85OCWo+iW22Sk7yF+csjVDK/l",
+	"HQpudIB3Etz3wQ/sxYU8+uU93kqEJQ0v5jfKVrt6kpCF9TD3qhQcTeZsgqHxr+cSR3XqHxBXMaowD8kF",
+	"GHVgTFtNAj21inxbMCWzGwY90gSb6IRc/PSuupNBik9CrrhIHyW2d1ugesPFzhgoKJeCC9vmAC49+JdP",
+	"8N1XVDFA9wUfYrKpW7nX8sJy5IRQougiz5w/mBfOTUy1LvhVqc1AGAOS14/L3Fhg6AK8FDx1ORSIRtwN",
+	"uhrJ0RsmCRGMw8+xRyu64Qo2JBdQa+vq6TE74+kLYps62pyHJeLbX4rCbIF3CYOjcayuuVnLeEjeQqql",
+	"d9d7Pz34A+32AbFier45iXhlPp3AzqGLbM3uMb8P2ebd8yB4ZRMjUprlKnE1BZCiAw0HXfMC2yRHF7wX",
+	"TRHmAuLrpoYCopklGpYjuSi68mk3CwZODsdyilLszWuwsbf6PXCbV7iUSmGwTV8dtvuG2mB7m0AKMlAs",
+	"Njm3zfOClhIpm/CU+VQn8q3zBAaYGXx6KZwuUSEy2QCJw0a31UqQN/xoSM4q1Itj+3YVvSNmIX7D7Tr7",
+	"8RDclaEOc3yvWJNr6sLvt93pypKEBpfWZWUjARVss+zjzkGwD6Ml9sx9sDDkWn46oXi3m7/ndQt7c231",
+	"ka5+cE/vetT2h7YXTtL1+fMy2+XxC2OV7zC661fydXlZ7ezbfazmhruz7dPN6sZccz12Yv5fnzHYdnPm",
+	"VKTyxhoCjVfnb/6pXVf9oGjOLaODY98hAWJ4RCJgUyEXfVKh3/vwBTXN3stcNKOhguj37bWIGzxmX4Rc",
+	"Ql4YKhZgAoElEREy0BHbxbQDhQNwZjwefQ3Xf2z2fgx1ogm28If+vOzkUnCjTtw45wWmWSQOzGXOjVoL",
+	"aSvWuKFoyrh0bjuw0jzLAIXOIryBam/50JBA12WyoNpYTkG/FEwbwIKoxGrLi9JYIFmGOR5g50A5u3AQ",
+	"Y8oMUQNthHhLAD9T27orhsldsporhepfri9F6RJ9V7AJMTXqnaaF5xAPNcDi5ncv8RW/OQ0am2ME7oSN",
+	"iXrFZqXog9uw9cuhAWDqxjeGg25qmA4BQE/9el08kzv6bKirNTbzwdnnAJ8EdAh+ZmyGxyPhvdciDSiv",
+	"U0TCjM9E2ouZ+RqA1+bVDHYORhzImuPAnUW87a/LNLInDk1YKOS33diafjNITvW8ii6ZM2sNLu2UM/tg",
+	"1B5EXPs9mOfvMLKODjh74hNzziLSLVJkqyE598JqbLOix0ALFYqktRxtebA6rax56+RyOLW+VaXy2HEW",
+	"d0arQCiCExJqbuFOD8lroTH1pNSQPEzdlBF44B8SpE9S+fdA5CppvY9UY09eRa4Zy6HN42nYSehS4DjM",
+	"vkbN5VLZzpVnHm4vbG6J8WiAefNbIACvNecsJZB+NmHAO6YFY0QxqhWU6ihM0osJxjfwHrvWhyoYcZI7",
+	"iMWnvb0amrvEJSI0gO9fGOJim+6H9YoA3XocJeCmUvfkF5Q8nTy+6uKt+OXNq+//uq+j4kFZXcFKthle",
+	"gi2Z0hhp6NPSwlx24lLZr7aa//+DjKszAgnDk4wzoSFRGkIWioFu878+XDipYgsALPwnZuVjKg2ACU/B",
+	"MsKIk30U7Ciu0DThWl0Ks2+GkypMYq2+9WKihCIQhLTNc6POgJ4CmktlDkP8GSMzb6XN0jdTn/La6V4K",
+	"vZRhUt2JD0w/P/4u6hMGSRCQ7EPl28EU78WmCbeoJWvMHkZfhoxPXadi/VJbmlM5o9c+gf5u8svqbPzo",
+	"s/1rzbaJZYTVCWvHDKpTt36g4SnXRgPj2uaxARJuj0lWooFr3oOVs43bVZv6oHyreUZ/HyHAtSj5kEDD",
+	"aNf4HV1EhnlDZ38IdkNkcGx7moNE0GxhTU7bmLQpV/fXDJAq+g7CfRG1FRuu9q+3+v0O8nlEik2hg/yL",
+	"sFtwTwor/LZNTz0v94iZun5mP2Crgy6xKyyqfwfoCd2f/yvYp19dcMx1z2wNjJmj6VNJBoO6rhHXNfLf",
+	"aXisiet9qLqNJyhy4b5xRWxTQ3fTbWaDVYxpbraEZqf2t1XfnhmAYWiKhX6uSe63z4+/w08fDS/FB1uW",
+	"iYGJ8MJzi7LiIwspn06hyXIwoQD4YFbSIiV0RrlQmtDJBArnaIbaBJeCzGXm8pBK0ejZN+zugerA56Xw",
+	"uu/vy1EBO49cvSdGDh6xx9Yj1srRfRO3fbxWD4qNrjW3a+WmkcpPm9LkWvz1w2nh6qIH0hrBealdXpzH",
+	"Xa3xYERYsLfaY/hiZiemzP6+PRedyfroM7QVaY0xoWH6SYc3F3ERmMcNSMyZQL40sOKpPRfLXF3w1LpF",
+	"8DvkpVwPidFffeUQ8PWm8qCgW+IOsasrxoSL25R9eMku6DWLhNXt0qslgih5EDGuADWz3iknHsNifos7",
+	"BLE64Cc+HOKH7kK/BwvzTF0jf4MOZzZvW8hlEk98hpRom/2cQALDEp2SmHSOfNw2UjGf2xZm6Gb8R5ka",
+	"YxYTFecIW0EvRWVAwQPm9gu53EgRd43ThLQdApCfKjONCS0Vg7QO6NA2gQZc175Zl89ir1JWwoWAA9Ow",
+	"ouGlOHOt5PBJSD7PpJhhEE6Qp8cu9bymSr44fvYoqsjBYPV08P7VsbB/3hcuhKn1FovI+Q8ucjmVpUhd",
+	"NYKNXrr6ysO1Njyz9bTztUzzpoZfkPc/532FmtBX2C0j9gKf7YIcELogMTNNpnhToUGAeaLuq7cVtuZr",
+	"UHewy07aXM5qoSmqg99swvZ1qaFVM5yOoS8XiHQ7J1ivhn7gRf+fF/xqhQfAbkMPHSMgaHD1hYM+b9nS",
+	"NmSKW8MYiPN5kljF57RsIzQBsEjN5VKgOtknlkDwcnwhrUU2ITCkeogMhV/YOkWPmbiFGx99hv+3BorO",
+	"4dZvkGTXWJEDNOjD6WxGCkHQDiy8v1tmgS267sU2rYq9mkVtU3VRDJzHFvCAUwBRzrAPYExewpfdoXlg",
+	"aFvA8tUB88Dk7wGVx1W8pf4QO9UtPSRUnjpFnqUpbuaDlXUwu/sBw8GNaYrwIWq5K3Dz1unFf124Brla",
+	"uo5avRXVUfu+PSrm8LGjz/hHq2vsvQObC6o2laarUyKkw3bFGC708xXmqrWA37gZd5VcmNRT5j3s2o/G",
+	"/nKbRsp8t31rgYhpWNPxF6I+nHwfG4TgKDsR1d5aPwx6n5LZU//RDSv4dLWHx+x+1tDEv/8Oy3gY1Bio",
+	"97C7nKVDcmYBDDBTCdKksdUgQrvi5wrLO7D43rJMmwmoyDXLEVAWGiazopDFuA+ZLuX1OsMucyLk8nDe",
+	"enQjy73csfdNXDFuvCy41ky4yBTAbWO7j7kkKU832f7fzer7VCvuhagdDffHa2FfLJ60lUhBBwZDXkah",
+	"4NqI01dv33WkQ2w4DHS43nqs0Qh5HT7YydkHrjxbJ9kbPmgwja8TITRYwDZrpAZ4IqdYaQI95PsxT2yx",
+	"gi1QwcCHxdD9epBu271zwW4/VHMlmOK92CzhFrUkYweMok/HmyGkBKIeWCUFnM4SYUcarIRqyMwgnu/+",
+	"1Wq6nCGUksWErZKmjE0B5fVm+Rj0WUu9enRqEyaJ3Y0R1q3ZGpS4bXMQST4ECE2OFRZQCsw1Ag9AQNQw",
+	"eiPhXT7DTufXbDgdtmFfCF2zwy2q3aA/EDZ1P7d/XwkUHNh9ImzGECv74xB3Kq3uBbVyt3v2wJArwTdW",
+	"zdc1dIGC4B6F3ZFhwHVYnpizLijuxjRjmUFJkJ6zhWLZDVMOW2Qd9cMxeF+TAd99oxxMyKboAyAgO6uv",
+	"GwYIFrE9JdQewV1li9h00J1l7dfILYHYb9YM1PUUHQnR4WvGcswFqzcc8h1CzOlAeaiy4dyg3yh2jeOa",
+	"LLhSVdIWJuCw4AO95NBQB5L8x2eTCcv1CXQQwnk+VrpgdDGGiVDouUNSiQMQJtITmz+GfhGuiKpYFUwl",
+	"CQCnsX8d5hNfijFPxz6zEjLdHsOPYSjs46RXOXNtYsfw+diBGVm0n//17pe34B5LqabYIOo1dkQz9xmc",
+	"Z2ZrzCTBG4dTuGIraUdhIq31hFTk+ZPjE2RvVFPIpMPOrkrLgjlwKkEYLTLOCoxK2r5GHv10wYsCngaQ",
+	"oitmSxYg1B/JSwOnxE0XdwT0jKn3AaTK7lmFS6EYE6cEOh8FvUi9Kh/zXGATwtB14W/18Y5dBjeTVd+Z",
+	"2V2tCHVJCHK6eeSWdVtMXoW7dQpKIBcKkXrGMM2xXwQKt2oVP1GlH8NOPn7zqraanVewjYvcAP+oWjgN",
+	"dv3Rm1edf+K6JnZ7+myiu8kYeLpzKRk8DQ1vH4r76aZyPCWDDZ5VH2g9d7nBOfDJESP2uCA4lL1riz5L",
+	"GC3NI6emxLfNdaLPiokH3JQJZ3jEPjkMoXgHryyr3e+ps7mBWTHkTQVDKw82BsZDNPyEGN2jygc0Zjmw",
+	"/FROStSKScYFOhipcBLKghtcClVTnCGpmJwJ94ogKiMxQXpJocBsAjn/U+e1XPA0RTRuEGPzUlyzlDAx",
+	"kSlUSThAHiEdfwOobXQqXAojgMzOZkxjj74YB8cWd2YtEHWALbHcjsyMwJVRyfEaVtJNdoT9Qjfayn4h",
+	"ufAHV23hqrsxy0+PRbrJMLfyuV+Ei2Lh1ekD/g2vkyMthVfUDK6+KobWCT65GTU5cts2oecwUYarAKCu",
+	"6eqFSYZ3BzT3B5jzPYI5J65nzJ3APYXwzhh9q+j+TovY+72W6GloVDAQPEGtoyJpOcMOGB4ndi6zNO7O",
+	"+RHfsLHM+K2sAGUHhxXPxYYPavoGd1uatxSs6A48gQGTNPhBhN2FLU0ARJBNpww7uDrUXSjbWtCVMYpt",
+	"rgtLw6IZRgB9tbHPm7EDRxOaby2NaZ6f7d0y1fViY2y1EpQr7TCpUo/kdARDHTox0IkRiRFEhG3Sghgy",
+	"skDYx6aJLGQKaRsjBQpI1AJOqWaPNQfy3Z1uHhTDhYu7nd3266ucOW5ReSnhg68yqwB28KHmE8Dk7iWT",
+	"ALelJYcAzrzH7AHhu2vi0B3Jq4qh4FNHn+H/W1t/OnYMOLQN0f09SeNBtMY8aDub4/f7bskXity3Uq2l",
+	"2D+i9dpFAO+YhcNpPLSAfB+X+o4Y/b0E4bdfmQcYeEdY+6IegJ/2LkSObPi1zR0C+/cjPvdVR8NhDV1U",
+	"SbPUXlGQXD4CxL/vOPh9PzypkbTaMhtj5cA/FHLhONh25aK6wj5kbRND+oMLgnxLWRA6mQDinKyyvlwf",
+	"o82ruD2B8O5O9Z6TxcqIBweuHhczCwqmyJx5/M4AcOYszNvhqg5KNYeeo37r7XFAZuumfgsvvJD7UJIH",
+	"uOqh+MzMYgsJwT92J6DIhbMafysz/9k+0yEJwftuAh8P5AclYVWHEVZlNEOLFs4tntkmS00uDT9+PAo1",
+	"pZliyVcPjoJbv13+2GO802QsHe2S9T9LW0Ztq/FC3LO+jPPCOf6hMTcR81mKMLEFW0gPRFWj7L4VZpsl",
+	"tnvt471Rf7T0Eapa0SeD+5KAyZFipTs2/uM2Q8sKbTD+MdnPyGW7ySeup7XQLg/QAcfVcH9Lwf9ZMsGU",
+	"enQplnOeMdeFzYldiyqMbfzO1ntDckXyMssYnjc2Gax0Pmyx4XVBWBjm/DYl5J3jOfboHH0ol7GHBCbY",
+	"GkLrFLLzzQmDkVtaANWe/Lp7AAVLuQcAl9qeV+iLVd8YxULA/PoRbZP2LUGGX+qB54fZSCaY4/10kgk3",
+	"qSXyEJ5KrwGIhvSA7VRgFH4K+U4bF/voc/jP28Z7/iPT7USyGcKIJNDU8W7X1vPlejd+MX9/F5Kpk8sf",
+	"3n99EKnXzBtrOEQgVi0wLmaiYP9WJ4ZPIe9Oaa+44EMFyzM6sejmMgO0y1OoM1jkegUVGWSSMVpgv2QW",
+	"S2VBD//v6R7drRUV7tS9BB92vb8PLBSxdpG+iQLxd7hTlVK4tc3OWZb90Wnnd9dpx1hrFXrmF+y202+I",
+	"w8zv6HNRtus50UYy6zUTSlrA9kJp8uT4+Ngncza5SadVXvIOXtI7pqmWdjG9obcBYL2rMcwLOSugOwX4",
+	"fQAH/S4J6Ly8H0S3itSOsNHSHj6n+5h7m8fJHKQtdcEDZZ8ohAech2lOIWFpxtIhsV2p4J+jOVVzqHa1",
+	"1ZagWtnwA/Q3YZmyvfOJbzOFRZ45K5QUl8KMnUnAGaeaKLlgWCBrfjkkFx76y1Cu3fEUlCZofE3cR2C2",
+	"u24qoLEAJUIk0KIxp6kh0JjX6QwHecCdps5sU68H1G7KFUcdzk7s9hOK8cfde04FlzLlakKL9Gu7lGtp",
+	"gLiI3ujxXuSM1ZmZSPtJMMQ9cU3toEj0cHLpVHl0Xoof9u2E/keVzz1W+dxJTY/33hoaV3QJZaS/d10H",
+	"2uc2VgK9ppO5VRAcpqltg0BdkxnbjwxKeQn3GgIWXdj2kdjGpYZYCGEuQHetBnKPDy8FEnJwJlV4CuAh",
+	"lG+iRwtGLJCE+VNI7TUaSzcLusKI1ZQtAcODLWzVzDgztD1OQBMhQgqWuGBZHSIEAGXdXAooKF7Igg0J",
+	"1JqE7ThtUTS20a0YGU4AXn2yrjtNpJhmfKKbcCzOS/EGTqlLfSQmMbg6G5fFEDdwwHYJjRsmyoWh9PcK",
+	"KpQxFPYx6miKvLqwZyan9mihKjOkkpZiH/N1Z5zPX+zzt1+hU8AcZQfHAO5lz1mRmwI21ikK3/17Z3yb",
+	"2VtrrA9QeGoZDg4FEqPAuHMQsJcFyaS5083sDy0el4G3jpnlpQ7yNkPcl8LVW25ivZp/AC85rYB0a+Nx",
+	"XQXrEU7HN5GrwvbGQKNLyrVhnbUlWpwhaKylLgW2DKZhYUkCz7jia+p2CFe5mem0/nPPqjOutGHVv9KZ",
+	"7QAAfN2uya+zhTV2zLCrow5XmwD/4NhGHkxNQEYy//JQShBbAPlmZtLAwsyXTeWlz57WPPfPvvoiQb/t",
+	"nbPr+mNkRrA4AnPVsdVNNFIXruLVan+D4mvjah0a8jX14dtmdPo4dNLWs6/CYDBb2HRFYHu7ivgzY9Wd",
+	"m1/ctr/7j36Bv4t+gea4udIF1bIIg12WtluA6h9CHfAmIIyVHQhC5NI5wG6gKXInQWAB8Sc3Q9EYDXvQ",
+	"fQT/aB/Y0j4Qk2NrdL4Lmbf2Bty1B+CeVOSFwcf77xp4pyzi/jr+gfneEzALuWCf4AzMFGjBUp9LXLAZ",
+	"xX5iE6pYQtinCct12P08juoCgL/dQF3MQvpAdFmTUWIVFsF8owhbUJ65EBBrVM/hsd8TuEyj68fTBoUS",
+	"n0ZtSMhm5NLN4qA9NJ9NfJt7AP8BMtzwc/UzdspyWmgLxN47YS3yTK4YG4nS2Dq93qKqxRaSQ8omPDXm",
+	"95VhDu5ynZib5q8x+jbQiAc5BhfOxoHtlcwLbng13slGDDbXx6khy+3ZzssJiH+JBv5SELXkGmW7FOt3",
+	"AJ8yX02njQxDGO0/3Qd6KLiHDwoSKZhXN0Qk4pCzlxTARiWZyiyTS+/GKhhNlUUp/AM/CTRRIyK3e0Xg",
+	"KPqypEorlZ0+hP/+KrGTbODhQVo3Zm73YtzAprSUL5jzvhvcpBKPowNhVTF4eOjos/lfqyWC6sF+B/7Q",
+	"AJF23admOKQ99+MLVUe0USJS4R/VEJpQ2IvK27CBbncHDNqczH2Weq/bqSxLVc3WCCo3wtC9r92QBXjE",
+	"rv7BJj0UclyKX6buHDZat8mlUKhzja2WNwZ48Svm9aA5g6mJVZWyuFFhK5eCpY9ikSmsGumBtd27EPty",
+	"rOOhFWIcLPs2oZ7WlUEMQGIjQZ+QC2AoWgY4H8u5XJivHD4IsEMPWoG2OtQbSd3stfkDT+qwzAkgUTgc",
+	"6KPDsimEGm31fgS/tH+gqXth8Q1U3b1/5gW9DnGIAD0gikX0weVBVFuNQVy8JlDyN4zACjgQK8tuuyEP",
+	"wTvWIazswd4BkpVvYWjxq9Z4S//wVTvQyteMXuW21fm1KZkWDFvm2eS6RqSq3cnlLnGq/EoAnWpn8ti4",
+	"pXujptyXHrkVNMWsqzNmis2XCtGxrP3AxTa0FAL5n5fCoaXg2VuwFPiHw4qUwnewqeIP+yKpIEfqDqTS",
+	"n6fkYSh8d4Ciso8Gt2RXcymv25NpPriHvmp1yq7iHkBTltX+ucPxHz14t2WkpSx26QHZLuSSSAFGr/kB",
+	"S50u//78p4QoPhOGDyjyTlOR0iIljpYsi8EESgzwQ/NHSEmA1CrZkhZiR3morlM7vftKDXG70+JDtfQH",
+	"LLrKEOkzC2Tpj6gbzQNPas36cL8/+mz/6uBvrQjl/hynfrO9hyyTs932pcWDuvdV+FJO1C3UaFdfAb+F",
+	"5PiHe1XvcZX2FR/2pB6OX3UbEs6QvBb0KoO+xP6W6YIzBVlBXh1lUPFGqAahgg2AfZ04FjhporTMc5YO",
+	"fdPEhbxh6lIAKEBGJ8yp2ZmcJWQqCz03wi5jkFuLMlGWGiLcV3Rybb5UDJsEL1C/xTenhcyVt/Xs5Jr9",
+	"qvtf8Lt1rdp53QvsTTee8uB8rHvJxAbZd5SyjN8wQ+ytyvur6rEuJSPVqEjuXGFBTVO6A3zZOcvdTmZl",
+	"q4i7GwbdsyLuUpS56TfZENaAtxuY1Otvqjbbqt9Gfb5nuH01KuG0kqy+sTgHV/sV+91Kkq1X5eiz/Xt1",
+	"e1Qw+/fubqO19W1SAffg5e59DdBo7uuusGjPXvaQW3nn2S3nfmv7d9k87f06b7nKqyBxPi1ZT/4b+3KI",
+	"62Iz3RnmCfYgGgoJ/PVQsr53bwN0NcYw+A0rMoo1nDlViqWudhchcszneinB40B1WRjua4sbjblrHQw2",
+	"hBXE1SMRFtg7uxPv0AZ92G4GmLHF/7tLpWu7Z2Hdq1BtfQ8X5mcMMlVj3qlr4UgzpMiv+wahwWtFkZEU",
+	"7oyGZn3eQ5dxs7dZZjNyUWXA1veZkjV1oipt5lAwGCmduGBKNzpe+tfGzrRmizyqkIEBecUm1CF29ECH",
+	"7xggXZj9IwumFJ2BSNiVc5sx2aQsuF4BYWGVz8lvH81hKlbcOIori2xwMjiiOT+6eQJHbd+zoXcwAZkA",
+	"5BfBXOjILjUh7BNXzmkLCdqaFuBgiUC0qgalxqYlYZoG1MOb4ZBYMM/boXfiR1CnNNxsR85Z9A0NxZHB",
+	"ALbyafO3r96+s1BqHl6ghno6yShf1KYCWfmxoQAHwSMAhFAsxiYCcyfFJdfSIcPBMfKyOfSPQXPjMC8+",
+	"2MCNdsfBsDbrYnPcc5kZeWdjqrUX5FJm9jpXzYFsayDlLAPp0nDmbFF7H8RhN9/3a0aFxUe0+JvhFvks",
+	"OIwChuQRIlC6IumykdwyOQOMDgCmwGh4oIkBY6JkypADuTIGsK9ixyrSXHKb1o+DWFusil0E4/grfPvx",
+	"9v8PAAD//w==",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,

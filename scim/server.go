@@ -137,7 +137,9 @@ func (s *Server) serve(c *call, methods map[string]handler, allow string) error 
 	if c.params, err = parameters(r.URL.RawQuery); err != nil {
 		return err
 	}
-	c.cause = store.Cause{Actor: caller.Actor, Reason: "SCIM " + r.Method, Request: c.Response().Header().Get(echo.HeaderXRequestID)}
+	c.cause = store.Cause{
+		Actor: caller.Actor, Reason: "SCIM " + r.Method, Request: c.Response().Header().Get(echo.HeaderXRequestID), Address: c.RealIP(),
+	}
 	if methods == nil {
 		if strings.EqualFold(strings.TrimSuffix(r.URL.Path, "/"), BasePath+"/Me") {
 			return &statusError{http.StatusNotImplemented, "", "/Me is not supported: a directory's token is no person"}

@@ -2,6 +2,8 @@ package store
 
 import (
 	"encoding/json"
+	"slices"
+	"strings"
 	"time"
 )
 
@@ -48,10 +50,81 @@ const (
 	EventEntitlementDeleted = "entitlement.deleted" // with every grant of it
 	EventGrantAdded         = "grant.added"         // of a user or a group: data.entitlement
 	EventGrantRemoved       = "grant.removed"
-	EventMailSent           = "mail.sent" // of the user or the run that it is about: data.mail, data.kind, data.recipient, data.message_id, data.attempts
+	EventWebhookCreated     = "webhook.created"
+	EventWebhookUpdated     = "webhook.updated"
+	EventWebhookDeleted     = "webhook.deleted"
+	EventWebhookRotated     = "webhook.secret_rotated"
+	EventWebhookDisabled    = "webhook.disabled" // by itself: data.reason
+	EventMailSent           = "mail.sent"        // of the user or the run that it is about: data.mail, data.kind, data.recipient, data.message_id, data.attempts
 	EventMailFailed         = "mail.failed"
 	EventMailUncertain      = "mail.uncertain"
 )
+
+// EventTypes are all of them.
+var EventTypes = []string{
+	EventUserCreated,
+	EventUserUpdated,
+	EventUserDeleted,
+	EventUserRestored,
+	EventUserPurged,
+	EventUserClaimed,
+	EventUserHandedOver,
+	EventGroupCreated,
+	EventGroupUpdated,
+	EventGroupDeleted,
+	EventGroupHandedOver,
+	EventGroupRestored,
+	EventGroupPurged,
+	EventMembersChanged,
+	EventEffectiveChanged,
+	EventDirectoryCreated,
+	EventDirectoryUpdated,
+	EventDirectoryDeleted,
+	EventHandoverStarted,
+	EventHandoverEnded,
+	EventOrgCreated,
+	EventOrgUpdated,
+	EventTokenCreated,
+	EventTokenRevoked,
+	EventOIDCBound,
+	EventOIDCUnbound,
+	EventDomainAdded,
+	EventDomainVerified,
+	EventDomainFailed,
+	EventDomainDeleted,
+	EventRunHeld,
+	EventRunSucceeded,
+	EventRunFailed,
+	EventRunApproved,
+	EventRunDiscarded,
+	EventEntitlementCreated,
+	EventEntitlementUpdated,
+	EventEntitlementDeleted,
+	EventGrantAdded,
+	EventGrantRemoved,
+	EventWebhookCreated,
+	EventWebhookUpdated,
+	EventWebhookDeleted,
+	EventWebhookRotated,
+	EventWebhookDisabled,
+	EventMailSent,
+	EventMailFailed,
+	EventMailUncertain,
+}
+
+// MatchingEvents are the types that fit any of the patterns: a type, or "user.*" for all
+// that begin with "user.".
+func MatchingEvents(patterns []string) (types []string) {
+	for _, t := range EventTypes {
+		if slices.ContainsFunc(patterns, func(p string) bool {
+			begin, many := strings.CutSuffix(p, "*")
+			return p == t || many && strings.HasPrefix(t, begin)
+		}) {
+			types = append(types, t)
+		}
+	}
+	return types
+}
 
 // EventVersion is the version of every payload written by this program.
 const EventVersion = 1

@@ -13,6 +13,7 @@ const (
 	RuleStateKept        = "state_kept"         // rule 7 with replicate_state off
 	RuleInvalidEntry     = "invalid_entry"      // an entry that cannot become a record
 	RuleDomainLost       = "domain_lost"        // a verified domain that failed its checks
+	RuleWebhook          = "webhook"            // an endpoint of events that took nothing for too long
 	RuleMail             = "mail"               // a mail that was not sent, or of which that is not certain
 )
 

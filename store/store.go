@@ -31,6 +31,7 @@ type Reader interface {
 	RunReader
 	LogReader
 	MailReader
+	WebhookReader
 }
 
 // Tx is a transaction. Its locks are taken in one order: run, the organization's
@@ -43,6 +44,7 @@ type Tx interface {
 	RunWriter
 	LogWriter
 	MailWriter
+	WebhookWriter
 	IdempotencyWriter
 }
 

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"os/user"
 	"time"
 
 	"github.com/provost-scim/provost/internal/auth"
@@ -85,6 +87,12 @@ func (c *adminTokenCreate) organization(ctx context.Context, tx store.Tx) (store
 }
 
 // commandLine is the cause of what this program does on the database itself.
+// Who ran it is told by the user and the host of the process.
 func commandLine(command string) store.Cause {
-	return store.Cause{Actor: store.Actor{Kind: "system", Name: "command line"}, Reason: "provost " + command}
+	c := store.Cause{Actor: store.Actor{Kind: "system", Name: "command line"}, Reason: "provost " + command}
+	if who, err := user.Current(); err == nil {
+		c.Actor.ID = who.Username
+	}
+	c.Address, _ = os.Hostname()
+	return c
 }

@@ -220,8 +220,11 @@ func TestTheLogIsExportedAsJSONLines(t *testing.T) {
 	p.must(t, "directory", "create", "clients", "--kind", "scim")
 	lines := strings.Split(p.must(t, "event", "export", "--type", "domain.*", "--type", "directory.created", "--since", "1h"), "\n")
 	var types []string
+	described := describedEvents(t)
 	for _, line := range lines {
-		types = append(types, decode[openapi.Event](t, line).Type)
+		e := decode[openapi.Event](t, line)
+		described.check(t, &e)
+		types = append(types, e.Type)
 	}
 	if diff := cmp.Diff([]string{"domain.added", "directory.created"}, types); diff != "" {
 		t.Errorf("exported (-want +got):\n%s", diff)

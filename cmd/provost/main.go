@@ -52,6 +52,7 @@ type commands struct {
 	Import    importCommand    `cmd:"" help:"Import chosen users and groups of a directory, with roles, enabled or not."`
 	Doctor    doctorCommand    `cmd:"" help:"Find out why something does not work."`
 	Event     eventCommand     `cmd:"" help:"The log of every change."`
+	Webhook   webhookCommand   `cmd:"" help:"Endpoints to which events are posted."`
 	Finding   findingCommand   `cmd:"" help:"What was refused, and what a person should know."`
 
 	Completion completionCommand `cmd:"" help:"Print the script with which a shell completes commands."`

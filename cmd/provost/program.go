@@ -37,6 +37,7 @@ type program struct {
 	runs       *run.Engine
 	domains    *domain.Keeper
 	mailer     *notify.Mailer
+	webhooks   *notify.Webhooks
 	rest       *admin.Server
 	metrics    *metrics
 	handler    http.Handler
@@ -55,7 +56,7 @@ func (c *serveCommand) open(ctx context.Context, log *slog.Logger) (_ *program, 
 	}
 	p := &program{log: log, metrics: newMetrics(), drain: newDrain(), slots: make(chan struct{}, c.MaxRequests)}
 	if p.store, err = gormstore.Open(ctx, c.dsn(), gormstore.Options{
-		Logger: log, Mailed: func() { p.mailer.Wake() }, Logged: func() { p.rest.Logged() },
+		Logger: log, Mailed: func() { p.mailer.Wake() }, Logged: func() { p.rest.Logged(); p.webhooks.Logged() },
 	}); err != nil {
 		return nil, err
 	}
@@ -75,6 +76,9 @@ func (c *serveCommand) open(ctx context.Context, log *slog.Logger) (_ *program, 
 	if p.sealer, err = seal.New(key); err != nil {
 		return nil, err
 	}
+	if err := c.openWebhooks(p); err != nil {
+		return nil, err
+	}
 	people, err := c.people()
 	if err != nil {
 		return nil, err
@@ -88,6 +92,7 @@ func (c *serveCommand) open(ctx context.Context, log *slog.Logger) (_ *program, 
 		{"runs", returning(p.runs.Run)},
 		{"domains", p.domains.Run},
 		{"mails", returning(p.mailer.Run)},
+		{"webhooks", returning(p.webhooks.Run)},
 	}
 	if c.Retention > 0 {
 		keeper := &retention{store: p.store, what: "deleted records", purge: purgeRecords, keep: c.Retention, log: log}
@@ -107,7 +112,7 @@ func (p *program) mount(c *serveCommand) error {
 	rest, err := admin.New(admin.Options{
 		Store: p.store, Reconciler: p.reconciler, Auth: p.auth, Log: p.log,
 		Runs: p.runs, NormalizeDomain: domain.Normalize, Verify: p.domains.Verify, Keep: p.reconciler.Release, NextRun: run.Next, CheckLDAP: checkLDAP,
-		CheckWelcome: notify.CheckWelcome, MailServer: c.SMTPURL != "",
+		CheckWelcome: notify.CheckWelcome, MailServer: c.SMTPURL != "", Webhooks: p.webhooks,
 		Seal: p.sealPassword, Open: p.openPassword,
 	})
 	if err != nil {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"strings"
 	"sync"
@@ -25,6 +26,7 @@ import (
 //	slapd               starts an LDAP server: CORP_URL, CORP_CA, CORP_BASE, CORP_BIND, and
 //	                    its password in the file corp.password
 //	unhire UID…         deletes users there
+//	receiver            starts an endpoint for webhooks that takes everything: HOOK_URL
 //	publish NAME TEXT   makes TEXT the TXT record of NAME
 func TestScripts(t *testing.T) {
 	t.Parallel()
@@ -36,7 +38,7 @@ func TestScripts(t *testing.T) {
 		RequireUniqueNames:  true,
 		UpdateScripts:       os.Getenv("UPDATE_SCRIPTS") != "",
 		Setup: func(env *testscript.Env) error {
-			p, err := bootProvost(env.WorkDir, "--dns-resolver", dns.Addr)
+			p, err := bootProvost(env.WorkDir, "--dns-resolver", dns.Addr, "--webhook-allow", "127.0.0.0/8")
 			if err != nil {
 				return err
 			}
@@ -53,6 +55,11 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"slapd":  func(ts *testscript.TestScript, _ bool, _ []string) { directories.start(t, ts) },
 			"unhire": func(ts *testscript.TestScript, _ bool, args []string) { directories.unhire(t, ts, args) },
+			"receiver": func(ts *testscript.TestScript, _ bool, _ []string) {
+				server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) }))
+				ts.Defer(server.Close)
+				ts.Setenv("HOOK_URL", server.URL)
+			},
 			"publish": func(ts *testscript.TestScript, neg bool, args []string) {
 				if neg || len(args) != 2 {
 					ts.Fatalf("usage: publish NAME TEXT")
@@ -96,20 +103,23 @@ type ldapOfScripts struct{ servers sync.Map } // by the script's folder
 // people are the users of such a server; staff is a group of the first two.
 var people = []string{"ann", "bob", "cid", "dora", "eve"}
 
-func (l *ldapOfScripts) start(t *testing.T, ts *testscript.TestScript) {
-	server := testenv.Slapd(t, testenv.SlapdOptions{Write: func(w io.Writer) error {
-		if err := testenv.WriteSkeleton(w); err != nil {
+// writePeople is a directory of them.
+func writePeople(w io.Writer) error {
+	if err := testenv.WriteSkeleton(w); err != nil {
+		return err
+	}
+	for _, uid := range people {
+		_, err := fmt.Fprintf(w, "dn: uid=%[1]s,ou=people,%[2]s\nobjectClass: inetOrgPerson\nuid: %[1]s\ncn: %[1]s\nsn: %[1]s\nmail: %[1]s@corp.test\n\n", uid, testenv.Suffix)
+		if err != nil {
 			return err
 		}
-		for _, uid := range people {
-			_, err := fmt.Fprintf(w, "dn: uid=%[1]s,ou=people,%[2]s\nobjectClass: inetOrgPerson\nuid: %[1]s\ncn: %[1]s\nsn: %[1]s\nmail: %[1]s@corp.test\n\n", uid, testenv.Suffix)
-			if err != nil {
-				return err
-			}
-		}
-		_, err := fmt.Fprintf(w, "dn: cn=staff,ou=groups,%[1]s\nobjectClass: groupOfNames\ncn: staff\nmember: uid=ann,ou=people,%[1]s\nmember: uid=bob,ou=people,%[1]s\n\n", testenv.Suffix)
-		return err
-	}})
+	}
+	_, err := fmt.Fprintf(w, "dn: cn=staff,ou=groups,%[1]s\nobjectClass: groupOfNames\ncn: staff\nmember: uid=ann,ou=people,%[1]s\nmember: uid=bob,ou=people,%[1]s\n\n", testenv.Suffix)
+	return err
+}
+
+func (l *ldapOfScripts) start(t *testing.T, ts *testscript.TestScript) {
+	server := testenv.Slapd(t, testenv.SlapdOptions{Write: writePeople})
 	l.servers.Store(ts.Getenv("WORK"), server)
 	ts.Check(os.WriteFile(ts.MkAbs("corp.password"), []byte(server.Password), 0o600))
 	for name, value := range map[string]string{"URL": server.TLSURL, "CA": server.CAFile, "BASE": server.Suffix, "BIND": server.BindDN} {

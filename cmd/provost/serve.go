@@ -36,6 +36,7 @@ type serveCommand struct {
 	MaxRequests    int            `default:"256" placeholder:"N" help:"The most requests at a time; beyond it clients are asked to come again."`
 	DrainWithin    time.Duration  `default:"5s" placeholder:"SPAN" help:"For how long a server that is stopped goes on taking requests, each on a connection that it then closes, while /readyz says that it stops. It ends sooner when no client is connected."`
 	ShutdownWithin time.Duration  `default:"20s" placeholder:"SPAN" help:"How long requests and runs may then take to end."`
+	webhookFlags
 	oidcFlags
 	LogLevel  slog.Level `default:"info" placeholder:"LEVEL" help:"debug, info, warn or error."`
 	LogFormat string     `enum:"text,json" default:"text" help:"How log lines are written: text or json."`
@@ -131,6 +132,9 @@ func (c *serveCommand) check() error {
 		return misused("the default is 20s", "--shutdown-within must be positive")
 	case c.PublicURL != "" && !strings.HasPrefix(c.PublicURL, "http://") && !strings.HasPrefix(c.PublicURL, "https://"):
 		return misused("such as https://provost.example.com", "--public-url %q is not an http or https URL", c.PublicURL)
+	}
+	if err := c.webhookFlags.check(); err != nil {
+		return err
 	}
 	if _, err := c.people(); err != nil {
 		return err

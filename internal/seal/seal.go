@@ -73,5 +73,8 @@ func (s *Sealer) Open(sealed []byte, context string) ([]byte, error) {
 	return plain, nil
 }
 
+// WebhookSecret is the context of the secrets of the webhook with the id.
+func WebhookSecret(webhook string) string { return "webhook/" + webhook + "/secret" }
+
 // BindPassword is the context of the bind password of the directory with the id.
 func BindPassword(directory string) string { return "directory/" + directory + "/bind_password" }

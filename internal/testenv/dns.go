@@ -12,13 +12,14 @@ import (
 	"github.com/miekg/dns"
 )
 
-// DNSServer answers TXT questions, over UDP and TCP on one loopback port.
+// DNSServer answers questions for TXT and A records, over UDP and TCP on one loopback port.
 // Names that were never set do not exist (NXDOMAIN).
 type DNSServer struct {
 	Addr string // 127.0.0.1:PORT
 
 	mu        sync.Mutex
 	texts     map[string][]string // by canonical name
+	addresses map[string]net.IP   // of IPv4, likewise
 	failure   int                 // the code of every answer, 0 for none
 	silent    bool
 	questions int
@@ -31,7 +32,7 @@ func DNS(t testing.TB) *DNSServer {
 	if err != nil {
 		t.Fatalf("start a DNS server: %v", err)
 	}
-	server := &DNSServer{Addr: packets.LocalAddr().String(), texts: map[string][]string{}}
+	server := &DNSServer{Addr: packets.LocalAddr().String(), texts: map[string][]string{}, addresses: map[string]net.IP{}}
 	for _, transport := range []*dns.Server{
 		{PacketConn: packets, Handler: dns.HandlerFunc(server.answer)},
 		{Listener: listener, Handler: dns.HandlerFunc(server.answer)},
@@ -76,11 +77,19 @@ func (s *DNSServer) SetTXT(name string, values ...string) {
 	s.texts[dns.CanonicalName(name)] = values
 }
 
+// SetA replaces the A record of the name.
+func (s *DNSServer) SetA(name, address string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.addresses[dns.CanonicalName(name)] = net.ParseIP(address).To4()
+}
+
 // Remove makes the name one that does not exist.
 func (s *DNSServer) Remove(name string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.texts, dns.CanonicalName(name))
+	delete(s.addresses, dns.CanonicalName(name))
 }
 
 // Fail makes every answer an error with the code, such as
@@ -148,11 +157,17 @@ func (s *DNSServer) reply(question *dns.Msg) *dns.Msg {
 	}
 	asked := question.Question[0]
 	values, exists := s.texts[dns.CanonicalName(asked.Name)]
-	if !exists {
+	address := s.addresses[dns.CanonicalName(asked.Name)]
+	if !exists && address == nil {
 		return reply.SetRcode(question, dns.RcodeNameError)
 	}
 	reply.SetReply(question)
 	reply.Authoritative = true
+	if asked.Qtype == dns.TypeA && address != nil {
+		reply.Answer = append(reply.Answer, &dns.A{
+			Hdr: dns.RR_Header{Name: asked.Name, Rrtype: dns.TypeA, Class: dns.ClassINET, Ttl: 1}, A: address,
+		})
+	}
 	if asked.Qtype != dns.TypeTXT {
 		return reply
 	}

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -123,6 +124,11 @@ func newWorldOn(t *testing.T, dsn string, adjust ...func(*admin.Options)) *world
 			return err
 		},
 		CheckWelcome: notify.CheckWelcome, MailServer: true,
+		Webhooks: notify.NewWebhooks(s, notify.WebhookOptions{
+			Reach: notify.Reach{Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}},
+			Seal:  func(p []byte, id store.ID) ([]byte, error) { return sealer.Seal(p, seal.WebhookSecret(string(id))) },
+			Open:  func(p []byte, id store.ID) ([]byte, error) { return sealer.Open(p, seal.WebhookSecret(string(id))) },
+		}),
 		Seal: func(p []byte, d store.ID) ([]byte, error) { return sealer.Seal(p, seal.BindPassword(string(d))) },
 		Open: func(p []byte, d store.ID) ([]byte, error) { return sealer.Open(p, seal.BindPassword(string(d))) },
 		Log:  slog.New(slog.NewTextHandler(w.log, nil)),

@@ -93,13 +93,14 @@ func TestPagesOfEveryListMeetEachRecordOnce(t *testing.T) {
 		ask[openapi.OIDCBinding](w, w.owner, "POST", "/directories/entra/oidc-bindings", entra(name), 201)
 		ask[openapi.Domain](w, w.owner, "POST", "/domains", `{"name":"`+name+`.example.com"}`, 201)
 		ask[openapi.Entitlement](w, w.owner, "POST", "/entitlements", `{"kind":"role","name":"`+name+`"}`, 201)
+		ask[openapi.NewWebhook](w, w.owner, "POST", "/webhooks", `{"name":"`+name+`","url":"https://app.test/"}`, 201)
 		ask[openapi.User](w, w.owner, "POST", "/users", `{"user_name":"`+name+`"}`, 201)
 		ask[openapi.Group](w, w.owner, "POST", "/groups", `{"display_name":"`+name+`"}`, 201)
 	}
 	for path, least := range map[string]int{
 		"/organizations": 5, "/directories": 4, "/directories?kind=ldap": 3, "/directories/entra/handovers": 3, "/tokens": 6, "/tokens?role=auditor": 4,
 		"/tokens?instance=true": 1, "/directories/entra/tokens": 4, "/directories/entra/oidc-bindings": 3, "/domains": 3, "/domains?state=pending": 3,
-		"/entitlements": 3, "/users": 3, "/groups": 3, "/runs": 3, "/runs?state=planned": 3, "/directories/corp1/runs": 1,
+		"/entitlements": 3, "/webhooks": 3, "/users": 3, "/groups": 3, "/runs": 3, "/runs?state=planned": 3, "/directories/corp1/runs": 1,
 	} {
 		t.Run(path, func(t *testing.T) {
 			w := w.in(t)

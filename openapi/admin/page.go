@@ -39,6 +39,8 @@ const (
 	cursorDirectories  = "d"
 	cursorDomains      = "n"
 	cursorHandovers    = "v"
+	cursorDeliveries   = "y"
+	cursorWebhooks     = "w"
 )
 
 func cursor(list string, place int64) string {

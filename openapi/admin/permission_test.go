@@ -126,7 +126,9 @@ func TestNothingCrossesOrganizations(t *testing.T) {
 	run := ask[openapi.Run](w, w.owner, "POST", "/directories/"+pulled.ID+"/plans", nil, 202)
 	role := ask[openapi.Entitlement](w, w.owner, "POST", "/entitlements", `{"kind":"role","name":"Member"}`, 201)
 	binding := ask[openapi.OIDCBinding](w, w.owner, "POST", "/directories/entra/oidc-bindings", entra("app"), 201)
+	hook := ask[openapi.NewWebhook](w, w.owner, "POST", "/webhooks", map[string]string{"name": "app", "url": "https://app.test/"}, 201)
 	refs := map[string]string{
+		"{webhook}": hook.Webhook.ID, "{delivery}": hook.Webhook.ID,
 		"{entitlement}": role.ID, "{user}": string(done.Users[0].ID), "{group}": group.ID, "{domain}": domain.ID, "{directory}": directory.ID, "{token}": token.Token.ID, "{run}": run.ID, "{binding}": binding.ID,
 		"{from}": pulled.ID,
 	}
@@ -135,6 +137,7 @@ func TestNothingCrossesOrganizations(t *testing.T) {
 		"SearchDirectory": `{"user_name":"ann"}`,
 		"UpdateUser":      `{"enabled":false}`, "UpdateGroup": `{"description":"x"}`, "ChangeMembers": `{"add":[]}`, "UpdateDirectory": `{}`,
 		"CreateDirectoryToken": `{}`, "UpdateEntitlement": `{"description":"x"}`, "StartHandover": `{"from":"entra"}`,
+		"UpdateWebhook": `{"enabled":false}`, "RotateWebhookSecret": `{}`,
 		"CreateOIDCBinding": `{"issuer":"https://example.com","audience":"a","subject":"s"}`,
 	}
 	doc, err := openapi.GetSpec()
@@ -165,7 +168,7 @@ func TestNothingCrossesOrganizations(t *testing.T) {
 			})
 		}
 	}
-	for _, list := range []string{"/users", "/groups", "/domains", "/directories", "/entitlements"} {
+	for _, list := range []string{"/users", "/groups", "/domains", "/directories", "/entitlements", "/webhooks"} {
 		t.Run("lists of "+list, func(t *testing.T) {
 			var got struct{ Items []json.RawMessage }
 			w.call(w.stranger, "GET", list, nil).into(t, &got)

@@ -80,6 +80,8 @@ type Options struct {
 	// MailServer says that mails are sent. Without it settings that cause some are
 	// saved, with a warning.
 	MailServer bool
+	// Webhooks send events to endpoints.
+	Webhooks Webhooks
 	// Seal encrypts the bind password of a directory, and Open decrypts it.
 	Seal func(plain []byte, directory store.ID) ([]byte, error)
 	Open func(sealed []byte, directory store.ID) ([]byte, error)
@@ -118,7 +120,7 @@ var _ openapi.StrictServerInterface = (*Server)(nil)
 // embedded specification is broken.
 func New(o Options) (*Server, error) {
 	if o.Store == nil || o.Reconciler == nil || o.Auth == nil || o.Runs == nil || o.NormalizeDomain == nil || o.Verify == nil ||
-		o.Keep == nil || o.NextRun == nil || o.CheckLDAP == nil || o.CheckWelcome == nil || o.Seal == nil || o.Open == nil {
+		o.Keep == nil || o.NextRun == nil || o.CheckLDAP == nil || o.CheckWelcome == nil || o.Webhooks == nil || o.Seal == nil || o.Open == nil {
 		return nil, errors.New("the REST interface lacks a required option")
 	}
 	if o.Clock == nil {

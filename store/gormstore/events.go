@@ -35,18 +35,54 @@ func (r *reader) Events(ctx context.Context, q store.EventQuery) ([]store.Event,
 	}
 }
 
+// eventColumns are read by [scanEvent].
+const eventColumns = "seq, public_id, org_id, directory_id, type, version, kind, resource, cause, data, time"
+
 func (r *reader) stamped(ctx context.Context, q store.EventQuery) ([]store.Event, error) {
-	where, args := selected(q)
-	list, err := collect(ctx, r.session, scanEvent,
-		"SELECT seq, public_id, org_id, directory_id, type, version, kind, resource, cause, data, time FROM event WHERE "+
-			where+" ORDER BY seq LIMIT ?", append(args, q.Limit)...)
+	query, args := listEvents(q)
+	list, err := collect(ctx, r.session, scanEvent, query, args...)
 	if err != nil {
 		return nil, fmt.Errorf("list events: %w", err)
 	}
 	return list, nil
 }
 
-// selected is the condition of a query of stamped events.
+// listEvents is the query of stamped events. What an index finds in order is a branch of
+// its own, limited like the whole: so a page costs the same wherever it is, and however
+// many events fit.
+func listEvents(q store.EventQuery) (query string, args []any) {
+	where, whereArgs := selected(q)
+	branches, branchArgs := branchesOf(q)
+	if len(branches) == 1 {
+		return "SELECT " + eventColumns + " FROM event WHERE " + where + branches[0] + " ORDER BY seq LIMIT ?", append(append(whereArgs, branchArgs[0]...), q.Limit)
+	}
+	for i, b := range branches {
+		branches[i] = fmt.Sprintf("SELECT * FROM (SELECT %s FROM event WHERE %s%s ORDER BY seq LIMIT ?) AS b%d", eventColumns, where, b, i)
+		args = append(append(append(args, whereArgs...), branchArgs[i]...), q.Limit)
+	}
+	return "SELECT " + eventColumns + " FROM (" + strings.Join(branches, " UNION ALL ") + ") AS e ORDER BY seq LIMIT ?", append(args, q.Limit)
+}
+
+// branchesOf are further conditions, no two of which hold of one event: the actor by its
+// id or its name, or else each of the types.
+func branchesOf(q store.EventQuery) (conditions []string, args [][]any) {
+	switch {
+	case q.Actor != "":
+		return []string{" AND actor_id = ?", " AND actor_folded = ? AND actor_id <> ?"}, [][]any{{q.Actor}, {store.Fold(q.Actor), q.Actor}}
+	case len(q.Types) > 0:
+		types := store.MatchingEvents(q.Types)
+		if len(types) == 0 {
+			return []string{" AND type = ''"}, [][]any{nil} // none
+		}
+		for _, t := range types {
+			conditions, args = append(conditions, " AND type = ?"), append(args, []any{t})
+		}
+		return conditions, args
+	}
+	return []string{""}, [][]any{nil}
+}
+
+// selected is the condition of a query of stamped events, apart from its branches.
 func selected(q store.EventQuery) (where string, args []any) {
 	where, args = "org_id = ? AND seq > ?", []any{q.Org, q.After}
 	and := func(condition string, list ...any) {
@@ -62,12 +98,13 @@ func selected(q store.EventQuery) (where string, args []any) {
 	if q.Resource != "" {
 		and("resource = ?", q.Resource)
 	}
-	if len(q.Types) > 0 {
-		condition, list := ofTypes(q.Types)
-		and(condition, list...)
-	}
-	if q.Actor != "" {
-		and("(actor_id = ? OR actor_folded = ?)", q.Actor, store.Fold(q.Actor))
+	if q.Actor != "" && len(q.Types) > 0 {
+		types := store.MatchingEvents(q.Types)
+		list := make([]any, len(types))
+		for i, t := range types {
+			list[i] = t
+		}
+		and("type IN ('' "+strings.Repeat(", ?", len(types))+")", list...)
 	}
 	if !q.Since.IsZero() {
 		and("time >= ?", q.Since)
@@ -76,22 +113,6 @@ func selected(q store.EventQuery) (where string, args []any) {
 		and("time < ?", q.Until)
 	}
 	return where, args
-}
-
-// ofTypes is the condition that an event is of one of the types. A pattern is a range
-// of the index: what begins with "user." lies before "user/".
-func ofTypes(types []string) (condition string, args []any) {
-	var any []string
-	for _, t := range types {
-		if begin, ok := strings.CutSuffix(t, "*"); ok {
-			any = append(any, "type >= ? AND type < ?")
-			args = append(args, begin, begin[:len(begin)-1]+"/")
-			continue
-		}
-		any = append(any, "type = ?")
-		args = append(args, t)
-	}
-	return "(" + strings.Join(any, " OR ") + ")", args
 }
 
 // LastEvent finds the end of the log. On SQLite the order is one for all

@@ -93,6 +93,9 @@ func (t *tx) purge(ctx context.Context, kind store.Kind, before time.Time, limit
 		w.add(statement{
 			query: "DELETE FROM mail WHERE resource IN (SELECT v FROM " + f + " AS k)",
 			args:  []any{arg}, want: -1,
+		}, statement{ // an endpoint may have answered with what it was sent
+			query: "UPDATE webhook_delivery SET tries = '[]' WHERE state <> 'pending' AND resource IN (SELECT v FROM " + f + " AS k)",
+			args:  []any{arg}, want: -1,
 		}, statement{
 			query: "UPDATE event SET data = ? WHERE kind = ? AND resource IN (SELECT v FROM " + f + " AS k)",
 			args:  []any{redacted, string(kind), arg}, want: -1,

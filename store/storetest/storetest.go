@@ -44,6 +44,7 @@ func Run(t *testing.T, open func(t *testing.T) store.Store) {
 		{"purge", purge},
 		{"grants", grants},
 		{"mails", mails},
+		{"webhooks", webhooks},
 		{"idempotency", idempotency},
 		{"listing", listing},
 	} {

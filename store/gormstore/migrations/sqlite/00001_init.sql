@@ -560,6 +560,62 @@ CREATE INDEX mail_waiting ON mail (created_at) WHERE state = 'queued';
 CREATE INDEX mail_leased ON mail (lease_until) WHERE lease_until IS NOT NULL;
 CREATE INDEX mail_resource ON mail (resource);
 
+-- Endpoints of events. Each has a place in the log; what is before it was delivered, or has a row of
+-- webhook_delivery that is pending. No row is written for an event before it is sent.
+CREATE TABLE webhook (
+    id               INTEGER PRIMARY KEY AUTOINCREMENT,
+    public_id        TEXT NOT NULL UNIQUE,
+    org_id           INTEGER NOT NULL REFERENCES organization (id),
+    name             TEXT NOT NULL,
+    name_folded      TEXT NOT NULL,
+    url              TEXT NOT NULL,
+    types            TEXT NOT NULL DEFAULT '[]', -- JSON
+    enabled          boolean NOT NULL DEFAULT true,
+    disabled_reason  TEXT NOT NULL DEFAULT '',
+    disabled_at      INTEGER,
+    secret           BLOB NOT NULL,
+    old_secret       BLOB,
+    old_secret_until INTEGER,
+    cursor           INTEGER NOT NULL,
+    failing_since    INTEGER,
+    failures         INTEGER NOT NULL DEFAULT 0,
+    retry_at         INTEGER,
+    revision         INTEGER NOT NULL DEFAULT 1,
+    created_at       INTEGER NOT NULL,
+    updated_at       INTEGER NOT NULL,
+    deleted_at       INTEGER, -- it goes when its deliveries are gone
+    owner            TEXT NOT NULL DEFAULT '',
+    fence            INTEGER NOT NULL DEFAULT 0,
+    lease_until      INTEGER,
+    UNIQUE (org_id, id)
+);
+CREATE UNIQUE INDEX webhook_name ON webhook (name_folded, org_id) WHERE deleted_at IS NULL;
+CREATE INDEX webhook_leased ON webhook (lease_until) WHERE lease_until IS NOT NULL;
+
+-- The log of deliveries, and those that are to be tried again.
+CREATE TABLE webhook_delivery (
+    id              INTEGER PRIMARY KEY AUTOINCREMENT,
+    public_id       TEXT NOT NULL UNIQUE,
+    org_id          INTEGER NOT NULL,
+    webhook_id      INTEGER NOT NULL,
+    cursor          INTEGER NOT NULL, -- of the event
+    event_id        TEXT NOT NULL,
+    type            TEXT NOT NULL,
+    resource        TEXT NOT NULL,
+    state           TEXT NOT NULL CHECK (state IN ('pending', 'delivered', 'dropped')),
+    attempts        INTEGER NOT NULL DEFAULT 0,
+    next_attempt_at INTEGER,
+    since           INTEGER,
+    created_at      INTEGER NOT NULL,
+    ended_at        INTEGER,
+    tries           TEXT NOT NULL DEFAULT '[]', -- JSON
+    UNIQUE (webhook_id, cursor),
+    FOREIGN KEY (org_id, webhook_id) REFERENCES webhook (org_id, id)
+);
+CREATE INDEX webhook_delivery_pending ON webhook_delivery (webhook_id, resource, cursor) WHERE state = 'pending';
+CREATE INDEX webhook_delivery_done ON webhook_delivery (created_at) WHERE state <> 'pending';
+CREATE INDEX webhook_delivery_resource ON webhook_delivery (resource);
+
 -- Keys for new users and groups are taken from here before the rows are inserted.
 INSERT INTO sqlite_sequence (name, seq) VALUES ('users', 0), ('groups', 0);
 
@@ -583,6 +639,8 @@ INSERT INTO sqlite_stat1 (tbl, idx, stat) VALUES
     ('groups', 'groups_stale', '100 100 1');
 
 -- +goose Down
+DROP TABLE webhook_delivery;
+DROP TABLE webhook;
 DROP TABLE idempotency_key;
 DROP TABLE mail;
 DROP TABLE handover;
