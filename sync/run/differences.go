@@ -70,14 +70,14 @@ func (r *reading) stageGroups() error {
 			continue
 		}
 		if g.node != none {
-			r.index.nodes[g.node].flags |= within
+			r.index.node(g.node).flags |= within
 		}
 		if !r.only.wantsGroup(int32(i)) {
 			continue
 		}
 		id := ""
 		if g.node != none {
-			id = r.index.nodes[g.node].id
+			id = r.index.node(g.node).id
 		}
 		if g.invalid != "" {
 			if err := r.stageInvalid(store.StageGroups, store.KindGroup, id, g.dn, g.name, g.invalid); err != nil {
@@ -85,7 +85,7 @@ func (r *reading) stageGroups() error {
 			}
 			continue
 		}
-		if err := r.stageGroup(&r.index.nodes[g.node], g); err != nil {
+		if err := r.stageGroup(r.index.node(g.node), g); err != nil {
 			return err
 		}
 	}
@@ -117,7 +117,7 @@ func (r *reading) stageManagers(ctx context.Context) error {
 	managers := map[string]string{} // by the user's stable id
 	var users []int32
 	for _, d := range r.deferred {
-		n := &r.index.nodes[d.node]
+		n := r.index.node(d.node)
 		if d.staged {
 			continue
 		}
@@ -138,7 +138,7 @@ func (r *reading) stageManagers(ctx context.Context) error {
 // manager returns the stable id of the entry that bears an interned DN, or "".
 func (r *reading) manager(dn int32) string {
 	if m := r.graph.bearer[dn]; m != none {
-		return r.index.nodes[m].id
+		return r.index.node(m).id
 	}
 	return ""
 }
@@ -149,7 +149,7 @@ func (r *reading) restate(ctx context.Context, nodes []int32, managers map[strin
 		stored = stored[:0]
 		refs := make([]store.MemberRef, len(nodes))
 		for i, n := range nodes {
-			refs[i] = store.MemberRef{ExternalID: r.index.nodes[n].id}
+			refs[i] = store.MemberRef{ExternalID: r.index.node(n).id}
 		}
 		edges, err := v.Resolve(ctx, r.directory.Org, r.directory.Key, refs)
 		if err != nil {
@@ -183,7 +183,7 @@ func (r *reading) restate(ctx context.Context, nodes []int32, managers map[strin
 	}
 	for i := range stored {
 		u := &stored[i]
-		n := &r.index.nodes[r.index.at(store.KindUser, u.ExternalID)]
+		n := r.index.node(r.index.at(store.KindUser, u.ExternalID))
 		a := u.Attributes
 		if a.Enterprise != nil {
 			enterprise := *a.Enterprise
@@ -218,7 +218,7 @@ func (r *reading) amend(ctx context.Context) error {
 		if !d.staged || manager == "" {
 			continue
 		}
-		batch[r.index.nodes[d.node].id] = manager
+		batch[r.index.node(d.node).id] = manager
 		if len(batch) >= r.w.e.opt.BatchRows {
 			if err := write(); err != nil {
 				return err
@@ -241,14 +241,14 @@ func (r *reading) stageMissing(ctx context.Context) error {
 	look := func() error {
 		ids := make([]string, len(missing))
 		for i, n := range missing {
-			ids[i] = r.index.nodes[n].id
+			ids[i] = r.index.node(n).id
 		}
 		exist, err := r.lookup(ctx, ids)
 		if err != nil {
 			return sourceError{err}
 		}
 		for _, i := range missing {
-			n := &r.index.nodes[i]
+			n := r.index.node(i)
 			dn, ok := exist[n.id]
 			if err := r.stageAway(n, ok, dn); err != nil {
 				return err
@@ -257,16 +257,16 @@ func (r *reading) stageMissing(ctx context.Context) error {
 		missing = missing[:0]
 		return nil
 	}
-	for i := range r.index.nodes {
-		n := &r.index.nodes[i]
+	for i := range r.index.count {
+		n := r.index.node(i)
 		switch {
-		case !n.is(known) || n.is(within) || !r.only.names(int32(i)):
+		case !n.is(known) || n.is(within) || !r.only.names(i):
 		case n.is(read):
 			if err := r.stageAway(n, true, ""); err != nil {
 				return err
 			}
 		default:
-			if missing = append(missing, int32(i)); len(missing) == lookupBatch {
+			if missing = append(missing, i); len(missing) == lookupBatch {
 				if err := look(); err != nil {
 					return err
 				}

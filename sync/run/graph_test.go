@@ -40,10 +40,12 @@ func (g *testGraph) node(name string) int32 {
 // index has a node for each name, with the name as its stable id.
 func (g *testGraph) index() *index {
 	x := newIndex(0, 0)
-	x.nodes = make([]node, len(g.nodes))
+	names := make([]string, len(g.nodes))
 	for name, i := range g.nodes {
-		x.nodes[i].id = name
-		x.groups.add(i)
+		names[i] = name
+	}
+	for _, name := range names {
+		x.at(store.KindGroup, name)
 	}
 	return x
 }

@@ -35,13 +35,19 @@ func (n *node) is(f flags) bool { return n.flags&f == f }
 type index struct {
 	users  *table[string]
 	groups *table[string]
-	nodes  []node
+	blocks []*[nodesOfBlock]node // so that none is copied when there are more
+	count  int32                 // of nodes
 }
 
+const nodesOfBlock = 4096
+
+// node returns the node with a number. It stays where it is.
+func (x *index) node(i int32) *node { return &x.blocks[i/nodesOfBlock][i%nodesOfBlock] }
+
 func newIndex(users, groups int) *index {
-	x := &index{nodes: make([]node, 0, users+groups)}
+	x := &index{}
 	seed := maphash.MakeSeed()
-	id := func(n int32) string { return x.nodes[n].id }
+	id := func(n int32) string { return x.node(n).id }
 	hash := func(id string) uint64 { return maphash.String(seed, id) }
 	x.users, x.groups = newTable(users, id, hash), newTable(groups, id, hash)
 	return x
@@ -55,8 +61,12 @@ func (x *index) at(kind store.Kind, id string) int32 {
 	}
 	i := t.find(id)
 	if i == none {
-		i = int32(len(x.nodes))
-		x.nodes = append(x.nodes, node{id: id, flags: f})
+		i = x.count
+		if i%nodesOfBlock == 0 {
+			x.blocks = append(x.blocks, new([nodesOfBlock]node))
+		}
+		x.count++
+		*x.node(i) = node{id: id, flags: f}
 		t.add(i)
 	}
 	return i
@@ -67,7 +77,7 @@ func (x *index) add(k *store.Known) {
 	if k.ExternalID == "" {
 		return // no entry can be compared with it
 	}
-	n := &x.nodes[x.at(k.Kind, k.ExternalID)]
+	n := x.node(x.at(k.Kind, k.ExternalID))
 	n.flags |= known
 	if len(k.Hash) == len(n.hash) {
 		n.flags |= hashed
@@ -102,7 +112,7 @@ func (x *index) members(g *graph, group *group) (ids []string, unread int) {
 	nodes, unread := g.members(group)
 	ids = make([]string, len(nodes))
 	for i, n := range nodes {
-		ids[i] = x.nodes[n].id
+		ids[i] = x.node(n).id
 	}
 	slices.Sort(ids)
 	return slices.Compact(ids), unread

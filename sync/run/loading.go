@@ -93,8 +93,8 @@ func (r *reading) loaded() error {
 	}
 	l.ended = true
 	r.losses = losses{}
-	for i := range r.index.nodes {
-		r.losses.stored(&r.index.nodes[i])
+	for i := range r.index.count {
+		r.losses.stored(r.index.node(i))
 	}
 	return nil
 }

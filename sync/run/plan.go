@@ -93,11 +93,11 @@ func (r *reading) summary(classes []GuardClass) *PlanSummary {
 		UsersElsewhere: r.domains.elsewhere, UsersWithoutAddress: r.domains.nones,
 	}
 	counts := func(i int32) bool {
-		n := &r.index.nodes[i]
+		n := r.index.node(i)
 		return n.is(isUser|within) && !n.is(invalid)
 	}
-	for i := range r.index.nodes {
-		if n := &r.index.nodes[i]; n.is(within) && !n.is(invalid) {
+	for i := range r.index.count {
+		if n := r.index.node(i); n.is(within) && !n.is(invalid) {
 			if n.is(isUser) {
 				s.Users++
 			} else {
@@ -107,7 +107,7 @@ func (r *reading) summary(classes []GuardClass) *PlanSummary {
 	}
 	for i, users := range r.graph.effective(r.w.e.reconciler.Cap(), counts) {
 		g := &r.graph.groups[i]
-		s.OverCap = append(s.OverCap, PlanGroup{Name: g.name, ExternalID: r.index.nodes[g.node].id, EffectiveUsers: users})
+		s.OverCap = append(s.OverCap, PlanGroup{Name: g.name, ExternalID: r.index.node(g.node).id, EffectiveUsers: users})
 	}
 	slices.SortFunc(s.OverCap, func(a, b PlanGroup) int {
 		return cmp.Or(b.EffectiveUsers-a.EffectiveUsers, strings.Compare(a.ExternalID, b.ExternalID))

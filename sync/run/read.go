@@ -222,7 +222,7 @@ func (r *reading) entry(e *store.Entry) error {
 	} else {
 		r.named[at]++
 		node = r.index.at(e.Kind, e.ExternalID)
-		if n := &r.index.nodes[node]; n.is(read) {
+		if n := r.index.node(node); n.is(read) {
 			e.Invalid = "another entry of the same read has the same stable id " + e.ExternalID
 			node = none
 		} else {
@@ -283,7 +283,7 @@ func (r *reading) user(e *store.Entry, node int32) error {
 		return nil
 	}
 	if node != none {
-		r.index.nodes[node].flags |= within
+		r.index.node(node).flags |= within
 	}
 	if !wanted {
 		return nil
@@ -291,14 +291,14 @@ func (r *reading) user(e *store.Entry, node int32) error {
 	if e.Invalid != "" {
 		return r.stageInvalid(store.StageUsers, e.Kind, e.ExternalID, e.DN, e.Attributes.UserName, e.Invalid)
 	}
-	n := &r.index.nodes[node]
+	n := r.index.node(node)
 	r.domains.add(e.Attributes.DecidingAddress())
 	r.presence.user(e)
 	manager, wait := "", none
 	if e.ManagerDN != "" {
 		wait = r.graph.intern(e.ManagerDN)
 		if m := r.graph.bearer[wait]; m != none {
-			manager, wait = r.index.nodes[m].id, none
+			manager, wait = r.index.node(m).id, none
 		}
 	}
 	inactive := e.Active != nil && !*e.Active

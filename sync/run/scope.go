@@ -111,7 +111,7 @@ func (g *graph) choose(by wish, x *index) (*scope, error) {
 		}
 		for _, i := range found {
 			if node := g.groups[i].node; node != none {
-				s.chosen = append(s.chosen, ScopeGroup{Chosen: name, Name: g.groups[i].name, ExternalID: x.nodes[node].id})
+				s.chosen = append(s.chosen, ScopeGroup{Chosen: name, Name: g.groups[i].name, ExternalID: x.node(node).id})
 			}
 		}
 		queue = append(queue, found...)
@@ -137,7 +137,7 @@ func (r *reading) joinGroups() {
 		if g.within || g.node == none {
 			continue
 		}
-		if id := r.index.nodes[g.node].id; r.only.means(store.KindGroup, g.name, id, g.dnKey, g.node) {
+		if id := r.index.node(g.node).id; r.only.means(store.KindGroup, g.name, id, g.dnKey, g.node) {
 			r.joins = append(r.joins, store.ScopeEntry{Kind: store.KindGroup, ExternalID: id, Name: g.name})
 			queue = append(queue, int32(i))
 		}

@@ -165,7 +165,7 @@ func (s *selection) wantsUser(r *reading, e *store.Entry, node int32, inScope bo
 	if s.named(store.KindUser, e.Attributes.UserName, e.ExternalID, dn, node, inScope) {
 		return true
 	}
-	if node == none || !r.index.nodes[node].missing() {
+	if node == none || !r.index.node(node).missing() {
 		return false
 	}
 	if s.members.dns[dn] {
@@ -191,7 +191,7 @@ func (s *selection) chooseGroups(r *reading) {
 		g := &r.graph.groups[i]
 		id := ""
 		if g.node != none {
-			id = r.index.nodes[g.node].id
+			id = r.index.node(g.node).id
 		}
 		if s.named(store.KindGroup, g.name, id, g.dnKey, g.node, g.within) && g.within {
 			queue = append(queue, int32(i))
@@ -206,7 +206,7 @@ func (s *selection) chooseGroups(r *reading) {
 		s.groups[i] = true
 		for _, dn := range r.graph.groups[i].members {
 			s.members.dns[dn] = true
-			if nested, ok := r.graph.groupAt(dn); ok && r.index.nodes[r.graph.groups[nested].node].missing() {
+			if nested, ok := r.graph.groupAt(dn); ok && r.index.node(r.graph.groups[nested].node).missing() {
 				queue = append(queue, nested)
 			}
 		}
