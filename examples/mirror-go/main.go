@@ -15,7 +15,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"net/http"
 	"net/url"
 	"os"
@@ -84,7 +83,7 @@ func run(ctx context.Context, args []string) error {
 		if err == nil {
 			continue
 		}
-		slog.Warn("trying again in a second", "error", err)
+		fmt.Fprintf(os.Stderr, "mirror-go: trying again in a second: %v\n", err)
 		select {
 		case <-ctx.Done():
 		case <-time.After(time.Second):
