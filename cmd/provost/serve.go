@@ -56,6 +56,7 @@ Examples:
 
 // Run serves until the context ends.
 func (c *serveCommand) Run(s *session) (err error) {
+	defer ballast()()
 	if err := c.check(); err != nil {
 		return err
 	}

@@ -69,6 +69,8 @@ type applier struct {
 	gone     map[store.Key]bool // users that are deleted
 	turned   []store.Key        // groups that begin or cease to count
 	known    map[string]bool    // stable ids of records that are created or return
+	looked   bool               // for who awaits them
+	waiting  []waiting          // who does
 
 	struck       *strike     // instead of lost and gained
 	lost, gained []pair      // direct memberships of users that count
@@ -240,6 +242,9 @@ func (a *applier) writeRecords(ctx context.Context) error {
 			query: "UPDATE directory SET synced_at = ? WHERE org_id = ? AND id = ? AND (synced_at IS NULL OR synced_at < ?)",
 			args:  []any{c.Now, c.Org, c.Directory, c.Now.Add(-syncedEvery)}, want: -1,
 		})
+	}
+	if len(c.Groups) == 0 { // else their edges are written first
+		w.then = a.awaited()
 	}
 	return w.flush(ctx)
 }

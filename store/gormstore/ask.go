@@ -19,32 +19,15 @@ type ask struct {
 // trip. Each sees what was committed, and locked, before it began. One that waits
 // for a lock with NOWAIT is a [race].
 func (s *session) read(ctx context.Context, list ...ask) error {
-	if !s.e.postgres || len(list) < 2 {
-		for i := range list {
-			if err := s.each(ctx, list[i].scan, list[i].query, list[i].args...); err != nil {
-				return list[i].fail(err)
-			}
-		}
-		return nil
+	if s.e.postgres && (len(list) > 1 || s.unbegun) {
+		return s.batch(ctx, nil, list...)
 	}
-	return s.pgx(func(c *pgx.Conn) (err error) {
-		b := &pgx.Batch{}
-		for i := range list {
-			b.Queue(s.e.rebind(list[i].query), s.e.arguments(list[i].args)...)
+	for i := range list {
+		if err := s.each(ctx, list[i].scan, list[i].query, list[i].args...); err != nil {
+			return list[i].fail(err)
 		}
-		results := c.SendBatch(ctx, b)
-		defer func() {
-			if closed := results.Close(); err == nil {
-				err = closed
-			}
-		}()
-		for i := range list {
-			if err := list[i].collect(results); err != nil {
-				return list[i].fail(err)
-			}
-		}
-		return nil
-	})
+	}
+	return nil
 }
 
 // stream is read of one query with very many rows, which on PostgreSQL come faster
@@ -53,7 +36,7 @@ func (s *session) stream(ctx context.Context, a ask) error {
 	if !s.e.postgres {
 		return s.each(ctx, a.scan, a.query, a.args...)
 	}
-	return s.pgx(func(c *pgx.Conn) error {
+	return s.pgx(ctx, func(c *pgx.Conn) error {
 		rows, err := c.Query(ctx, s.e.rebind(a.query), s.e.arguments(a.args)...)
 		if err != nil {
 			return err

@@ -31,7 +31,7 @@ func (s *session) copyEach(ctx context.Context, table string, columns []string, 
 		}
 		return s.insertRows(ctx, table, columns, rows, "")
 	}
-	return s.pgx(func(c *pgx.Conn) error {
+	return s.pgx(ctx, func(c *pgx.Conn) error {
 		copied, err := c.CopyFrom(ctx, pgx.Identifier{table}, columns, pgx.CopyFromSlice(n, func(i int) ([]any, error) {
 			values, err := row(i)
 			return s.e.arguments(values), err
@@ -59,16 +59,22 @@ func (s *session) insertRows(ctx context.Context, table string, columns []string
 	chunk := maxParameters / len(columns)
 	for len(rows) > 0 {
 		n := min(chunk, len(rows), 500) // a longer text is no faster
-		args := make([]any, 0, n*len(columns))
-		for _, r := range rows[:n] {
-			args = append(args, r...)
-		}
-		if _, err := s.exec(ctx, insertSQL(table, columns, n)+suffix, args...); err != nil {
+		query, args := insertAll(table, columns, rows[:n])
+		if _, err := s.exec(ctx, query+suffix, args...); err != nil {
 			return err
 		}
 		rows = rows[n:]
 	}
 	return nil
+}
+
+// insertAll is one INSERT of a few rows.
+func insertAll(table string, columns []string, rows [][]any) (query string, args []any) {
+	args = make([]any, 0, len(rows)*len(columns))
+	for _, r := range rows {
+		args = append(args, r...)
+	}
+	return insertSQL(table, columns, len(rows)), args
 }
 
 func insertSQL(table string, columns []string, rows int) string {
@@ -83,36 +89,38 @@ type statement struct {
 	want  int64 // rows that it must change; below 0: any number
 }
 
-// batch runs statements in order, on PostgreSQL in one round trip. One that does not
-// change as many rows as it wants ends it with a [race].
-func (s *session) batch(ctx context.Context, list []statement) error {
-	if !s.e.postgres || len(list) == 1 {
+// batch runs statements and then queries in order, on PostgreSQL in one round trip. A
+// statement that does not change as many rows as it wants ends it with a [race].
+func (s *session) batch(ctx context.Context, list []statement, asks ...ask) error {
+	if !s.e.postgres || len(list) == 1 && len(asks) == 0 && !s.unbegun {
 		for _, st := range list {
 			n, err := s.exec(ctx, st.query, st.args...)
 			if err := st.check(n, err); err != nil {
 				return err
 			}
 		}
+		return s.read(ctx, asks...)
+	}
+	if len(list)+len(asks) == 0 {
 		return nil
 	}
-	if len(list) == 0 {
-		return nil
-	}
-	return s.pgx(func(c *pgx.Conn) (err error) {
-		b := &pgx.Batch{}
+	return s.pipeline(ctx, func(b *pgx.Batch) {
 		for _, st := range list {
 			b.Queue(s.e.rebind(st.query), s.e.arguments(st.args)...)
 		}
-		results := c.SendBatch(ctx, b)
-		defer func() {
-			if closed := results.Close(); err == nil {
-				err = closed
-			}
-		}()
+		for _, a := range asks {
+			b.Queue(s.e.rebind(a.query), s.e.arguments(a.args)...)
+		}
+	}, func(results pgx.BatchResults) error {
 		for _, st := range list {
 			tag, err := results.Exec()
 			if err := st.check(tag.RowsAffected(), err); err != nil {
 				return err
+			}
+		}
+		for i := range asks {
+			if err := asks[i].collect(results); err != nil {
+				return asks[i].fail(err)
 			}
 		}
 		return nil

@@ -123,10 +123,44 @@ func (l *edgeLists) put(group store.Key, e store.Edge) {
 	to.a, to.b = append(to.a, int64(group)), append(to.b, int64(e.Key))
 }
 
+// awaited finds who waits for the records that are created, return or are taken over.
+// It follows the writing of the records: whoever states one of them as a member at the
+// same time either finds the record, or is found.
+func (a *applier) awaited() []ask {
+	if len(a.known) == 0 || a.c.Directory == 0 {
+		return nil
+	}
+	a.looked = true
+	f, arg := a.texts(sorted(a.known))
+	return []ask{{
+		what: "look for pending members",
+		query: "SELECT p.group_id, p.external_id FROM " + f + ` AS k JOIN pending_member p ON p.external_id = k.v
+			JOIN groups g ON g.org_id = p.org_id AND g.id = p.group_id WHERE p.org_id = ? AND g.directory_id = ?`,
+		args: []any{arg, a.c.Org, a.c.Directory},
+		each: func(row scanner) error {
+			var w waiting
+			err := row.Scan(&w.group, &w.external)
+			a.waiting = append(a.waiting, w)
+			return err
+		},
+	}}
+}
+
+// waiting is a stable id that is a member of a group as soon as there is a record of it.
+type waiting struct {
+	group    store.Key
+	external string
+}
+
 // revive turns pending members into edges to the records that are created, return or
 // are taken over.
 func (a *applier) revive(ctx context.Context, add *edgeLists) error {
-	if len(a.known) == 0 || a.c.Directory == 0 {
+	if !a.looked { // not with the records
+		if err := a.read(ctx, a.awaited()...); err != nil {
+			return err
+		}
+	}
+	if len(a.waiting) == 0 {
 		return nil
 	}
 	targets := map[string]store.Edge{}
@@ -140,30 +174,15 @@ func (a *applier) revive(ctx context.Context, add *edgeLists) error {
 			targets[u.After.ExternalID] = store.Edge{Kind: store.KindUser, Key: u.After.Key}
 		}
 	}
-	f, arg := a.texts(sorted(a.known))
-	var found []string
-	err := a.each(ctx, func(row scanner) error {
-		var group store.Key
-		var external string
-		if err := row.Scan(&group, &external); err != nil {
-			return err
+	found := make([]string, len(a.waiting))
+	for i, w := range a.waiting {
+		found[i] = w.external
+		if e := targets[w.external]; e.Kind == store.KindUser || e.Key != w.group { // no group is in itself
+			add.put(w.group, e)
 		}
-		found = append(found, external)
-		if e := targets[external]; e.Kind == store.KindUser || e.Key != group { // no group is in itself
-			add.put(group, e)
-		}
-		return nil
-	}, "SELECT p.group_id, p.external_id FROM "+f+` AS k JOIN pending_member p ON p.external_id = k.v
-		JOIN groups g ON g.org_id = p.org_id AND g.id = p.group_id WHERE p.org_id = ? AND g.directory_id = ?`,
-		arg, a.c.Org, a.c.Directory)
-	if err != nil {
-		return fmt.Errorf("look for pending members: %w", err)
 	}
-	if len(found) == 0 {
-		return nil
-	}
-	f, arg = a.texts(found)
-	_, err = a.exec(ctx, `DELETE FROM pending_member WHERE org_id = ? AND external_id IN (SELECT v FROM `+f+` AS k)
+	f, arg := a.texts(found)
+	_, err := a.exec(ctx, `DELETE FROM pending_member WHERE org_id = ? AND external_id IN (SELECT v FROM `+f+` AS k)
 		AND group_id IN (SELECT g.id FROM groups g WHERE g.org_id = ? AND g.directory_id = ?)`, a.c.Org, arg, a.c.Org, a.c.Directory)
 	if err != nil {
 		return fmt.Errorf("take pending members: %w", err)

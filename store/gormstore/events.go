@@ -21,6 +21,9 @@ func (r *reader) Events(ctx context.Context, q store.EventQuery) ([]store.Event,
 	if !r.e.postgres {
 		return r.stamped(ctx, q)
 	}
+	if err := r.writeTail(ctx); err != nil {
+		return nil, err
+	}
 	for {
 		// First, not last: otherwise an event that another reader stamps between our
 		// look and our stamping would be missing from this answer.
@@ -208,12 +211,10 @@ func (t *tx) Append(ctx context.Context, events []store.Event) error {
 			e.Cause.Actor.ID, store.Fold(e.Cause.Actor.Name), e.Data, e.Time,
 		}
 	}
-	err := t.copyRows(ctx, "event", []string{
-		"public_id", "org_id", "directory_id", "type", "version", "kind", "resource", "cause", "actor_id", "actor_folded", "data", "time",
-	}, rows)
-	if err != nil {
-		return fmt.Errorf("append events: %w", err)
-	}
 	t.logged = t.logged || len(events) > 0
-	return nil
+	if t.e.postgres {
+		t.tail = append(t.tail, rows...)
+		return nil
+	}
+	return appending(t.copyRows(ctx, "event", appendedColumns, rows))
 }

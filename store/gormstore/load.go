@@ -28,7 +28,7 @@ func (t *tx) Load(ctx context.Context, s store.Scope) (*store.Snapshot, error) {
 	if err := l.probe(ctx); err != nil {
 		return nil, err
 	}
-	var asks []ask
+	asks := l.planOnce()
 	if l.concernsGroups() {
 		asks = append(asks, l.lockGraph()...)
 		asks = append(asks, l.lockGroups()...)
@@ -141,6 +141,20 @@ func (l *loader) planForMany(ctx context.Context) error {
 		return fmt.Errorf("plan for long lists: %w", err)
 	}
 	return nil
+}
+
+// few is up to how many records of a scope one plan of each statement does for all
+// transactions.
+const few = 100
+
+// planOnce makes PostgreSQL keep the plans of a transaction that names few records. For
+// such lists a new plan looks cheaper to it than the one it keeps, which is for lists of
+// ten, so that it would plan each statement again: that took longer than to run it.
+func (l *loader) planOnce() []ask {
+	if !l.e.postgres || l.s.Unlocked || l.concernsGroups() || max(len(l.s.Users), len(l.s.UserKeys), len(l.s.External)) > few {
+		return nil
+	}
+	return []ask{{what: "plan once", query: "SELECT set_config('plan_cache_mode', 'force_generic_plan', true), set_config('enable_seqscan', 'off', true)"}}
 }
 
 // probe looks, without locks, for the groups of the scope and for what its references

@@ -202,3 +202,44 @@ func TestTheLogIsFilteredByIndexes(t *testing.T) {
 		})
 	})
 }
+
+// TestThePlanOfAPushIsMadeOnceAndForLargeTables loads and writes what a push does on
+// tables so small that the planner would read them whole, and keep to it as they grow.
+func TestThePlanOfAPushIsMadeOnceAndForLargeTables(t *testing.T) {
+	onPostgres(t, func(t *testing.T, s *Store) {
+		s.e.write.SetMaxOpenConns(1) // which keeps the plans
+		c := crowd(t, s, 5)
+		user := c.Users[3].After
+		inTx(t, s, func(x *tx) error {
+			_, err := x.exec(t.Context(), "ANALYZE")
+			return err
+		})
+		inTx(t, s, func(x *tx) error {
+			read := func() (n int64) {
+				n, err := find(t.Context(), x.session, value[int64],
+					"SELECT sum(seq_scan) FROM pg_stat_xact_user_tables WHERE relname IN ('users', 'user_value', 'identity_key')")
+				if err != nil {
+					t.Fatal(err)
+				}
+				return n
+			}
+			before := read()
+			_, err := x.Load(t.Context(), store.Scope{
+				Org: c.Org, Directory: c.Directory, Departed: true, Users: []store.RecordKey{{ID: user.ID}},
+				UserNames: []string{"u3", "new"}, UserKeys: []string{"u3", "u3@corp.test", "new"}, External: []string{"e3"},
+			})
+			if n := read() - before; n != 0 {
+				t.Errorf("a load of two users reads %d whole tables", n)
+			}
+			return err
+		})
+		inTx(t, s, func(x *tx) error {
+			planned, err := collect(t.Context(), x.session, value[string],
+				"SELECT statement FROM pg_prepared_statements WHERE custom_plans > 0 AND (statement LIKE 'WITH want(id)%' OR statement LIKE 'SELECT i.folded%')")
+			if len(planned) > 0 {
+				t.Errorf("statements are planned each time:\n%s", strings.Join(planned, "\n"))
+			}
+			return err
+		})
+	})
+}

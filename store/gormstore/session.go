@@ -26,6 +26,9 @@ type session struct {
 	conn *sql.Conn
 	inTx bool
 
+	unbegun bool    // BEGIN is still to be sent, to PostgreSQL
+	tail    [][]any // events to write with the commit
+
 	queued    bool                    // mails were queued, for [session.announce]
 	logged    bool                    // events were appended, for the same
 	grown     map[string]int          // rows added by table, for [session.analyze]
@@ -53,6 +56,9 @@ type queryer interface {
 
 // exec runs a statement and returns how many rows it changed.
 func (s *session) exec(ctx context.Context, query string, args ...any) (int64, error) {
+	if err := s.begin(ctx); err != nil {
+		return 0, err
+	}
 	r, err := s.q.ExecContext(ctx, s.e.rebind(query), s.e.arguments(args)...)
 	if err != nil {
 		return 0, err
@@ -63,16 +69,27 @@ func (s *session) exec(ctx context.Context, query string, args ...any) (int64, e
 // query runs a statement that returns rows; the caller closes them. Until then
 // nothing else may run on the session.
 func (s *session) query(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
+	if err := s.begin(ctx); err != nil {
+		return nil, err
+	}
 	return s.q.QueryContext(ctx, s.e.rebind(query), s.e.arguments(args)...)
 }
 
 // row runs a statement that returns at most one row.
-func (s *session) row(ctx context.Context, query string, args ...any) *sql.Row {
+func (s *session) row(ctx context.Context, query string, args ...any) scanner {
+	if err := s.begin(ctx); err != nil {
+		return failed{err}
+	}
 	return s.q.QueryRowContext(ctx, s.e.rebind(query), s.e.arguments(args)...)
 }
 
 // scanner is a row to be scanned: *sql.Row or *sql.Rows.
 type scanner interface{ Scan(dest ...any) error }
+
+// failed is the row of a query that could not be sent.
+type failed struct{ err error }
+
+func (f failed) Scan(...any) error { return f.err }
 
 // collect runs a query and scans each of its rows.
 func collect[T any](ctx context.Context, s *session, scan func(scanner) (T, error), query string, args ...any) ([]T, error) {
@@ -116,12 +133,23 @@ func (s *session) each(ctx context.Context, fn func(scanner) error, query string
 func (s *session) orm(ctx context.Context) *gorm.DB {
 	g := s.e.gorm.Session(&gorm.Session{NewDB: true, Context: ctx})
 	g.Statement.ConnPool = s.q
+	if err := s.begin(ctx); err != nil {
+		_ = g.AddError(err) // which ends whatever is made of it
+	}
 	return g
 }
 
 // pgx hands out the connection beneath, which takes part in the open transaction.
 // Only on PostgreSQL, and not while rows are open.
-func (s *session) pgx(fn func(*pgx.Conn) error) error {
+func (s *session) pgx(ctx context.Context, fn func(*pgx.Conn) error) error {
+	if err := s.begin(ctx); err != nil {
+		return err
+	}
+	return s.raw(fn)
+}
+
+// raw is pgx for whoever sees to the beginning of the transaction.
+func (s *session) raw(fn func(*pgx.Conn) error) error {
 	return s.conn.Raw(func(driver any) error {
 		c, ok := driver.(*stdlib.Conn)
 		if !ok {

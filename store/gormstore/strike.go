@@ -61,7 +61,7 @@ func (t *tx) taken(ctx context.Context, query string, args []any, each func(grou
 			return err
 		}, query, args...)
 	}
-	return t.pgx(func(c *pgx.Conn) error {
+	return t.pgx(ctx, func(c *pgx.Conn) error {
 		rows, err := c.Query(ctx, t.e.rebind("WITH gone(a, b, c) AS ("+query+") SELECT a, c, array_agg(b) FROM gone GROUP BY a, c"), t.e.arguments(args)...)
 		if err != nil {
 			return err

@@ -64,25 +64,37 @@ func (s *Store) once(ctx context.Context, fn func(store.Tx) error) error {
 		return fmt.Errorf("take a connection: %w", err)
 	}
 	defer func() { _ = conn.Close() }() // back to the pool
-	begun, err := conn.BeginTx(ctx, nil)
-	if err != nil {
-		return fmt.Errorf("begin a transaction: %w", err)
+	session := &session{e: s.e, q: conn, conn: conn, inTx: true, unbegun: s.e.postgres}
+	commit := session.commit
+	if s.e.postgres {
+		defer session.rollback() // does nothing after a commit
+	} else {
+		begun, err := conn.BeginTx(ctx, nil)
+		if err != nil {
+			return fmt.Errorf("begin a transaction: %w", err)
+		}
+		defer func() { _ = begun.Rollback() }() // does nothing after a commit
+		session.q = begun
+		commit = func(ctx context.Context) error { return commitSQLite(ctx, begun) }
 	}
-	defer func() { _ = begun.Rollback() }() // does nothing after a commit
-	session := &session{e: s.e, q: begun, conn: conn, inTx: true}
 	if err := fn(&tx{reader{session}}); err != nil {
 		return err
 	}
-	if err := begun.Commit(); err != nil {
-		// A cancelled context ends the transaction before Commit can.
-		if errors.Is(err, sql.ErrTxDone) && ctx.Err() != nil {
-			err = ctx.Err()
-		}
-		return fmt.Errorf("commit: %w", err)
+	if err := commit(ctx); err != nil {
+		return err
 	}
 	session.announce()
 	session.analyze(ctx)
 	return nil
+}
+
+func commitSQLite(ctx context.Context, begun *sql.Tx) error {
+	err := begun.Commit()
+	// A cancelled context ends the transaction before Commit can.
+	if errors.Is(err, sql.ErrTxDone) && ctx.Err() != nil {
+		err = ctx.Err()
+	}
+	return wrap(err, "commit")
 }
 
 // announce tells those who wait for it what was committed.

@@ -13,6 +13,7 @@ type writes struct {
 	*tx
 	what string // for errors: "write users"
 	list []step
+	then []ask // what is read with the last of them
 }
 
 // step is a statement, or rows that are copied because they are many.
@@ -40,11 +41,8 @@ func (w *writes) insert(table string, columns []string, rows [][]any) {
 		return
 	}
 	w.grew(table, len(rows))
-	args := make([]any, 0, len(rows)*len(columns))
-	for _, r := range rows {
-		args = append(args, r...)
-	}
-	w.add(statement{query: insertSQL(table, columns, len(rows)), args: args, want: int64(len(rows))})
+	query, args := insertAll(table, columns, rows)
+	w.add(statement{query: query, args: args, want: int64(len(rows))})
 }
 
 // insertEach is insert of n rows that are made when they are written, if they are many.
@@ -66,11 +64,8 @@ func (w *writes) copy(table string, columns []string, n int, row func(i int) ([]
 // flush writes what was gathered.
 func (w *writes) flush(ctx context.Context) error {
 	var batch []statement
-	send := func() error {
-		if len(batch) == 0 {
-			return nil
-		}
-		err := w.batch(ctx, batch)
+	send := func(then ...ask) error {
+		err := w.batch(ctx, batch, then...)
 		batch = nil
 		return w.fail(err)
 	}
@@ -87,7 +82,7 @@ func (w *writes) flush(ctx context.Context) error {
 		}
 	}
 	w.list = nil
-	return send()
+	return send(w.then...)
 }
 
 func (w *writes) fail(err error) error {

@@ -60,10 +60,19 @@ func (r *Reconciler) Reconcile(ctx context.Context, want store.Statement) (*Outc
 }
 
 func (r *Reconciler) reconcile(ctx context.Context, want store.Statement) (*Outcome, error) {
+	return r.reconcileThen(ctx, want, func() {})
+}
+
+// reconcileThen calls written when all is written and to be committed, each time that
+// the transaction is run.
+func (r *Reconciler) reconcileThen(ctx context.Context, want store.Statement, written func()) (*Outcome, error) {
 	var out *Outcome
 	err := r.store.Update(ctx, func(tx store.Tx) error {
 		var err error
 		out, err = r.ReconcileTx(ctx, tx, want)
+		if err == nil {
+			written()
+		}
 		return err
 	})
 	if err != nil {

@@ -18,8 +18,8 @@ var errApart = errors.New("one of the users returns")
 
 // lanes let clients that create users of one directory at the same time share a
 // transaction, as group commit does: while one is being written those that arrive
-// wait, and are the next. Nobody waits for company: a client by itself is written at
-// once. Each creation ends as it would by itself, because the records of the shared
+// wait, and are the next, which begins while the one before is committed. Nobody
+// waits for company: a client by itself is written at once. Each creation ends as it would by itself, because the records of the shared
 // statement stand apart, and what is more than a creation is done alone.
 type lanes struct {
 	mu  sync.Mutex
@@ -74,18 +74,19 @@ func (r *Reconciler) create(ctx context.Context, want store.Statement) (*Outcome
 		case t.lead == nil:
 			return t.out, t.err
 		}
-		defer r.lanes.pass(key)
-		return r.lead(ctx, t.lead)
+		return r.lead(ctx, key, t.lead)
 	}
-	defer r.lanes.pass(key)
-	return r.lead(ctx, []*creation{c})
+	return r.lead(ctx, key, []*creation{c})
 }
 
 // lead writes the creations, of which the first is the caller's own, and tells the
-// others what became of theirs.
-func (r *Reconciler) lead(ctx context.Context, all []*creation) (*Outcome, error) {
+// others what became of theirs. It passes the lead on as soon as only the commit is
+// left to do.
+func (r *Reconciler) lead(ctx context.Context, key laneKey, all []*creation) (*Outcome, error) {
+	pass := sync.OnceFunc(func() { r.lanes.pass(key) })
+	defer pass()
 	if len(all) == 1 {
-		return r.reconcile(ctx, all[0].want)
+		return r.reconcileThen(ctx, all[0].want, pass)
 	}
 	told := false
 	defer func() {
@@ -109,6 +110,9 @@ func (r *Reconciler) lead(ctx context.Context, all []*creation) (*Outcome, error
 	err := r.store.Update(together, func(tx store.Tx) error {
 		var err error
 		out, err = r.revise(together, tx, want, &Revision{Accept: onlyCreates})
+		if err == nil {
+			pass()
+		}
 		return err
 	})
 	if err != nil { // whose fault it was is found out by each

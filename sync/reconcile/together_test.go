@@ -4,12 +4,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/provost-scim/provost/store"
+	"github.com/provost-scim/provost/sync/reconcile"
 )
 
 // pushed is a push of one new user, caused by a request of its own.
@@ -136,5 +140,63 @@ func TestAClientThatGoesAwayTakesNobodyWithIt(t *testing.T) {
 			t.Cleanup(leave)
 		}
 		all.Wait()
+	})
+}
+
+// heldCommit keeps the first transaction from its commit until another has been written.
+type heldCommit struct {
+	store.Store
+	written  atomic.Int32
+	second   chan struct{}
+	released chan struct{}
+}
+
+func (h *heldCommit) Update(ctx context.Context, fn func(store.Tx) error) error {
+	return h.Store.Update(ctx, func(tx store.Tx) error {
+		err := fn(tx)
+		if err != nil {
+			return err
+		}
+		switch h.written.Add(1) {
+		case 1:
+			select {
+			case <-h.second:
+				close(h.released)
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		case 2:
+			close(h.second)
+		}
+		return nil
+	})
+}
+
+func TestTheNextUsersAreWrittenWhileTheOnesBeforeAreCommitted(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, w *world) {
+		if strings.HasSuffix(t.Name(), "sqlite") {
+			t.Skip("SQLite has one writer")
+		}
+		if _, err := w.reconciler.Reconcile(t.Context(), w.pushed("first@"+w.domain(), "first", "")); err != nil {
+			t.Fatal(err) // it marks the directory as synced, which is done once a minute
+		}
+		held := &heldCommit{Store: w.store, second: make(chan struct{}), released: make(chan struct{})}
+		reconciler := reconcile.New(held, reconcile.Options{})
+		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+		defer cancel()
+		var all sync.WaitGroup
+		for i := range 3 { // one by itself, and two that wait for it or not
+			all.Go(func() {
+				if _, err := reconciler.Reconcile(ctx, w.pushed(fmt.Sprintf("u%d@%s", i, w.domain()), fmt.Sprint(i), "")); err != nil {
+					t.Errorf("user %d: %v", i, err)
+				}
+			})
+		}
+		all.Wait()
+		select {
+		case <-held.released:
+		default:
+			t.Error("nothing was written before the first commit")
+		}
 	})
 }
