@@ -21,9 +21,6 @@ func (r *reader) Events(ctx context.Context, q store.EventQuery) ([]store.Event,
 	if !r.e.postgres {
 		return r.stamped(ctx, q)
 	}
-	if err := r.writeTail(ctx); err != nil {
-		return nil, err
-	}
 	for {
 		// First, not last: otherwise an event that another reader stamps between our
 		// look and our stamping would be missing from this answer.
@@ -147,6 +144,9 @@ func scanEvent(r scanner) (e store.Event, err error) {
 // stamp gives places in the order to committed events that have none, and returns to
 // how many.
 func (r *reader) stamp(ctx context.Context, org store.Key) (int64, error) {
+	if err := r.writeTail(ctx); err != nil { // whoever reads in a transaction sees what it has appended
+		return 0, err
+	}
 	unstamped, err := find(ctx, r.session, value[bool], "SELECT EXISTS (SELECT 1 FROM event WHERE org_id = ? AND seq IS NULL)", org)
 	if err != nil || !unstamped {
 		return 0, err
