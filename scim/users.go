@@ -204,7 +204,7 @@ func (s *Server) answerUser(c *call, p *projection, status int, u *store.User, g
 	var memberships []store.Membership
 	if groups && p.wants("groups") {
 		err := s.Store.View(c.ctx(), func(r store.Reader) (err error) {
-			memberships, err = r.Memberships(c.ctx(), c.caller.Org, []store.Key{u.Key})
+			memberships, err = r.Memberships(c.ctx(), c.caller.Org, &c.caller.Directory, []store.Key{u.Key})
 			return err
 		})
 		if err != nil {

@@ -63,7 +63,7 @@ const (
 // internal key. A list of both has the users before the groups where Sort does not tell.
 type Query struct {
 	Org       Key
-	Directory *Key // only those owned by this directory; nil: all of the organization
+	Directory *Key // only those owned by this directory, and in it the groups of users; nil: all of the organization
 	Filter    Condition
 	Base      string   // URL beneath which SCIM serves the records: what meta.location and $ref begin with
 	Sort      *Sort    // nil: by internal key alone

@@ -96,8 +96,9 @@ type RecordReader interface {
 	// group's stated live members.
 	SelectMembers(ctx context.Context, q MemberSelection) ([]ID, error)
 	// Memberships lists the groups in which the users are published members, by
-	// user and then group key; one query for all of them.
-	Memberships(ctx context.Context, org Key, users []Key) ([]Membership, error)
+	// user and then group key; one query for all of them. With a directory only
+	// groups that it owns are listed (0: internal ones).
+	Memberships(ctx context.Context, org Key, directory *Key, users []Key) ([]Membership, error)
 	// Resolve finds which of the references are live records of the directory
 	// (0: internal ones).
 	Resolve(ctx context.Context, org, directory Key, refs []MemberRef) (map[MemberRef]Edge, error)

@@ -254,7 +254,7 @@ func (p *peer) effective(keys []store.Key, names map[store.Key]string) map[store
 	published := map[store.ID][]string{}
 	for chunk := range slices.Chunk(keys, 2_000) {
 		p.view(func(ctx context.Context, r store.Reader) error {
-			list, err := r.Memberships(ctx, p.org, chunk)
+			list, err := r.Memberships(ctx, p.org, nil, chunk)
 			for _, m := range list {
 				published[m.Group] = append(published[m.Group], names[m.User])
 			}

@@ -473,7 +473,7 @@ func (w *scimWorld) stored(t *testing.T) pushed {
 		for _, g := range groups.Items {
 			names[g.ID] = g.DisplayName
 		}
-		memberships, err := r.Memberships(ctx, w.org, keys)
+		memberships, err := r.Memberships(ctx, w.org, nil, keys)
 		if err != nil {
 			return err
 		}

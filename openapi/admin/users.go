@@ -110,7 +110,7 @@ func (s *Server) GetUser(ctx context.Context, req openapi.GetUserRequestObject) 
 			return err
 		}
 		out = list[0]
-		in, err := r.Memberships(ctx, u.Org, []store.Key{u.Key})
+		in, err := r.Memberships(ctx, u.Org, nil, []store.Key{u.Key})
 		groups := make([]openapi.Membership, len(in))
 		for i := range in {
 			groups[i] = openapi.Membership{ID: string(in[i].Group), DisplayName: in[i].DisplayName, Direct: in[i].Direct}

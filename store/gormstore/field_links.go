@@ -14,6 +14,7 @@ type link struct {
 	key    string // of the record that has the attribute
 	column string // with which it is compared
 	rows   string // FROM and WHERE; its one argument is the organization
+	owner  string // the column of the directory, where a record of another one can be linked
 	order  string // of the elements, as readers see them
 	fields map[string]field
 }
@@ -23,7 +24,7 @@ type link struct {
 var (
 	userGroup = &link{
 		table: "groups lg",
-		key:   "u.id", column: "ef.user_id", order: "ef.group_id",
+		key:   "u.id", column: "ef.user_id", order: "ef.group_id", owner: "lg.directory_id",
 		rows: "effective ef JOIN groups lg ON lg.org_id = ? AND lg.id = ef.group_id WHERE ef.published AND lg.deleted_at IS NULL",
 		fields: map[string]field{
 			"value":   identifier{"lg.public_id"},
@@ -99,7 +100,8 @@ func (c *compiler) linked(attr store.Field, few bool, condition func(*link) (str
 	key := ""
 	for _, l := range c.of.links[attr] {
 		args := len(c.args)
-		c.arg(c.org)
+		of, owner := c.linkedRows(l)
+		c.arg(owner...)
 		inner, err := condition(l)
 		if err != nil {
 			return "", err
@@ -108,7 +110,7 @@ func (c *compiler) linked(attr store.Field, few bool, condition func(*link) (str
 			c.args = c.args[:args]
 			continue
 		}
-		rows := l.rows + " AND (" + inner + ")"
+		rows := of + " AND (" + inner + ")"
 		key = l.key
 		any = append(any, c.among(l.key, l.column, rows))
 		from = append(from, "SELECT "+l.column+" FROM "+rows)
@@ -120,6 +122,16 @@ func (c *compiler) linked(attr store.Field, few bool, condition func(*link) (str
 		return key + " IN (" + strings.Join(from, " UNION ALL ") + ")", nil
 	}
 	return "(" + strings.Join(any, " OR ") + ")", nil
+}
+
+// linkedRows are the rows of a link that are seen, with their arguments: a user can be
+// in an internal group, which does not exist for the client of a directory.
+func (c *compiler) linkedRows(l *link) (rows string, args []any) {
+	if l.owner == "" || c.directory == nil {
+		return l.rows, []any{c.org}
+	}
+	owner, owns := owned(l.owner, *c.directory)
+	return l.rows + " AND " + owner, append([]any{c.org}, owns...)
 }
 
 // SelectMembers returns the public ids of what satisfies a condition among a group's

@@ -173,19 +173,24 @@ func (r *reader) MemberCount(ctx context.Context, org, group store.Key, limit in
 
 // Memberships lists the groups in which users are published members, by user and
 // then group.
-func (r *reader) Memberships(ctx context.Context, org store.Key, users []store.Key) ([]store.Membership, error) {
+func (r *reader) Memberships(ctx context.Context, org store.Key, directory *store.Key, users []store.Key) ([]store.Membership, error) {
 	if len(users) == 0 {
 		return nil, nil
 	}
 	f, arg := r.keys(users)
+	of, args := "", []any{org, arg}
+	if directory != nil {
+		owner, owns := owned("g.directory_id", *directory)
+		of, args = " AND "+owner, append(args, owns...)
+	}
 	list, err := collect(ctx, r.session, func(row scanner) (m store.Membership, err error) {
 		err = row.Scan(&m.User, &m.Group, &m.DisplayName, &m.Direct)
 		return m, err
 	}, `SELECT e.user_id, g.public_id, g.display_name,
 			EXISTS (SELECT 1 FROM member m WHERE m.group_id = e.group_id AND m.user_id = e.user_id)
 		FROM effective e JOIN groups g ON g.org_id = ? AND g.id = e.group_id
-		WHERE e.user_id IN (SELECT v FROM `+f+` AS k) AND e.published AND g.deleted_at IS NULL
-		ORDER BY e.user_id, e.group_id`, org, arg)
+		WHERE e.user_id IN (SELECT v FROM `+f+` AS k) AND e.published AND g.deleted_at IS NULL`+of+`
+		ORDER BY e.user_id, e.group_id`, args...)
 	if err != nil {
 		return nil, fmt.Errorf("list memberships: %w", err)
 	}

@@ -14,7 +14,7 @@ const farOffset = 1000
 // page lists the records of a query.
 func page[T any](ctx context.Context, s *session, of *recordFields, q store.Query, columns string, scan func(scanner) (T, error)) (store.Page[T], error) {
 	var out store.Page[T]
-	l, err := newLister(compiler{s: s, of: of, org: q.Org, base: q.Base}, q)
+	l, err := newLister(compiler{s: s, of: of, org: q.Org, directory: q.Directory, base: q.Base}, q)
 	if err != nil {
 		return out, err
 	}

@@ -93,15 +93,16 @@ func (r *recordFields) selective(c store.Condition) selectivity {
 
 // compiler turns a condition into SQL that is never null, so that NOT is exact.
 type compiler struct {
-	s       *session
-	of      *recordFields
-	beside  *recordFields // of the other records of a list of both; a field that only they have is without a value here
-	org     store.Key
-	base    string // of locations
-	args    []any
-	within  store.Field // the attribute before the brackets of a valuePath
-	element bool        // the element at hand is a row e of user_value
-	link    *link       // what the element is, if it is another record
+	s         *session
+	of        *recordFields
+	beside    *recordFields // of the other records of a list of both; a field that only they have is without a value here
+	org       store.Key
+	directory *store.Key // whose records are seen; nil: all
+	base      string     // of locations
+	args      []any
+	within    store.Field // the attribute before the brackets of a valuePath
+	element   bool        // the element at hand is a row e of user_value
+	link      *link       // what the element is, if it is another record
 }
 
 func (c *compiler) arg(v ...any) { c.args = append(c.args, v...) }

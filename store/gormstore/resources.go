@@ -38,7 +38,7 @@ func (r *reader) Resources(ctx context.Context, q store.Query) (store.Page[store
 				users = append(users, item.User.Key)
 			}
 		}
-		out.Memberships, err = r.membershipsOf(ctx, q.Org, users)
+		out.Memberships, err = r.membershipsOf(ctx, q.Org, q.Directory, users)
 	}
 	return out, err
 }
@@ -52,7 +52,7 @@ type mixed struct {
 }
 
 func (m *mixed) lister(of, beside *recordFields) (*lister, error) {
-	return newLister(compiler{s: m.session, of: of, beside: beside, org: m.q.Org, base: m.q.Base}, m.q)
+	return newLister(compiler{s: m.session, of: of, beside: beside, org: m.q.Org, directory: m.q.Directory, base: m.q.Base}, m.q)
 }
 
 // length counts the users or the groups of the list, once.

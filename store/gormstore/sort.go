@@ -100,8 +100,9 @@ func (f linked) rank(c *compiler) *rank {
 	var firsts []string
 	for _, l := range c.of.links[f.attr] {
 		of := l.fields[sub].(sortable).rank(c)
-		firsts = append(firsts, "(SELECT "+of.expr+" FROM "+l.rows+" AND "+l.column+" = "+l.key+" ORDER BY "+l.order+" LIMIT 1)")
-		out.args = append(append(out.args, of.args...), c.org)
+		rows, args := c.linkedRows(l)
+		firsts = append(firsts, "(SELECT "+of.expr+" FROM "+rows+" AND "+l.column+" = "+l.key+" ORDER BY "+l.order+" LIMIT 1)")
+		out.args = append(append(out.args, of.args...), args...)
 	}
 	out.expr = firsts[0]
 	if len(firsts) > 1 {

@@ -53,7 +53,7 @@ func (r *reader) Users(ctx context.Context, q store.Query) (store.Page[store.Use
 	named := q.Groups && r.e.postgres && userRecords.selective(q.Filter) != broad
 	if named {
 		memberships = map[store.Key][]store.Membership{}
-		columns += ", " + groupsOfUser
+		columns += ", " + groupsOfUser(q.Directory != nil)
 		scan = func(row scanner) (store.User, error) {
 			var groups []groupOfUser
 			u, err := scanUser(trailed{row, scanJSON(&groups)})
@@ -69,17 +69,24 @@ func (r *reader) Users(ctx context.Context, q store.Query) (store.Page[store.Use
 		for i := range out.Items {
 			keys[i] = out.Items[i].Key
 		}
-		memberships, err = r.membershipsOf(ctx, q.Org, keys)
+		memberships, err = r.membershipsOf(ctx, q.Org, q.Directory, keys)
 	}
 	out.Memberships = memberships
 	return out, err
 }
 
-// groupsOfUser is the column that Memberships reads of one user, from a table called u.
-const groupsOfUser = `(SELECT json_agg(json_build_object('id', g.public_id, 'displayName', g.display_name,
-		'direct', EXISTS (SELECT 1 FROM member m WHERE m.group_id = e.group_id AND m.user_id = e.user_id)) ORDER BY e.group_id)
-	FROM effective e JOIN groups g ON g.org_id = u.org_id AND g.id = e.group_id
-	WHERE e.user_id = u.id AND e.published AND g.deleted_at IS NULL)`
+// groupsOfUser is the column that Memberships reads of one user, from a table called u:
+// all groups, or those of the user's own directory.
+func groupsOfUser(own bool) string {
+	of := ""
+	if own {
+		of = " AND g.directory_id IS NOT DISTINCT FROM u.directory_id"
+	}
+	return `(SELECT json_agg(json_build_object('id', g.public_id, 'displayName', g.display_name,
+			'direct', EXISTS (SELECT 1 FROM member m WHERE m.group_id = e.group_id AND m.user_id = e.user_id)) ORDER BY e.group_id)
+		FROM effective e JOIN groups g ON g.org_id = u.org_id AND g.id = e.group_id
+		WHERE e.user_id = u.id AND e.published AND g.deleted_at IS NULL` + of + `)`
+}
 
 type groupOfUser struct {
 	ID          store.ID `json:"id"`
@@ -96,8 +103,8 @@ type trailed struct {
 func (t trailed) Scan(dest ...any) error { return t.scanner.Scan(append(dest, t.last)...) }
 
 // membershipsOf is Memberships by user.
-func (r *reader) membershipsOf(ctx context.Context, org store.Key, users []store.Key) (map[store.Key][]store.Membership, error) {
-	list, err := r.Memberships(ctx, org, users)
+func (r *reader) membershipsOf(ctx context.Context, org store.Key, directory *store.Key, users []store.Key) (map[store.Key][]store.Membership, error) {
+	list, err := r.Memberships(ctx, org, directory, users)
 	out := map[store.Key][]store.Membership{}
 	for _, m := range list {
 		out[m.User] = append(out[m.User], m)

@@ -60,7 +60,7 @@ var isolation = map[string]func(*env){
 			if err != nil || len(ids) != 0 {
 				e.Errorf("ids %v, %v", ids, err)
 			}
-			list, err := r.Memberships(e.Context(), e.org, []store.Key{u.Key})
+			list, err := r.Memberships(e.Context(), e.org, nil, []store.Key{u.Key})
 			if err != nil || len(list) != 0 {
 				e.Errorf("memberships %v, %v", list, err)
 			}

@@ -143,7 +143,7 @@ var membership = map[string]func(*env){
 			}
 		}
 		have := got(e, func(r store.Reader) ([]store.Membership, error) {
-			return r.Memberships(e.Context(), e.org, []store.Key{us[1].Key, us[2].Key})
+			return r.Memberships(e.Context(), e.org, nil, []store.Key{us[1].Key, us[2].Key})
 		})
 		want := []store.Membership{
 			{User: us[1].Key, Group: low.ID, DisplayName: "low", Direct: true}, {User: us[1].Key, Group: mid.ID, DisplayName: "mid", Direct: true},
@@ -152,6 +152,14 @@ var membership = map[string]func(*env){
 		}
 		if diff := cmp.Diff(want, have); diff != "" {
 			e.Errorf("memberships (-want +got):\n%s", diff)
+		}
+		for directory, want := range map[store.Key]int{p.dir: len(want), 0: 0} {
+			have := got(e, func(r store.Reader) ([]store.Membership, error) {
+				return r.Memberships(e.Context(), e.org, &directory, []store.Key{us[1].Key, us[2].Key})
+			})
+			if len(have) != want {
+				e.Errorf("%d memberships in groups of directory %d, want %d", len(have), directory, want)
+			}
 		}
 	},
 	"inactive users count; deleted and departed ones do not, and come back": func(e *env) {

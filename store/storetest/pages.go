@@ -214,7 +214,7 @@ var pages = map[string]func(*env){
 		p.group(`Top "of" all`, staff)
 		p.deleteUser(p.user("gone"))
 		want := got(e, func(r store.Reader) ([]store.Membership, error) {
-			return r.Memberships(e.Context(), e.org, []store.Key{ann.Key})
+			return r.Memberships(e.Context(), e.org, nil, []store.Key{ann.Key})
 		})
 		if len(want) != 2 {
 			e.Fatalf("%d memberships", len(want))
