@@ -234,6 +234,9 @@ func (t *changes) take(e rawEntry) (enough string) {
 	}
 	for _, a := range e.attributes {
 		has[strings.ToLower(a.name)] = true
+		if strings.EqualFold(a.name, attrIsDeleted) && slices.Contains(a.values, "TRUE") {
+			t.f.deleted[id] = struct{}{}
+		}
 	}
 	t.f.changed[id] = struct{}{}
 	if len(t.f.changed) > t.limit {

@@ -22,6 +22,7 @@ type Following struct {
 	s       *Source
 	c       *conn
 	changed map[string]struct{}
+	deleted map[string]struct{}          // of changed: told to be deleted, or moved away
 	present map[string]map[uuid]struct{} // by base DN; nil unless the server listed what is there
 	cookie  []byte
 }
@@ -44,7 +45,7 @@ func (s *Source) Follow(ctx context.Context, since []byte, limit int) (f *Follow
 			c.close()
 		}
 	}()
-	f = &Following{s: s, c: c, changed: map[string]struct{}{}}
+	f = &Following{s: s, c: c, changed: map[string]struct{}{}, deleted: map[string]struct{}{}}
 	switch {
 	case old.Server != c.server:
 		why = fmt.Sprintf("the LDAP server is %s, and the last run read %s", c.server, old.Server)
@@ -78,6 +79,9 @@ func (f *Following) syncrepl(ctx context.Context, old *cookie, limit int) (why s
 		}
 		for _, u := range slices.Concat(a.changed, a.deleted) {
 			f.changed[u.String()] = struct{}{}
+		}
+		for _, u := range a.deleted {
+			f.deleted[u.String()] = struct{}{}
 		}
 		if a.afterPresent {
 			if f.present == nil {
@@ -195,6 +199,32 @@ func (f *Following) Missing(id string) bool {
 		}
 	}
 	return true
+}
+
+// Deleted reports whether the server told that an entry was deleted, or moved out of a
+// base DN.
+func (f *Following) Deleted(id string) bool {
+	_, ok := f.deleted[id]
+	return ok
+}
+
+// Sees reports whether any user or group can be found by its stable id.
+func (f *Following) Sees(ctx context.Context) (bool, error) {
+	filter, err := ldap.CompileFilter("(" + f.s.idAttribute + "=*)")
+	if err != nil {
+		return false, fmt.Errorf("compile a filter of %s: %w", f.s.idAttribute, err)
+	}
+	for _, base := range f.s.bases {
+		q := query{base: base, scope: ldap.ScopeWholeSubtree, filter: and(f.s.either(), filter), attributes: []string{f.s.idAttribute}, size: 1}
+		p, err := f.c.search(ctx, q)
+		if err != nil {
+			return false, err
+		}
+		if slices.ContainsFunc(p.entries, func(e rawEntry) bool { return f.s.idOf(e) != "" }) {
+			return true, nil
+		}
+	}
+	return false, nil
 }
 
 // Cookie stands for the directory as the changes left it.

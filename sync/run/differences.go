@@ -274,9 +274,11 @@ func (r *reading) stageMissing(ctx context.Context) error {
 		}
 	}
 	if len(missing) > 0 {
-		return look()
+		if err := look(); err != nil {
+			return err
+		}
 	}
-	return nil
+	return r.only.believable(r)
 }
 
 // stageAway stages a record that left the scope or is gone.

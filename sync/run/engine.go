@@ -44,6 +44,11 @@ type Following interface {
 	// which Missing is true.
 	Listed() bool
 	Missing(id string) bool
+	// Deleted reports whether the directory has told that an entry was deleted, or moved
+	// to where nothing is read.
+	Deleted(id string) bool
+	// Sees reports whether any entry that Entries would yield can be found by its stable id.
+	Sees(ctx context.Context) (bool, error)
 	Cookie() []byte // as [Source.Cookie], of the directory with the changes
 	// Read reads entries by stable id, of those that Entries would yield: groups first.
 	Read(ctx context.Context, ids []string) ([]store.Entry, error)

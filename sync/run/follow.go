@@ -58,6 +58,9 @@ func (r *reading) since(ctx context.Context, cookie []byte) (g *gathering, why s
 	if err == nil && why == "" {
 		why = g.outOfReach()
 	}
+	if err == nil && why == "" {
+		why, err = g.unexplained(ctx)
+	}
 	if err != nil || why != "" {
 		g.f.Close()
 		return nil, why, err

@@ -21,6 +21,8 @@ type teller struct {
 	told   []string // what has changed since the last one
 	since  []string // the cookies that were asked with
 	why    string   // it does not tell
+	silent []string // of told: it does not say that they were deleted, although they are not found
+	blind  bool     // nobody can be found by the stable id
 	broken bool     // reading what has changed fails
 }
 
@@ -54,6 +56,18 @@ func (f following) Listed() bool        { return false }
 func (f following) Missing(string) bool { return false }
 func (f following) Cookie() []byte      { return f.cookie }
 func (f following) Close()              {}
+
+func (f following) Deleted(id string) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.Contains(f.told, id) && !slices.Contains(f.teller.silent, id)
+}
+
+func (f following) Sees(context.Context) (bool, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return !f.teller.blind, nil
+}
 
 func (f following) entries(match func(*store.Entry) bool) (list []store.Entry, err error) {
 	f.mu.Lock()

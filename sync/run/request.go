@@ -204,6 +204,7 @@ func (e *Engine) replace(ctx context.Context, tx store.Tx, recent []store.Run, r
 func (e *Engine) discard(ctx context.Context, tx store.Tx, run *store.Run, cause store.Cause) (store.Event, error) {
 	held := run.State == store.RunHeld
 	run.State, run.FinishedAt, run.DiscardedBy = store.RunDiscarded, e.now(), actorName(cause.Actor)
+	run.Counts = store.RunCounts{} // of what would have stayed; it has done nothing
 	enter(run, store.PhaseDone, run.FinishedAt)
 	if err := tx.ClearStage(ctx, run.Key); err != nil {
 		return store.Event{}, err

@@ -153,6 +153,9 @@ func TestRule6TheGuardHoldsARunUntilAPersonDecides(t *testing.T) {
 		if findings := w.findings(); len(findings) > 0 || w.run(first.ID).State != store.RunDiscarded {
 			t.Errorf("after it was discarded it is %s, with the findings %v", w.run(first.ID).State, findings)
 		}
+		if counts := w.run(first.ID).Counts; counts != (store.RunCounts{}) {
+			t.Errorf("a run that was discarded has done nothing, and counts %+v", counts)
+		}
 		if _, err := e.Approve(t.Context(), w.org, first.ID, "", person); store.CodeOf(err) != store.CodeConflict {
 			t.Errorf("approving a discarded run gave %v, want a conflict", err)
 		}

@@ -246,3 +246,39 @@ func (s *selection) found() error {
 	}
 	return nil
 }
+
+// believable fails a run that would delete what is named although so much else that is
+// stored was not read either that a run of everything would be held: an account that
+// has lost its rights finds nobody.
+func (s *selection) believable(r *reading) error {
+	if s == nil || r.losses.usersDeleted+r.losses.groupsRemoved == 0 {
+		return nil
+	}
+	var users, groups int // stored, and not read
+	for i := range r.index.count {
+		switch n := r.index.node(i); {
+		case !n.is(known) || n.is(read):
+		case n.is(isUser):
+			users++
+		default:
+			groups++
+		}
+	}
+	guard := r.directory.Settings.Guard
+	for _, c := range []struct {
+		word        string
+		taken       int
+		missing, of int
+		limit       store.Threshold
+	}{
+		{"users", r.losses.usersDeleted, users, r.losses.users, guard.UsersDeleted},
+		{"groups", r.losses.groupsRemoved, groups, r.losses.groups, guard.GroupsDeleted},
+	} {
+		if c.taken > 0 && c.missing > c.taken && (c.missing == c.of || c.limit.Exceeded(c.missing, c.of)) {
+			e := store.Errorf(store.CodeInvalid, "%d of %d stored %s were not found, not only those that are named: the bind DN may have lost its rights", c.missing, c.of, c.word)
+			e.Hint = "synchronize the whole directory first; nothing has been changed"
+			return e
+		}
+	}
+	return nil
+}

@@ -1,0 +1,37 @@
+package run_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/provost-scim/provost/store"
+)
+
+// A run of named users deletes who is gone, but not when nearly everybody is: then the
+// account has lost its rights, and who is named would be too few for the guard.
+func TestARunOfNamedUsersDeletesNobodyWhenTheOthersAreNotFoundEither(t *testing.T) {
+	both(t, func(t *testing.T, w *world) {
+		e, _ := w.engine(w.store)
+		w.settings(func(s *store.Settings) { s.Guard = store.SameGuard(store.DefaultThreshold) })
+		w.pulled(e, people(40)...)
+		all := w.fake.users
+		named := func(ids ...string) *store.Run {
+			return w.rest(e.StartSelected(t.Context(), w.org, "corp", store.Selection{Users: ids}, person))
+		}
+		before := w.state()
+		for _, left := range []int{0, 10} {
+			w.fake.change(func() { w.fake.users = all[:left] })
+			r := named("id-039")
+			if r.State != store.RunFailed || !strings.Contains(r.Error, "of 40 stored users were not found, not only those that are named") {
+				t.Errorf("with %d of 40 users the run is %s: %s", left, r.State, r.Error)
+			}
+			if after := w.state(); len(after) != len(before) {
+				t.Errorf("with %d of 40 users the run left %d records of %d", left, len(after), len(before))
+			}
+		}
+		w.fake.change(func() { w.fake.users = all[:38] })
+		if r := named("id-039"); r.State != store.RunSucceeded || r.Counts.Users.Deleted != 1 {
+			t.Errorf("the run of who is gone is %s, and deleted %d: %s", r.State, r.Counts.Users.Deleted, r.Error)
+		}
+	})
+}
