@@ -39,6 +39,7 @@ const (
 	EventDomainVerified   = "domain.verified"
 	EventDomainFailed     = "domain.failed"
 	EventDomainDeleted    = "domain.deleted"
+	EventRunStarted       = "run.started" // by a person; a scheduled run tells of its end alone
 	EventRunHeld          = "run.held"
 	EventRunSucceeded     = "run.succeeded"
 	EventRunFailed        = "run.failed"
@@ -54,8 +55,9 @@ const (
 	EventWebhookUpdated     = "webhook.updated"
 	EventWebhookDeleted     = "webhook.deleted"
 	EventWebhookRotated     = "webhook.secret_rotated"
-	EventWebhookDisabled    = "webhook.disabled" // by itself: data.reason
-	EventMailSent           = "mail.sent"        // of the user or the run that it is about: data.mail, data.kind, data.recipient, data.message_id, data.attempts
+	EventWebhookRedelivered = "webhook.redelivered" // by a person: data.delivery, data.event, data.type
+	EventWebhookDisabled    = "webhook.disabled"    // by itself: data.reason
+	EventMailSent           = "mail.sent"           // of the user or the run that it is about: data.mail, data.kind, data.recipient, data.message_id, data.attempts
 	EventMailFailed         = "mail.failed"
 	EventMailUncertain      = "mail.uncertain"
 )
@@ -92,6 +94,7 @@ var EventTypes = []string{
 	EventDomainVerified,
 	EventDomainFailed,
 	EventDomainDeleted,
+	EventRunStarted,
 	EventRunHeld,
 	EventRunSucceeded,
 	EventRunFailed,
@@ -106,6 +109,7 @@ var EventTypes = []string{
 	EventWebhookUpdated,
 	EventWebhookDeleted,
 	EventWebhookRotated,
+	EventWebhookRedelivered,
 	EventWebhookDisabled,
 	EventMailSent,
 	EventMailFailed,

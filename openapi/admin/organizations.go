@@ -138,6 +138,11 @@ func (s *Server) log(ctx context.Context, tx store.Tx, c change) error {
 	if c.after != nil {
 		data["after"] = c.after
 	}
+	return s.append(ctx, tx, c, data)
+}
+
+// append appends an event with such data.
+func (s *Server) append(ctx context.Context, tx store.Tx, c change, data map[string]any) error {
 	text, err := json.Marshal(data)
 	if err != nil {
 		return fmt.Errorf("describe the change: %w", err)

@@ -332,8 +332,11 @@ func (s *Server) Redeliver(ctx context.Context, req openapi.RedeliverRequestObje
 		if err := tx.Redeliver(ctx, w.Org, w.Key, id, s.now()); err != nil {
 			return err
 		}
-		d, err = tx.Delivery(ctx, w.Org, w.Key, id)
-		return err
+		if d, err = tx.Delivery(ctx, w.Org, w.Key, id); err != nil {
+			return err
+		}
+		return s.append(ctx, tx, change{org: w.Org, typ: store.EventWebhookRedelivered, kind: "Webhook", id: w.ID},
+			map[string]any{"delivery": d.ID, "event": d.Event, "type": d.Type})
 	})
 	if err != nil {
 		return nil, err

@@ -109,7 +109,7 @@ func TestAQuietRunWritesNoRecordAndNoEventOfARecord(t *testing.T) {
 		if diff := cmp.Diff(before, records()); diff != "" {
 			t.Errorf("records changed (-before +after):\n%s", diff)
 		}
-		if diff := cmp.Diff(map[string]int{store.EventRunSucceeded: 1}, since(events, w.events())); diff != "" {
+		if diff := cmp.Diff(map[string]int{store.EventRunStarted: 1, store.EventRunSucceeded: 1}, since(events, w.events())); diff != "" {
 			t.Errorf("events (-want +got):\n%s", diff)
 		}
 	})
@@ -264,7 +264,7 @@ func TestAMemberThatIsRefusedComesAliveWhenItIsLetIn(t *testing.T) {
 		if w.pull(e); !cmp.Equal(finding, w.findings()) {
 			t.Errorf("findings after the second run %v, want the same", w.findings())
 		}
-		if diff := cmp.Diff(map[string]int{store.EventRunSucceeded: 1}, since(opened, w.events())); diff != "" {
+		if diff := cmp.Diff(map[string]int{store.EventRunStarted: 1, store.EventRunSucceeded: 1}, since(opened, w.events())); diff != "" {
 			t.Errorf("events of the second run (-want +got):\n%s", diff)
 		}
 		w.domain("example.com", store.DomainVerified)

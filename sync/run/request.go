@@ -148,6 +148,9 @@ func (e *Engine) create(ctx context.Context, tx store.Tx, d *store.Directory, as
 	if err != nil {
 		return nil, err
 	}
+	if run.Apply && cause.Actor.Kind != scheduler {
+		events = append(events, e.event(run, store.EventRunStarted, cause))
+	}
 	if len(events) > 0 {
 		err = tx.Append(ctx, events)
 	}

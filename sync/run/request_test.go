@@ -143,7 +143,7 @@ func TestRule6TheGuardHoldsARunUntilAPersonDecides(t *testing.T) {
 		if diff := cmp.Diff(guard, w.findings()); diff != "" {
 			t.Errorf("findings (-want +got):\n%s", diff)
 		}
-		if diff := cmp.Diff(map[string]int{store.EventRunHeld: 1}, since(events, w.events())); diff != "" {
+		if diff := cmp.Diff(map[string]int{store.EventRunStarted: 1, store.EventRunHeld: 1}, since(events, w.events())); diff != "" {
 			t.Errorf("events (-want +got):\n%s", diff)
 		}
 

@@ -80,6 +80,9 @@ func invalidSchedule(field, format string, args ...any) *store.Error {
 	return e
 }
 
+// scheduler is the kind of the actor of a run that nobody started.
+const scheduler = "schedule"
+
 // schedule starts a run of every directory that is due, and returns when the next
 // one will be; zero if none will.
 func (e *Engine) schedule(ctx context.Context) (next time.Time, err error) {
@@ -132,7 +135,7 @@ func (e *Engine) startScheduled(ctx context.Context, d *store.Directory) error {
 		if at := e.due(ctx, &all[0]); at.IsZero() || at.After(e.now()) {
 			return nil
 		}
-		cause := store.Cause{Actor: store.Actor{Kind: "schedule"}, Reason: "schedule"}
+		cause := store.Cause{Actor: store.Actor{Kind: scheduler}, Reason: "schedule"}
 		_, err = e.create(ctx, tx, &all[0].Directory, how{apply: true}, cause)
 		return err
 	})
