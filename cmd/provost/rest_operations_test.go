@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"testing"
 
@@ -20,12 +21,13 @@ func TestEveryOperationSucceedsAndKeepsToTheSpecification(t *testing.T) {
 	dns := testenv.DNS(t)
 	onBothDatabases(t, func(t *testing.T, dsn string) {
 		server := testenv.Slapd(t, testenv.SlapdOptions{Write: oddNames})
-		p := startProvost(t, "--database", dsn, "--dns-resolver", dns.Addr)
+		p := startProvost(t, "--database", dsn, "--dns-resolver", dns.Addr, "--webhook-allow", "127.0.0.0/8")
 		held := newConforming(t)
 		c := &caller{t: t, base: p.url + "/api/v1", token: p.token, http: &http.Client{Transport: held}}
 		c.organizations()
 		c.domains(dns)
 		c.pushed()
+		c.webhooks()
 		c.records()
 		c.pulled(server)
 		c.get("/events?limit=10", "/events/export", "/findings", "/billable")
@@ -72,6 +74,31 @@ func (c *caller) pushed() {
 	call[any](c, "DELETE", "/directories/entra/tokens/"+token.Token.ID, "", 204)
 	call[openapi.DomainUseList](c, "POST", "/directories/entra/domains", "", 201)
 	call[any](c, "DELETE", "/directories/okta?users=keep", "", 204)
+}
+
+// webhooks is an endpoint that takes everything, to the repetition of a delivery.
+func (c *caller) webhooks() {
+	c.t.Helper()
+	receiver := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) }))
+	c.t.Cleanup(receiver.Close)
+	call[openapi.NewWebhook](c, "POST", "/webhooks", `{"name":"app","url":`+quoted(receiver.URL)+`,"types":["user.*"],"after":0}`, 201)
+	c.get("/webhooks", "/webhooks/app")
+	call[openapi.NewWebhook](c, "POST", "/webhooks/app/rotate", `{"overlap_hours":1}`, 200)
+	if got := call[openapi.DeliveryAttempt](c, "POST", "/webhooks/app/test", "", 200); got.Status != http.StatusNoContent {
+		c.t.Errorf("the test of the webhook is %+v", got)
+	}
+	user := call[openapi.User](c, "POST", "/users", `{"user_name":"told@rest.example.com"}`, 201)
+	var told openapi.Delivery
+	until(c.t, "the delivery of an event", func() bool {
+		list := call[openapi.DeliveryList](c, "GET", "/webhooks/app/deliveries?state=delivered", "", 200)
+		if len(list.Items) > 0 {
+			told = list.Items[0]
+		}
+		return told.ResourceID == user.ID
+	})
+	call[openapi.Delivery](c, "POST", "/webhooks/app/deliveries/"+told.ID+"/redeliver", "", 202)
+	call[openapi.Webhook](c, "PATCH", "/webhooks/app", `{"enabled":false,"types":[]}`, 200)
+	call[any](c, "DELETE", "/webhooks/app", "", 204)
 }
 
 // records are internal users and groups with grants.
