@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"math"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -87,9 +89,20 @@ func writeJSON(w io.Writer, v any) error {
 	return err
 }
 
-// writeTable aligns rows under titles. On a terminal, columns that may shrink are
-// cut, the widest first, until a row fits a line.
+// writeTable aligns rows under titles, as wide as the terminal if w is one.
 func writeTable(w io.Writer, titles []string, shrink []bool, rows [][]string) error {
+	columns, ok := terminalWidth(w)
+	if !ok {
+		columns = math.MaxInt
+	}
+	_, err := io.WriteString(w, tableText(titles, shrink, rows, columns))
+	return err
+}
+
+// tableText is a table at most so many columns wide. Columns that may shrink are cut, the
+// widest first, until a row fits a line; if none does then, the last column, which is an
+// id that nobody could use if it was cut, has a line of its own.
+func tableText(titles []string, shrink []bool, rows [][]string, columns int) string {
 	widths := make([]int, len(titles))
 	for i, t := range titles {
 		widths[i] = utf8.RuneCountInString(t)
@@ -97,34 +110,43 @@ func writeTable(w io.Writer, titles []string, shrink []bool, rows [][]string) er
 			widths[i] = max(widths[i], utf8.RuneCountInString(row[i]))
 		}
 	}
-	if columns, ok := terminalWidth(w); ok {
+	last := len(widths) - 1
+	apart := !fit(slices.Clone(widths), shrink, columns) && last > 0
+	if apart {
+		fit(widths[:last], shrink, columns)
+	} else {
 		fit(widths, shrink, columns)
 	}
 	var b strings.Builder
 	line := func(cells []string) {
+		text := ""
 		for i, cell := range cells {
+			switch {
+			case i == last && apart:
+				text = strings.TrimRight(text, " ") + "\n  "
+			case i > 0:
+				text += "  "
+			}
 			cell = cut(cell, widths[i])
-			b.WriteString(cell)
-			if i < len(cells)-1 {
-				b.WriteString(strings.Repeat(" ", widths[i]-utf8.RuneCountInString(cell)+2))
+			if text += cell; i < last {
+				text += strings.Repeat(" ", widths[i]-utf8.RuneCountInString(cell))
 			}
 		}
-		b.WriteByte('\n')
+		b.WriteString(text + "\n")
 	}
 	line(titles)
 	for _, row := range rows {
 		line(row)
 	}
-	_, err := io.WriteString(w, b.String())
-	return err
+	return b.String()
 }
 
 // narrowest is what a column is never cut below.
 const narrowest = 8
 
 // fit takes from the widest column that may shrink until the table is at most so
-// many columns wide, or nothing can shrink further.
-func fit(widths []int, shrink []bool, columns int) {
+// many columns wide, or nothing can shrink further, and reports whether it is.
+func fit(widths []int, shrink []bool, columns int) bool {
 	total := 2 * (len(widths) - 1)
 	for _, n := range widths {
 		total += n
@@ -137,10 +159,11 @@ func fit(widths []int, shrink []bool, columns int) {
 			}
 		}
 		if widest < 0 {
-			return
+			return false
 		}
 		widths[widest]--
 	}
+	return true
 }
 
 // cut shortens a text to n characters, the last of them an ellipsis.

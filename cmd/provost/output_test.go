@@ -35,6 +35,22 @@ func TestATableFitsTheTerminal(t *testing.T) {
 	}
 }
 
+func TestATableThatCannotShrinkEnoughHasItsIDsOnLinesOfTheirOwn(t *testing.T) {
+	t.Parallel()
+	rows := [][]string{{"all our people", "2026-11-29 22:08:52", "01a2295a-384f-7d74-8e00-3bdb44374465"}}
+	for columns, want := range map[int]string{
+		73: "NAME            SYNCED               ID\nall our people  2026-11-29 22:08:52  01a2295a-384f-7d74-8e00-3bdb44374465\n",
+		70: "NAME         SYNCED               ID\nall our pe…  2026-11-29 22:08:52  01a2295a-384f-7d74-8e00-3bdb44374465\n",
+		60: "NAME            SYNCED\n  ID\nall our people  2026-11-29 22:08:52\n  01a2295a-384f-7d74-8e00-3bdb44374465\n",
+		30: "NAME       SYNCED\n  ID\nall our …  2026-11-29 22:08:52\n  01a2295a-384f-7d74-8e00-3bdb44374465\n",
+	} {
+		got := tableText([]string{"NAME", "SYNCED", "ID"}, []bool{true, false, false}, rows, columns)
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("on %d columns (-want +got):\n%s", columns, diff)
+		}
+	}
+}
+
 func TestTextOfADirectoryCannotMoveTheCursor(t *testing.T) {
 	t.Parallel()
 	if got, want := plain("a\x1b[2Jb\r\nc\u009bd"), "a\uFFFD[2Jb\uFFFD\uFFFDc\uFFFDd"; got != want {
