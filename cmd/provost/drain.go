@@ -19,7 +19,7 @@ type drain struct {
 
 	mu      sync.Mutex
 	open    map[net.Conn]http.ConnState
-	changed chan struct{} // holds a signal that a connection was closed, or was asked something
+	changed chan struct{} // holds a signal that a connection was opened or closed, or was asked something
 }
 
 func newDrain() *drain {
@@ -61,11 +61,24 @@ func (d *drain) middleware(next echo.HandlerFunc) echo.HandlerFunc {
 // stops: a request on it would be dropped.
 const newTime = time.Second
 
-// clients lets clients leave: it returns when none is connected any more, or after the
-// time.
+// quietTime is how long nobody must be connected for all clients to have left: one whose
+// connection was closed by its answer comes back with another at once, if it has more.
+const quietTime = 300 * time.Millisecond
+
+// clients lets clients leave: it returns when none has been connected for a moment, or
+// after the time.
 func (d *drain) clients(within time.Duration) {
 	d.going.Store(true)
-	d.until(within, func(http.ConnState) bool { return false })
+	for end := time.Now().Add(within); time.Now().Before(end); {
+		d.until(time.Until(end), func(http.ConnState) bool { return false })
+		quiet := time.NewTimer(min(quietTime, time.Until(end)))
+		select {
+		case <-quiet.C:
+			return
+		case <-d.changed:
+			quiet.Stop()
+		}
+	}
 }
 
 // newcomers is called when no connection is taken any more. It returns when each of

@@ -14,6 +14,7 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -150,4 +151,36 @@ func TestAServerWithoutClientsStopsAtOnce(t *testing.T) {
 	fetch(t, http.MethodGet, p.url+"/healthz", "", "")
 	http.DefaultClient.CloseIdleConnections()
 	p.stopNow(t) // waits less than an hour
+}
+
+// A client whose connection was closed by its answer comes back at once. Were that taken
+// for having left, its next connection could be reset.
+func TestAClientThatComesBackWhileClientsLeaveIsWaitedFor(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		d := newDrain()
+		first, second := &net.TCPConn{}, &net.TCPConn{}
+		d.watch(first, http.StateActive)
+		left := make(chan struct{})
+		begun := time.Now()
+		go func() {
+			defer close(left)
+			d.clients(time.Minute)
+		}()
+		synctest.Wait()
+		d.watch(first, http.StateClosed)
+		synctest.Wait() // it knows that nobody is connected
+		d.watch(second, http.StateNew)
+		time.Sleep(10 * time.Second) // of the bubble's clock
+		select {
+		case <-left:
+			t.Fatal("a client is connected, and was not waited for")
+		default:
+		}
+		d.watch(second, http.StateClosed)
+		<-left
+		if waited := time.Since(begun); waited >= time.Minute {
+			t.Errorf("all have left, and it waited %s", waited)
+		}
+	})
 }
