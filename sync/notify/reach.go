@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"strconv"
 	"syscall"
 	"time"
 
@@ -50,7 +51,7 @@ var (
 		at  int
 	}{
 		{netip.MustParsePrefix("::/96"), 12}, {netip.MustParsePrefix("64:ff9b::/96"), 12}, {netip.MustParsePrefix("64:ff9b:1::/48"), 12},
-		{netip.MustParsePrefix("2002::/16"), 2},
+		{netip.MustParsePrefix("::ffff:0:0:0/96"), 12}, {netip.MustParsePrefix("2002::/16"), 2},
 	}
 )
 
@@ -105,6 +106,8 @@ func (r *Reach) CheckURL(text string) error {
 		return bad("use https; plain http is for networks that serve --webhook-allow names", "the URL must begin with https://")
 	case u.User != nil:
 		return bad("the signature says who sends", "the URL must not have a user or a password")
+	case u.Port() != "" && !validPort(u.Port()):
+		return bad("ports are 1 to 65535", "the URL has the port %s, which there is not", u.Port())
 	case u.Fragment != "":
 		return bad("", "the URL must not have a fragment")
 	}
@@ -114,6 +117,11 @@ func (r *Reach) CheckURL(text string) error {
 		}
 	}
 	return nil
+}
+
+func validPort(text string) bool {
+	n, err := strconv.ParseUint(text, 10, 16)
+	return err == nil && n > 0
 }
 
 const (
