@@ -10342,15 +10342,26 @@ func NewDeleteWebhookRequest(server string, webhook WebhookRef, params *DeleteWe
 
 	if params != nil {
 
-		if params.ProvostOrganization != nil {
+		if params.IfMatch != nil {
 			var headerParam0 string
 
-			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Provost-Organization", *params.ProvostOrganization, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
 			if err != nil {
 				return nil, err
 			}
 
-			req.Header.Set("Provost-Organization", headerParam0)
+			req.Header.Set("If-Match", headerParam0)
+		}
+
+		if params.ProvostOrganization != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "Provost-Organization", *params.ProvostOrganization, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Provost-Organization", headerParam1)
 		}
 
 	}

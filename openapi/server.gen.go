@@ -3103,6 +3103,10 @@ type DeleteWebhookParams struct {
 	// Organization The id or name of the organization, where a header cannot be set.
 	Organization *OrganizationQuery `form:"organization,omitempty" json:"organization,omitempty"`
 
+	// IfMatch The ETag of what was read. If an administrator, or what else changes a version, has changed it since, the request is refused
+	// (412) and changes nothing.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+
 	// ProvostOrganization The id or name of the organization.
 	ProvostOrganization *OrganizationHeader `json:"Provost-Organization,omitempty"`
 }
@@ -7902,6 +7906,21 @@ func (w *ServerInterfaceWrapper) DeleteWebhook(ctx echo.Context) error {
 	}
 
 	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
 	// ------------- Optional header parameter "Provost-Organization" -------------
 	if valueList, found := headers[http.CanonicalHeaderKey("Provost-Organization")]; found {
 		var ProvostOrganization OrganizationHeader
@@ -15171,21 +15190,21 @@ var swaggerSpec = []string{
 	"pXujptyXHrkVNMWsqzNmis2XCtGxrP3AxTa0FAL5n5fCoaXg2VuwFPiHw4qUwnewqeIP+yKpIEfqDqTS",
 	"n6fkYSh8d4Ciso8Gt2RXcymv25NpPriHvmp1yq7iHkBTltX+ucPxHz14t2WkpSx26QHZLuSSSAFGr/kB",
 	"S50u//78p4QoPhOGDyjyTlOR0iIljpYsi8EESgzwQ/NHSEmA1CrZkhZiR3morlM7vftKDXG70+JDtfQH",
-	"LLrKEOkzC2Tpj6gbzQNPas36cL8/+mz/6uBvrQjl/hynfrO9hyyTs932pcWDuvdV+FJO1C3UaFdfAb+F",
-	"5PiHe1XvcZX2FR/2pB6OX3UbEs6QvBb0KoO+xP6W6YIzBVlBXh1lUPFGqAahgg2AfZ04FjhporTMc5YO",
-	"fdPEhbxh6lIAKEBGJ8yp2ZmcJWQqCz03wi5jkFuLMlGWGiLcV3Rybb5UDJsEL1C/xTenhcyVt/Xs5Jr9",
-	"qvtf8Lt1rdp53QvsTTee8uB8rHvJxAbZd5SyjN8wQ+ytyvur6rEuJSPVqEjuXGFBTVO6A3zZOcvdTmZl",
-	"q4i7GwbdsyLuUpS56TfZENaAtxuY1Otvqjbbqt9Gfb5nuH01KuG0kqy+sTgHV/sV+91Kkq1X5eiz/Xt1",
-	"e1Qw+/fubqO19W1SAffg5e59DdBo7uuusGjPXvaQW3nn2S3nfmv7d9k87f06b7nKqyBxPi1ZT/4b+3KI",
-	"62Iz3RnmCfYgGgoJ/PVQsr53bwN0NcYw+A0rMoo1nDlViqWudhchcszneinB40B1WRjua4sbjblrHQw2",
-	"hBXE1SMRFtg7uxPv0AZ92G4GmLHF/7tLpWu7Z2Hdq1BtfQ8X5mcMMlVj3qlr4UgzpMiv+wahwWtFkZEU",
-	"7oyGZn3eQ5dxs7dZZjNyUWXA1veZkjV1oipt5lAwGCmduGBKNzpe+tfGzrRmizyqkIEBecUm1CF29ECH",
-	"7xggXZj9IwumFJ2BSNiVc5sx2aQsuF4BYWGVz8lvH81hKlbcOIori2xwMjiiOT+6eQJHbd+zoXcwAZkA",
-	"5BfBXOjILjUh7BNXzmkLCdqaFuBgiUC0qgalxqYlYZoG1MOb4ZBYMM/boXfiR1CnNNxsR85Z9A0NxZHB",
-	"ALbyafO3r96+s1BqHl6ghno6yShf1KYCWfmxoQAHwSMAhFAsxiYCcyfFJdfSIcPBMfKyOfSPQXPjMC8+",
-	"2MCNdsfBsDbrYnPcc5kZeWdjqrUX5FJm9jpXzYFsayDlLAPp0nDmbFF7H8RhN9/3a0aFxUe0+JvhFvks",
-	"OIwChuQRIlC6IumykdwyOQOMDgCmwGh4oIkBY6JkypADuTIGsK9ixyrSXHKb1o+DWFusil0E4/grfPvx",
-	"9v8PAAD//w==",
+	"LLrKEOkzC2Tpj6gbzQNPas36cL8/+mz/6uBv3ZtQHoTL1R+T961lcrbbjrb4Xvffmy/kft1Cx3b1FWRc",
+	"SMh/OGb1HpdwX8FjT+rheGS3YegMyWtBrzLoaOxvmS44U5BP5BVZBrVyhGoQR9g62FeYY2mUJkrLPGfp",
+	"0LdbXMgbpi4FwAlkdMKcgp7JWUKmstBzIyYzBlm5KE1lqSE2fkUn1+ZLxbC98AI1Y3xzWshceSvRTq7Z",
+	"I9sP87sz8XgvgDndeMqD887uJU0bpOZRyjJ+wwyxt6r9r6rHuhSbVKMiuXOFpThNiRLwZef8eDuZla0/",
+	"7m5SdM+nuEtR5qbfZH1Y099uYFKv3KkadKt+W/z5buP21ai+00qy+pbkHJz0V+x3K0m2XpWjz/bv1e1R",
+	"wezfuzuc1ta3SQXcw5679zWAqrmvuwKqPXvZQ1bmnefFnPut7d/Z87T367zlKq+ClPu0ZD15fuzLISKM",
+	"bXhnmGHYg2goJPDXQ8n63v0U0A8ZA+g3rMgoVn/mVCmWuqpfBNcxn+ulBF8F1WVhuK8tizSGsnVN2OBX",
+	"EJGPxGZg7+xOvEPr9WE7KGDGFjnwLpWu7T6JdX9EtfU9XJifMTxVjXmnTokjzZAiv+4bhAavFUVGUrgz",
+	"Gpr1ed9exs3eZpnN5UWVAZvmZ0rW1ImqKJpDqWGk6OKCqcAtcefa2JnWbJFHFTIwIK/YhDqsjx7o8B0D",
+	"jAyzf2TBlKIzEAm7cm4zJpuUBdcrICysDzr57aM5TMWKG0dxZZENTgZHNOdHN0/gqO17NvQOJiCHgPwi",
+	"mAs62aUmhH3iyrl7IbVb0wIcLBFwV9Wg1NiEJkzwgEp6MxwSC2aIO9xP/AgqnIabjcw5i76hoawyGMDW",
+	"TG3+9tXbdxaEzQMT1PBSJxnli9pUIJ8/NhQgKHjsgBDExdhEYO6kuORaImU4OMZsNof+MWiLHGbUBxu4",
+	"0Sg5GNbma2yOey4zI+9sNLb2glzKzF7nqq2QbSqknGUgXQLPnC1q74MI7ub7fs2osMiKFrkz3CKfP4fx",
+	"w5A8QuxKV15dNpJbJmeA7gGQFhhHDzQxYEyUTBlyIFcAAfZV7FhFmktuCwJwEGuLVVGPYBx/hW8/3v7/",
+	"AQAA//8=",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,

@@ -17,6 +17,7 @@ var versioned = map[string]string{
 	"/entitlements/role:Member": `{"description":"%s"}`,
 	"/users/ann":                `{"title":"%s"}`,
 	"/groups/staff":             `{"description":"%s"}`,
+	"/webhooks/app":             `{"url":"https://app.test/%s"}`,
 }
 
 func (w *world) versioned() {
@@ -24,6 +25,7 @@ func (w *world) versioned() {
 	ask[openapi.Entitlement](w, w.owner, "POST", "/entitlements", `{"kind":"role","name":"Member"}`, 201)
 	ask[openapi.User](w, w.owner, "POST", "/users", `{"user_name":"ann"}`, 201)
 	ask[openapi.Group](w, w.owner, "POST", "/groups", `{"display_name":"staff"}`, 201)
+	ask[openapi.NewWebhook](w, w.owner, "POST", "/webhooks", `{"name":"app","url":"https://app.test/"}`, 201)
 }
 
 // edit is the change of a record that is unlike others with another text.

@@ -223,6 +223,9 @@ func (s *Server) DeleteWebhook(ctx context.Context, req openapi.DeleteWebhookReq
 		if err != nil {
 			return err
 		}
+		if err := matches(req.Params.IfMatch, w.Revision); err != nil {
+			return err
+		}
 		if err := tx.DeleteWebhook(ctx, w.Org, w.Key, s.now()); err != nil {
 			return err
 		}
