@@ -121,7 +121,7 @@ func (t *tx) Redeliver(ctx context.Context, org, webhook store.Key, id store.ID,
 func (t *tx) SavePass(ctx context.Context, p *store.Pass) error {
 	set, args := "cursor = ?, failing_since = ?, failures = ?, retry_at = ?", []any{p.Cursor, p.FailingSince, p.Failures, p.RetryAt}
 	if p.Disable != "" {
-		set, args = set+", enabled = ?, disabled_reason = ?, disabled_at = ?", append(args, false, p.Disable, p.Now)
+		set, args = set+", enabled = ?, disabled_reason = ?, disabled_at = ?, revision = revision + 1", append(args, false, p.Disable, p.Now)
 	}
 	if p.Release {
 		set += ", owner = '', lease_until = NULL"

@@ -192,14 +192,15 @@ func (r *reader) WebhookAgenda(ctx context.Context, now time.Time) (a store.Agen
 	return a, ready, !enabled, nil
 }
 
-// ClaimWebhooks takes endpoints with something to do.
+// ClaimWebhooks takes endpoints with something to do, any of them: of more than there is
+// room for, each gets its turn.
 func (t *tx) ClaimWebhooks(ctx context.Context, owner string, lease time.Duration, now time.Time, limit int) ([]store.Webhook, error) {
 	lock := ""
 	if t.e.postgres {
 		lock = " FOR UPDATE SKIP LOCKED"
 	}
 	list, err := collect(ctx, t.session, scanWebhook,
-		"WITH taken AS MATERIALIZED (SELECT id FROM webhook WHERE "+t.e.workLeft()+" ORDER BY id LIMIT ?"+lock+
+		"WITH taken AS MATERIALIZED (SELECT id FROM webhook WHERE "+t.e.workLeft()+" ORDER BY random() LIMIT ?"+lock+
 			") UPDATE webhook SET owner = ?, fence = fence + 1, lease_until = "+t.e.leaseEnd()+
 			" FROM taken WHERE webhook.id = taken.id RETURNING "+webhookColumns,
 		now, now, bounded(limit), owner, lease.Microseconds())

@@ -185,6 +185,7 @@ func (w *hookWorld) until(what string, condition func() bool) {
 // received is one request to a receiver.
 type received struct {
 	header http.Header
+	path   string
 	body   []byte
 
 	Type     string   `json:"type"`
@@ -207,7 +208,7 @@ func newReceiver(t *testing.T, answer func(*received, http.ResponseWriter)) *rec
 		if err != nil {
 			return
 		}
-		m := received{header: q.Header, body: body}
+		m := received{header: q.Header, path: q.URL.Path, body: body}
 		if err := json.Unmarshal(body, &m); err != nil {
 			t.Errorf("%v in %s", err, body)
 		}

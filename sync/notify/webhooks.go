@@ -19,6 +19,7 @@ const (
 	mostPending    = 1000 // deliveries of an endpoint; then the log waits for them
 	downAfter      = 5    // deliveries that fail in a row at their first attempt make the endpoint wait
 	passTime       = 10 * time.Second
+	turnTime       = 10 * time.Second      // of an endpoint that always has more, before others may have its place
 	hookGather     = 50 * time.Millisecond // between looks at a busy log
 	longestDown    = 5 * time.Minute       // between attempts at an endpoint that takes nothing
 	defaultHookLog = 7 * 24 * time.Hour
@@ -55,7 +56,7 @@ type Webhooks struct {
 	purged time.Time
 
 	mu   sync.Mutex
-	held map[store.Key]bool // endpoints that this process serves
+	held map[store.Key]int64 // endpoints that this process serves, each with its fence
 }
 
 // NewWebhooks returns what does nothing before [Webhooks.Run].
@@ -71,7 +72,7 @@ func NewWebhooks(s Store, o WebhookOptions) *Webhooks {
 	}
 	return &Webhooks{
 		worker: newWorker(s, o.Owner, o.Clock, o.Logger, o.Lease, o.Poll, o.Retry, 10*time.Second),
-		opt:    o, client: o.Reach.client(postsAtOnce), held: map[store.Key]bool{},
+		opt:    o, client: o.Reach.client(postsAtOnce), held: map[store.Key]int64{},
 	}
 }
 
@@ -113,7 +114,7 @@ func (w *Webhooks) Run(ctx context.Context) {
 		for i := range hooks {
 			serving.Go(func() {
 				w.serve(ctx, &hooks[i])
-				w.hold(hooks[i].Key, false)
+				w.letGo(&hooks[i])
 				w.Wake() // what came meanwhile
 			})
 		}
@@ -150,18 +151,23 @@ func (w *Webhooks) claim(ctx context.Context) (hooks []store.Webhook, wait time.
 		return err
 	})
 	for i := range hooks {
-		w.hold(hooks[i].Key, true)
+		w.hold(&hooks[i])
 	}
 	return hooks, w.until(a), err
 }
 
-func (w *Webhooks) hold(key store.Key, held bool) {
+func (w *Webhooks) hold(hook *store.Webhook) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if held {
-		w.held[key] = true
-	} else {
-		delete(w.held, key)
+	w.held[hook.Key] = hook.Fence
+}
+
+// letGo forgets an endpoint, unless it was lost and this process has claimed it again.
+func (w *Webhooks) letGo(hook *store.Webhook) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.held[hook.Key] == hook.Fence {
+		delete(w.held, hook.Key)
 	}
 }
 
@@ -179,8 +185,10 @@ func (w *Webhooks) renew(ctx context.Context, tx store.Tx) error {
 	return tx.RenewWebhooks(ctx, w.owner, keys, w.lease)
 }
 
-// serve works for one endpoint until there is nothing more to do, or it is lost.
+// serve works for one endpoint until there is nothing more to do, it is lost, or it has
+// had its turn: others may wait for its place.
 func (w *Webhooks) serve(ctx context.Context, hook *store.Webhook) {
+	begun := w.now()
 	for ctx.Err() == nil {
 		b, err := w.load(ctx, hook)
 		if store.CodeOf(err) == store.CodeStale || store.CodeOf(err) == store.CodeNotFound {
@@ -192,6 +200,7 @@ func (w *Webhooks) serve(ctx context.Context, hook *store.Webhook) {
 		}
 		w.send(ctx, b)
 		p := b.pass(w)
+		p.Release = p.Release || p.Now.Sub(begun) >= turnTime
 		if err := w.save(ctx, b, p); err != nil {
 			if store.CodeOf(err) != store.CodeStale {
 				w.complain(ctx, "write down what was sent to webhook "+hook.Name, err)

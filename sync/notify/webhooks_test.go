@@ -253,6 +253,12 @@ func TestAnEndpointThatIsGoneGetsNothingMore(t *testing.T) {
 		if reason := w.again(h).DisabledReason; !strings.Contains(reason, "410") {
 			t.Errorf("the reason is %q", reason)
 		}
+		w.update(func(tx store.Tx) error { // what a person read before must not enable it again unseen
+			if err := tx.UpdateWebhook(t.Context(), h); store.CodeOf(err) != store.CodeStale {
+				t.Errorf("a change of what it was before is %v", err)
+			}
+			return nil
+		})
 	})
 }
 
