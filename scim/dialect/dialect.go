@@ -180,7 +180,11 @@ func operation(item any) (patch.Operation, error) {
 	if !ok {
 		return patch.Operation{}, fail(errors.ScimTypeInvalidSyntax, "each of Operations must be an object")
 	}
-	op, ok := lookup(object, "op").(string)
+	op, ok := object["op"].(string)
+	if path, is := object["path"].(string); ok && is && op == string(patch.Remove) && len(object) == 2 {
+		return patch.Operation{Op: patch.Remove, Path: path}, nil // as most are where there are thousands
+	}
+	op, ok = lookup(object, "op").(string)
 	o := patch.Operation{Op: patch.Op(strings.ToLower(op)), Value: lookup(object, "value")}
 	if !ok || o.Op != patch.Add && o.Op != patch.Replace && o.Op != patch.Remove {
 		return patch.Operation{}, fail(errors.ScimTypeInvalidSyntax, "op must be add, replace or remove")

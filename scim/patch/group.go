@@ -59,6 +59,10 @@ func Group(id string, ops []Operation, find Selector) (GroupChange, error) {
 	}
 	g := groupPatch{id: id, find: find, members: ledger{said: make(map[string]int, len(ops))}}
 	for _, o := range ops {
+		if id := namedMember(o); id != "" {
+			g.members.remove(id)
+			continue
+		}
 		if err := steps(schema.Groups, o, g.apply); err != nil {
 			return GroupChange{}, err
 		}

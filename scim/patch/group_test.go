@@ -334,3 +334,39 @@ func wantCanonical(t *testing.T, value any) {
 		}
 	}
 }
+
+// TestANamedMemberIsReadAsTheParserOfPathsReadsIt compares removals by members[value eq "…"], which have a short way,
+// with the same written so that they take the long one.
+func TestANamedMemberIsReadAsTheParserOfPathsReadsIt(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		id := rapid.OneOf(
+			rapid.SampledFrom([]string{"a", "b", "019a0000-0000-7000-8000-00000000000A", strings.Repeat("x", 64), strings.Repeat("x", 65)}),
+			rapid.StringMatching(`[a-zA-Z0-9\-]{0,5}`),
+			rapid.StringMatching(`[a"\\é \]\x{0}]{0,4}`),
+		)
+		var short, long []patch.Operation
+		for range rapid.IntRange(1, 12).Draw(t, "operations") {
+			o := patch.Operation{
+				Op:    rapid.SampledFrom([]patch.Op{patch.Remove, patch.Remove, patch.Remove, patch.Add, patch.Replace}).Draw(t, "op"),
+				Value: rapid.SampledFrom([]any{nil, []any{map[string]any{"value": "a"}, map[string]any{"value": "b"}}, "x"}).Draw(t, "value"),
+			}
+			o.Path = "members"
+			long = append(long, o)
+			if o.Op == patch.Remove {
+				named := id.Draw(t, "id")
+				o.Path = `members[value eq "` + named + `"]`
+				long[len(long)-1].Path = `Members[value eq  "` + named + `"]`
+			}
+			short = append(short, o)
+		}
+		got, err := patch.Group("g", short, nil)
+		want, wantErr := patch.Group("g", long, nil)
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Fatalf("%v (-long +short):\n%s", short, diff)
+		}
+		var refusal, wantRefusal scimerrors.ScimError
+		if errors.As(err, &refusal) != errors.As(wantErr, &wantRefusal) || refusal.ScimType != wantRefusal.ScimType {
+			t.Fatalf("%v: got %v, want %v", short, err, wantErr)
+		}
+	})
+}

@@ -25,6 +25,31 @@ func (g *groupPatch) removeWhere(f filter.Expr) error {
 	return nil
 }
 
+// namedMember is the id in the path of an operation `remove members[value eq "…"]`, of which Entra sends thousands in
+// one request: written like this, and with an id of letters, digits and hyphens, it says what the parser of paths would.
+// It is empty of everything else.
+func namedMember(o Operation) string {
+	const before, after = `members[value eq "`, `"]`
+	id, ok := strings.CutPrefix(o.Path, before)
+	if !ok || o.Op != Remove {
+		return ""
+	}
+	if id, ok = strings.CutSuffix(id, after); !ok || len(id) > maxNamed {
+		return ""
+	}
+	for i := range len(id) {
+		switch c := id[i]; {
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', c == '-':
+		default:
+			return ""
+		}
+	}
+	return id
+}
+
+// maxNamed is how long an id is, in bytes, of which [namedMember] tells; ours have 36.
+const maxNamed = 64
+
 // writeWhere puts other members in the place of those that satisfy a filter, or, for an add, says of them what is so
 // anyway: what a member is does not change (RFC 7643 §7).
 func (g *groupPatch) writeWhere(s step) error {

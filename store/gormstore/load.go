@@ -3,8 +3,9 @@ package gormstore
 import (
 	"cmp"
 	"context"
-	"fmt"
 	"slices"
+
+	"github.com/jackc/pgx/v5/pgtype"
 
 	"github.com/provost-scim/provost/store"
 )
@@ -22,9 +23,6 @@ const departedOfOneName = 8
 // which fails with [store.CodeStale] if a plan was made of names that have moved.
 func (t *tx) Load(ctx context.Context, s store.Scope) (*store.Snapshot, error) {
 	l := newLoader(t, s)
-	if err := l.planForMany(ctx); err != nil {
-		return nil, err
-	}
 	if err := l.probe(ctx); err != nil {
 		return nil, err
 	}
@@ -129,7 +127,7 @@ const many = 500
 // planForMany makes PostgreSQL plan the statements of a transaction for the lists that
 // they are given. The plan that it would keep for all lists takes them for short, and
 // looks through the whole list for each row.
-func (l *loader) planForMany(ctx context.Context) error {
+func (l *loader) planForMany() []ask {
 	refs := 0
 	for i := range l.s.Groups {
 		refs += len(l.s.Groups[i].Refs)
@@ -137,10 +135,7 @@ func (l *loader) planForMany(ctx context.Context) error {
 	if refs < many || !l.e.postgres {
 		return nil
 	}
-	if _, err := l.exec(ctx, "SET LOCAL plan_cache_mode = force_custom_plan"); err != nil {
-		return fmt.Errorf("plan for long lists: %w", err)
-	}
-	return nil
+	return []ask{{what: "plan for long lists", query: "SELECT set_config('plan_cache_mode', 'force_custom_plan', true)"}}
 }
 
 // few is up to how many records of a scope one plan of each statement does for all
@@ -178,7 +173,6 @@ func (l *loader) probe(ctx context.Context) error {
 	}
 	asks := l.resolve(l.s.Org, l.s.Directory, l.s.Directory != 0, refs, l.snap.Members, l.snap.Former)
 	if group := l.struckGroup(); group != "" {
-		l.early = map[store.Edge]bool{}
 		asks = []ask{l.resolveMembers(group, refs)}
 	}
 	query, args := l.candidateRows("groups", "display_name_folded", groupRecordIDs(l.s.Groups), sorted(l.groupNames))
@@ -214,7 +208,7 @@ func (l *loader) probe(ctx context.Context) error {
 			return nil
 		},
 	})
-	if err := l.read(ctx, asks...); err != nil {
+	if err := l.read(ctx, append(l.planForMany(), asks...)...); err != nil {
 		return err
 	}
 	if err := l.read(ctx, l.resolveGroups(l.s.Org, l.s.Directory, l.s.Directory != 0, refs, l.snap.Members, l.snap.Former)...); err != nil {
@@ -375,9 +369,10 @@ func (l *loader) placeGroup(g *store.Group) {
 // struckGroup is the group from which the scope does nothing but remove many members
 // that it names by id. Whether they are members is read with who they are, before the
 // group is locked: who is put in meanwhile was put in after the removal, and of who is
-// taken out meanwhile nothing is left to delete.
+// taken out meanwhile nothing is left to delete. Users that the directory has handed over
+// are found in another way.
 func (l *loader) struckGroup() store.ID {
-	if len(l.s.Groups) != 1 || !l.s.Groups[0].Removes || len(l.s.Groups[0].Refs) < many {
+	if len(l.s.Groups) != 1 || !l.s.Groups[0].Removes || l.s.Handover || len(l.s.Groups[0].Refs) < many {
 		return ""
 	}
 	return l.s.Groups[0].Record.ID
@@ -392,30 +387,57 @@ func (l *loader) resolveMembers(group store.ID, refs []store.MemberRef) ask {
 			ids = append(ids, string(ref.ID))
 		}
 	}
+	l.early = make(map[store.Edge]bool, len(ids))
+	l.snap.Members = make(map[store.MemberRef]store.Edge, len(ids))
+	if l.publicIDs == nil {
+		l.publicIDs = make(map[store.Edge]store.ID, len(ids))
+	}
 	among, arg := l.amongIDs(ids)
 	owner, ownerArgs := owned("r.directory_id", l.s.Directory)
-	return ask{
+	a := ask{
 		what: "resolve members",
-		query: `SELECT r.id, r.public_id, r.deleted_at IS NOT NULL, m.user_id IS NOT NULL FROM users r
+		query: `SELECT r.id, r.public_id, r.deleted_at IS NOT NULL AS gone, m.user_id IS NOT NULL AS member FROM users r
 			LEFT JOIN member m ON m.group_id = (SELECT g.id FROM groups g WHERE g.public_id = ? AND g.org_id = ?) AND m.user_id = r.id
 			WHERE r.public_id` + among + " AND r.org_id = ? AND " + owner,
 		args: append([]any{group, l.s.Org, arg, l.s.Org}, ownerArgs...),
 		each: func(row scanner) error {
-			edge := store.Edge{Kind: store.KindUser}
-			var ref store.MemberRef
-			var deleted, member bool
-			err := row.Scan(&edge.Key, &ref.ID, &deleted, &member)
-			l.publicID(edge, ref.ID)
-			if deleted {
-				l.snap.Former[ref] = edge
-			} else {
-				l.snap.Members[ref] = edge
-			}
-			if member {
-				l.early[edge] = true
-			}
+			var key store.Key
+			var id store.ID
+			var gone, member bool
+			err := row.Scan(&key, &id, &gone, &member)
+			l.resolvedMember(key, id, gone, member)
 			return err
 		},
+	}
+	if l.e.postgres { // most of the time went into reading rows
+		a.query = "SELECT array_agg(k.id), string_agg(uuid_send(k.public_id), ''), k.gone, k.member FROM (" + a.query + ") AS k GROUP BY k.gone, k.member"
+		a.each = func(row scanner) error {
+			var keys []int64
+			var ids []byte
+			var gone, member bool
+			if err := row.Scan(&keys, &ids, &gone, &member); err != nil {
+				return err
+			}
+			for i, key := range keys {
+				id := pgtype.UUID{Bytes: [16]byte(ids[16*i:]), Valid: true}
+				l.resolvedMember(store.Key(key), store.ID(id.String()), gone, member)
+			}
+			return nil
+		}
+	}
+	return a
+}
+
+func (l *loader) resolvedMember(key store.Key, id store.ID, gone, member bool) {
+	edge, ref := store.Edge{Kind: store.KindUser, Key: key}, store.MemberRef{ID: id}
+	l.publicID(edge, id)
+	if gone {
+		l.snap.Former[ref] = edge
+	} else {
+		l.snap.Members[ref] = edge
+	}
+	if member {
+		l.early[edge] = true
 	}
 }
 
@@ -438,6 +460,11 @@ func (l *loader) edges() []ask {
 			whole = append(whole, key)
 			continue
 		}
+		if l.early != nil && len(places) > 0 { // the only group
+			if l.snap.Edges[key] = l.early; len(l.early) == len(l.s.Groups[0].Refs) {
+				continue
+			}
+		}
 		for _, i := range places {
 			for _, ref := range l.s.Groups[i].Refs {
 				edge, known := l.snap.Members[ref]
@@ -445,10 +472,7 @@ func (l *loader) edges() []ask {
 					edge, known = l.snap.Former[ref]
 				}
 				switch {
-				case known && edge.Kind == store.KindUser && l.early != nil:
-					if l.early[edge] {
-						l.edge(key, edge)
-					}
+				case known && edge.Kind == store.KindUser && l.early != nil: // read already
 				case known && edge.Kind == store.KindUser:
 					parents, users = append(parents, int64(key)), append(users, int64(edge.Key))
 				case known:

@@ -222,6 +222,9 @@ func (s *session) resolve(org, directory store.Key, ofOne bool, refs []store.Mem
 // not found: members are mostly users, and a stable id that both a user and a group
 // have is the user's.
 func (s *session) resolveGroups(org, directory store.Key, ofOne bool, refs []store.MemberRef, found, former map[store.MemberRef]store.Edge) []ask {
+	if len(found)+len(former) >= len(refs) { // all of them, each once
+		return nil
+	}
 	rest := make([]store.MemberRef, 0, len(refs)-min(len(found), len(refs)))
 	for _, ref := range refs {
 		_, known := found[ref]
