@@ -18,6 +18,7 @@ import (
 
 // denials are rights that the service account loses while it occupies the role.
 var denials = map[string]string{
+	"no-ids":     "attrs=entryUUID",
 	"no-people":  `dn.subtree="ou=people,` + testenv.Suffix + `"`,
 	"no-titles":  "attrs=title",
 	"no-members": "attrs=member",
