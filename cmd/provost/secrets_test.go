@@ -140,6 +140,19 @@ func TestNoSecretIsLoggedOrStored(t *testing.T) {
 		`{"schemas":["urn:ietf:params:scim:schemas:core:2.0:User"],"userName":"new@example.com","active":true,"emails":[{"value":"new@example.com"}]}`)
 	until(t, "the mail is sent in the end", func() bool { return len(mails.To("new@example.com")) == 1 })
 
+	// Keys to sign with, of an endpoint that cannot be reached.
+	for _, args := range [][]string{{"webhook", "create", "app", "--url", "https://localhost/"}, {"webhook", "rotate", "app"}} {
+		key := strings.TrimPrefix(p.must(t, args...), "whsec_")
+		raw, err := base64.StdEncoding.DecodeString(keep("the text of a webhook's secret", key))
+		if err != nil || len(raw) < 24 {
+			t.Fatalf("the secret of a webhook has %d bytes: %v", len(raw), err)
+		}
+		keep("the key of a webhook", string(raw))
+	}
+	show("webhook", "test", "app", "--json")
+	show("webhook", "deliveries", "app", "--json")
+	show("webhook", "show", "app", "--json")
+
 	for _, args := range [][]string{
 		{"event", "list", "--limit", "0", "--json"}, {"directory", "show", "corp", "--json"}, {"token", "list", "--directory", "okta", "--json"},
 		{"token", "list", "--instance", "--json"}, {"finding", "list", "--json"}, {"sync", "history", "corp", "--json"}, {"org", "show", "default", "--json"},
