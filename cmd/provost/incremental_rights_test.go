@@ -19,7 +19,7 @@ func TestRule6ARunOfAFewEntriesDeletesNobodyForAnAccountThatLostItsRights(t *tes
 		server := deniable(t, truth)
 		admin := server.Admin(t)
 		p, db := startProvost(t, "--database", dsn), openPeer(t, dsn, "")
-		p.must(t, append([]string{"directory", "create", "corp", "--domain-policy", "off", "--incremental"}, pullFrom(t, server, server.TLSURL)...)...)
+		p.must(t, append(append([]string{"directory", "create", "corp", "--domain-policy", "off"}, pullFrom(t, server, server.TLSURL)...), "--incremental")...)
 		p.mustPull(t)
 		want := db.state()
 		occupy := func(role string, change func(*ldap.ModifyRequest)) {
