@@ -31,7 +31,8 @@ Example:
     provost sync run corp --plan ID`
 }
 
-// plannedRun is what --json prints: the run, and what would become of each record.
+// plannedRun is what --json prints: the run, with the counts of what it would do, and
+// what would become of each record.
 type plannedRun struct {
 	*openapi.Run
 	Items   []openapi.RunItem   `json:"items"`
@@ -52,6 +53,9 @@ func (c *syncPlan) Run(s *session) error {
 	case run.State == openapi.RunStateFailed:
 		return finish(s, &c.remote, api, run)
 	case c.JSON:
+		if run.Counts, err = countsOf(run); err != nil {
+			return err
+		}
 		doc := plannedRun{Run: run, Items: []openapi.RunItem{}}
 		err := runItems(s, api, run.ID, 0, func(item *openapi.RunItem) error {
 			doc.Items = append(doc.Items, *item)

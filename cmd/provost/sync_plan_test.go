@@ -65,6 +65,9 @@ func TestAPlanTellsWhatARunWouldDo(t *testing.T) {
 	if diff := cmp.Diff(map[string]int{"User created": 60, "Group created": 3}, outcomes(plan)); diff != "" {
 		t.Errorf("planned with the domain (-want +got):\n%s", diff)
 	}
+	if plan.Counts["users"]["created"] != 60 || plan.Counts["groups"]["created"] != 3 {
+		t.Errorf("the plan counts %v", plan.Counts)
+	}
 	p.must(t, "sync", "run", "corp", "--yes", "--wait")
 	if shown := p.must(t, "sync", "plan", "corp"); !strings.Contains(shown, "nothing would change") {
 		t.Errorf("after the run there is\n%s", shown)
