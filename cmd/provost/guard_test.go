@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -116,6 +117,9 @@ func TestRule6TheClassicDisastersAreHeldOrFailAndChangeNothing(t *testing.T) {
 				if !strings.Contains(stderr, says) {
 					t.Errorf("%s: the status does not say %q:\n%s%s", c.name, says, stdout, stderr)
 				}
+			}
+			if !c.fails && !regexp.MustCompile(`(?m)^[-~] (User|Group) +\S`).MatchString(stdout) {
+				t.Errorf("%s: the status of the held run does not show what it would do:\n%s%s", c.name, stdout, stderr)
 			}
 			if len(c.takes) > 0 {
 				shown := p.must(t, "sync", "plan", "corp")

@@ -312,6 +312,8 @@ const showDrift = 10
 // showFindings is the most findings shown to a person after a run.
 const showFindings = 20
 
+// showRun prints a run with its first findings, and of a held one what it would do: a
+// person is to decide on that.
 func showRun(s *session, api *openapi.ClientWithResponses, run *openapi.Run) error {
 	unsure := ""
 	counts, err := countsOf(run)
@@ -356,7 +358,10 @@ func showRun(s *session, api *openapi.ClientWithResponses, run *openapi.Run) err
 		fmt.Fprintf(s.stdout, "  %s: %s\n", plain(f.Rule), plain(f.Sentence))
 		return nil
 	})
-	return err
+	if err != nil || run.State != openapi.RunStateHeld {
+		return err
+	}
+	return showDifference(s, api, run, changesOf(counts))
 }
 
 // countsOf is what a run has done with its records, or, while it waits for a person,

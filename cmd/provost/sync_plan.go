@@ -179,6 +179,12 @@ func showPlan(s *session, api *openapi.ClientWithResponses, run *openapi.Run) er
 	if err := details(s.stdout, summary.pairs(run)); err != nil {
 		return err
 	}
+	return showDifference(s, api, run, summary.changes())
+}
+
+// showDifference prints the first records that a plan or a held run would change, a line
+// each; changes is how many there are.
+func showDifference(s *session, api *openapi.ClientWithResponses, run *openapi.Run, changes int) error {
 	var items []openapi.RunItem
 	err := runItems(s, api, run.ID, 0, func(item *openapi.RunItem) error {
 		if item.Outcome == openapi.OutcomeUnchanged {
@@ -201,20 +207,24 @@ func showPlan(s *session, api *openapi.ClientWithResponses, run *openapi.Run) er
 		return err
 	}
 	if len(items) > showItems {
-		_, err = fmt.Fprintf(s.stdout, "… and %d more; with --json all are listed\n", max(summary.changes()-showItems, 1))
+		_, err = fmt.Fprintf(s.stdout, "… and %d more; with --json all are listed\n", max(changes-showItems, 1))
 	}
 	return err
 }
 
 // changes is how many records would not stay as they are.
 func (p *planSummary) changes() int {
-	n := 0
-	if p.Counts != nil {
-		for _, c := range []openapi.Counts{p.Counts.Users, p.Counts.Groups} {
-			for _, w := range words(c) {
-				n += w.n
-			}
-			n -= c.Unchanged
+	if p.Counts == nil {
+		return 0
+	}
+	return changesOf(*p.Counts)
+}
+
+func changesOf(c openapi.RunCounts) int {
+	n := -c.Users.Unchanged - c.Groups.Unchanged
+	for _, kind := range []openapi.Counts{c.Users, c.Groups} {
+		for _, w := range words(kind) {
+			n += w.n
 		}
 	}
 	return n
