@@ -19,34 +19,40 @@ func TestMain(m *testing.M) { testenv.Main(m) }
 
 // onEachEngine runs a test on a fresh organization of either database.
 func onEachEngine(t *testing.T, test func(t *testing.T, w *world)) {
-	migrate := func(dsn string) error { return gormstore.Migrate(context.Background(), dsn) }
-	for name, dsn := range map[string]func(t *testing.T) string{
-		"postgres": func(t *testing.T) string { return testenv.Postgres(t).Database(t, migrate) },
-		"sqlite": func(t *testing.T) string {
-			dsn := "sqlite:" + filepath.Join(t.TempDir(), "provost.db")
-			if err := migrate(dsn); err != nil {
-				t.Fatal(err)
-			}
-			return dsn
-		},
-	} {
-		t.Run(name, func(t *testing.T) {
-			s, err := gormstore.Open(t.Context(), dsn(t), gormstore.Options{})
-			if err != nil {
-				t.Fatal(err)
-			}
-			t.Cleanup(func() {
-				if err := s.Close(); err != nil {
-					t.Error(err)
-				}
-			})
-			w := &world{store: s, reconciler: reconcile.New(s, reconcile.Options{Cap: worldCap})}
-			if err := w.organize(); err != nil {
-				t.Fatal(err)
-			}
-			test(t, w)
-		})
+	t.Run("postgres", func(t *testing.T) { test(t, onPostgres(t)) })
+	t.Run("sqlite", func(t *testing.T) {
+		dsn := "sqlite:" + filepath.Join(t.TempDir(), "provost.db")
+		if err := migrated(dsn); err != nil {
+			t.Fatal(err)
+		}
+		test(t, organized(t, dsn))
+	})
+}
+
+// onPostgres is a fresh organization of a PostgreSQL.
+func onPostgres(t *testing.T) *world {
+	t.Helper()
+	return organized(t, testenv.Postgres(t).Database(t, migrated))
+}
+
+func migrated(dsn string) error { return gormstore.Migrate(context.Background(), dsn) }
+
+func organized(t *testing.T, dsn string) *world {
+	t.Helper()
+	s, err := gormstore.Open(t.Context(), dsn, gormstore.Options{})
+	if err != nil {
+		t.Fatal(err)
 	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	w := &world{store: s, reconciler: reconcile.New(s, reconcile.Options{Cap: worldCap})}
+	if err := w.organize(); err != nil {
+		t.Fatal(err)
+	}
+	return w
 }
 
 var restored = store.Cause{Actor: store.Actor{Kind: "token", Name: "admin"}, Reason: "REST"}
