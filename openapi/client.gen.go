@@ -612,7 +612,14 @@ type ClientInterface interface {
 	// Corresponds with GET /runs (the `ListAllRuns` operationId).
 	ListAllRuns(ctx context.Context, params *ListAllRunsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// GetRun Get a run with its progress and result
+	// GetRun Get a run with its progress and result, or follow it
+	//
+	// With `Accept: text/event-stream` the answer goes on until the run has ended: the run as it is, then again each time that it
+	// has moved, as `data` of a server-sent event. Its `event` is `run.progress` while the run is queued, reads, applies or publishes
+	// (at most 50 a second, of which each is the newest state; without `plan`), and once it has come to rest `run.planned`,
+	// `run.held`, `run.succeeded`, `run.failed` or `run.discarded`. After one of the last three the answer ends; a plan and a held
+	// run are followed on, for a person may decide. These events are states and no part of the log: whoever connects again
+	// is sent the state of that moment, and has missed nothing that matters.
 	//
 	// Corresponds with GET /runs/{run} (the `GetRun` operationId).
 	GetRun(ctx context.Context, run RunRef, params *GetRunParams, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -2104,7 +2111,14 @@ func (c *Client) ListAllRuns(ctx context.Context, params *ListAllRunsParams, req
 	return c.Client.Do(req)
 }
 
-// GetRun Get a run with its progress and result
+// GetRun Get a run with its progress and result, or follow it
+//
+// With `Accept: text/event-stream` the answer goes on until the run has ended: the run as it is, then again each time that it
+// has moved, as `data` of a server-sent event. Its `event` is `run.progress` while the run is queued, reads, applies or publishes
+// (at most 50 a second, of which each is the newest state; without `plan`), and once it has come to rest `run.planned`,
+// `run.held`, `run.succeeded`, `run.failed` or `run.discarded`. After one of the last three the answer ends; a plan and a held
+// run are followed on, for a person may decide. These events are states and no part of the log: whoever connects again
+// is sent the state of that moment, and has missed nothing that matters.
 //
 // Corresponds with GET /runs/{run} (the `GetRun` operationId).
 func (c *Client) GetRun(ctx context.Context, run RunRef, params *GetRunParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -11584,7 +11598,14 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with GET /runs (the `ListAllRuns` operationId).
 	ListAllRunsWithResponse(ctx context.Context, params *ListAllRunsParams, reqEditors ...RequestEditorFn) (*ListAllRunsResponse, error)
 
-	// GetRunWithResponse Get a run with its progress and result
+	// GetRunWithResponse Get a run with its progress and result, or follow it
+	//
+	// With `Accept: text/event-stream` the answer goes on until the run has ended: the run as it is, then again each time that it
+	// has moved, as `data` of a server-sent event. Its `event` is `run.progress` while the run is queued, reads, applies or publishes
+	// (at most 50 a second, of which each is the newest state; without `plan`), and once it has come to rest `run.planned`,
+	// `run.held`, `run.succeeded`, `run.failed` or `run.discarded`. After one of the last three the answer ends; a plan and a held
+	// run are followed on, for a person may decide. These events are states and no part of the log: whoever connects again
+	// is sent the state of that moment, and has missed nothing that matters.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -16913,7 +16934,14 @@ func (c *ClientWithResponses) ListAllRunsWithResponse(ctx context.Context, param
 	return ParseListAllRunsResponse(rsp)
 }
 
-// GetRunWithResponse Get a run with its progress and result
+// GetRunWithResponse Get a run with its progress and result, or follow it
+//
+// With `Accept: text/event-stream` the answer goes on until the run has ended: the run as it is, then again each time that it
+// has moved, as `data` of a server-sent event. Its `event` is `run.progress` while the run is queued, reads, applies or publishes
+// (at most 50 a second, of which each is the newest state; without `plan`), and once it has come to rest `run.planned`,
+// `run.held`, `run.succeeded`, `run.failed` or `run.discarded`. After one of the last three the answer ends; a plan and a held
+// run are followed on, for a person may decide. These events are states and no part of the log: whoever connects again
+// is sent the state of that moment, and has missed nothing that matters.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -19406,6 +19434,9 @@ func ParseGetRunResponse(rsp *http.Response) (*GetRunResponse, error) {
 			return nil, err
 		}
 		response.ApplicationProblemJSONDefault = &dest
+
+	case rsp.StatusCode == 200:
+		// Content-type (text/event-stream) unsupported
 
 	}
 

@@ -1,9 +1,11 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
+	"math"
+	"net/http"
 	"strconv"
 	"strings"
 	"time"
@@ -77,10 +79,17 @@ func (f *eventFlags) types() *[]string {
 
 // page reads one page of events and the cursor to ask after next.
 func (f *eventFlags) page(s *session, api *openapi.ClientWithResponses, after int64, size int) (*openapi.EventList, error) {
-	return answer((*openapi.ListEventsResponse).GetJSON200)(api.ListEventsWithResponse(s.ctx, &openapi.ListEventsParams{
-		After: &after, Limit: &size, ResourceType: none(f.ResourceType), ResourceID: none(f.ResourceID),
+	q := f.query(after)
+	q.Limit = &size
+	return answer((*openapi.ListEventsResponse).GetJSON200)(api.ListEventsWithResponse(s.ctx, q))
+}
+
+// query asks for the events after a cursor.
+func (f *eventFlags) query(after int64) *openapi.ListEventsParams {
+	return &openapi.ListEventsParams{
+		After: &after, ResourceType: none(f.ResourceType), ResourceID: none(f.ResourceID),
 		Type: f.types(), Actor: none(f.Actor), Since: f.since, Until: f.until,
-	}))
+	}
 }
 
 type eventList struct {
@@ -128,47 +137,37 @@ func (*eventFollow) Help() string {
 		"With --json every event is one line.\n\nExample:\n\n    provost event follow --json --after 1200"
 }
 
-// followPause is how long to wait for new events before asking again.
-const followPause = time.Second
-
 // Run prints events until the context ends, which is how a person ends it. A
 // server that does not answer is asked again: it may be starting.
 func (c *eventFollow) Run(s *session) error {
-	api, err := c.api()
+	api, err := c.apiWithin(0)
 	if err != nil {
 		return err
 	}
-	silent := false
-	for after := c.After; ; {
-		page, err := c.page(s, api, after, pageSize)
-		if s.ctx.Err() != nil {
-			return nil //nolint:nilerr // being interrupted is how it ends
-		}
-		var gone *noAnswer
+	var silent again
+	for {
+		err := follow(s.ctx, func(ctx context.Context) (*http.Response, error) {
+			return api.ListEvents(ctx, c.query(c.After), asStream)
+		}, openapi.ParseListEventsResponse, func(data []byte) (bool, error) {
+			silent.answered()
+			var e openapi.Event
+			if err := json.Unmarshal(data, &e); err != nil {
+				return false, fmt.Errorf("read an event: %w", err)
+			}
+			c.After = e.Cursor
+			return false, c.print(s, &e)
+		})
 		switch {
-		case errors.As(err, &gone):
-			if !silent {
-				fmt.Fprintf(s.stderr, "provost: %s; trying again\n", gone.message)
-			}
-			silent = true
-		case err != nil:
+		case s.ctx.Err() != nil:
+			return nil //nolint:nilerr // being interrupted is how it ends
+		case err == nil:
+		case silent.gaveUp(err, math.MaxInt64):
 			return err
-		default:
-			silent = false
-			for i := range page.Items {
-				if err := c.print(s, &page.Items[i]); err != nil {
-					return err
-				}
-			}
-			after = page.NextCursor
-			if len(page.Items) == pageSize {
-				continue
-			}
+		case silent.first():
+			fmt.Fprintf(s.stderr, "provost: %v; trying again\n", err)
 		}
-		select {
-		case <-s.ctx.Done():
+		if !silent.pause(s.ctx) {
 			return nil
-		case <-time.After(followPause):
 		}
 	}
 }

@@ -36,7 +36,7 @@ func (p *program) newEcho(trusted []netip.Prefix) *echo.Echo {
 	e.IPExtractor = ipExtractor(trusted)
 	e.HTTPErrorHandler = p.renderError
 	e.Pre(forwarded(trusted))
-	e.Use(identify, p.drain.middleware, p.observe, p.recoverPanic, p.limit, deadline, middleware.BodyLimit(maxBody))
+	e.Use(identify, p.drain.middleware, p.observe, p.recoverPanic, p.limit, p.deadline, middleware.BodyLimit(maxBody))
 
 	e.GET("/healthz", func(c echo.Context) error { return c.String(http.StatusOK, "ok\n") })
 	e.GET("/readyz", p.readyz)
@@ -170,11 +170,11 @@ func (p *program) recoverPanic(next echo.HandlerFunc) echo.HandlerFunc {
 }
 
 // limit refuses requests beyond those that the database can serve, before they
-// queue: a client that is told to come again costs nothing. Streams of events are
+// queue: a client that is told to come again costs nothing. Streams are
 // bounded by the REST interface, and probes must be answered.
 func (p *program) limit(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
-		if r := c.Request(); isProbe(r.URL.Path) || isStream(r) {
+		if r := c.Request(); isProbe(r.URL.Path) || p.isStream(r) {
 			return next(c)
 		}
 		select {
@@ -192,19 +192,19 @@ func (p *program) limit(next echo.HandlerFunc) echo.HandlerFunc {
 	}
 }
 
-func isStream(r *http.Request) bool {
-	return r.URL.Path == restPrefix+"events" && strings.Contains(r.Header.Get(echo.HeaderAccept), "text/event-stream")
+func (p *program) isStream(r *http.Request) bool {
+	return strings.HasPrefix(r.URL.Path, restPrefix) && p.rest.IsStream(r)
 }
 
 // deadline bounds how long a request may work and its answer may take to leave. A
 // stream has no bound, and the REST interface bounds its own work, of which
 // deleting a directory is the longest.
-func deadline(next echo.HandlerFunc) echo.HandlerFunc {
+func (p *program) deadline(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		r := c.Request()
 		var until time.Time
 		switch rest := strings.HasPrefix(r.URL.Path, restPrefix); {
-		case isStream(r):
+		case p.isStream(r):
 		case rest && r.Method == http.MethodDelete:
 			until = time.Now().Add(15 * time.Minute)
 		default:

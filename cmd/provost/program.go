@@ -18,6 +18,7 @@ import (
 	"github.com/provost-scim/provost/internal/seal"
 	"github.com/provost-scim/provost/openapi/admin"
 	"github.com/provost-scim/provost/scim"
+	"github.com/provost-scim/provost/store"
 	"github.com/provost-scim/provost/store/gormstore"
 	"github.com/provost-scim/provost/sync/domain"
 	"github.com/provost-scim/provost/sync/ldap/dn"
@@ -57,6 +58,7 @@ func (c *serveCommand) open(ctx context.Context, log *slog.Logger) (_ *program, 
 	p := &program{log: log, metrics: newMetrics(), drain: newDrain(), slots: make(chan struct{}, c.MaxRequests)}
 	if p.store, err = gormstore.Open(ctx, c.dsn(), gormstore.Options{
 		Logger: log, Mailed: func() { p.mailer.Wake() }, Logged: func() { p.rest.Logged(); p.webhooks.Logged() },
+		RunMoved: func(run store.ID) { p.rest.RunMoved(run) },
 	}); err != nil {
 		return nil, err
 	}
@@ -90,6 +92,7 @@ func (c *serveCommand) open(ctx context.Context, log *slog.Logger) (_ *program, 
 	p.workers = []worker{
 		{"tokens", returning(p.auth.Run)},
 		{"runs", returning(p.runs.Run)},
+		{"news of runs", returning(p.store.Listen)},
 		{"domains", p.domains.Run},
 		{"mails", returning(p.mailer.Run)},
 		{"webhooks", returning(p.webhooks.Run)},

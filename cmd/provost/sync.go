@@ -30,7 +30,8 @@ type syncOne struct {
 
 type syncStatus struct {
 	syncOne
-	ID string `name:"run" placeholder:"ID" help:"This run, instead of the latest."`
+	ID   string `name:"run" placeholder:"ID" help:"This run, instead of the latest."`
+	Wait bool   `help:"Wait until the run has ended or waits for a person."`
 }
 
 // Run shows a run. Its exit code is that of the run: 0, 2 if it is held, 3 if it
@@ -52,7 +53,12 @@ func (c *syncStatus) Run(s *session) error {
 		}
 		id = runs.Items[0].ID
 	}
-	run, err := getRun(s.ctx, api, id)
+	var run *openapi.Run
+	if c.Wait {
+		run, err = watch(s, &c.remote, id)
+	} else {
+		run, err = getRun(s.ctx, api, id)
+	}
 	if err != nil {
 		return err
 	}
@@ -163,60 +169,6 @@ func (c *syncDiscard) Run(s *session) error {
 
 func getRun(ctx context.Context, api *openapi.ClientWithResponses, id string) (*openapi.Run, error) {
 	return answer((*openapi.GetRunResponse).GetJSON200)(api.GetRunWithResponse(ctx, id, nil))
-}
-
-// How a run is watched: the pause between looks grows from the first to the last,
-// and a server that does not answer, because it restarts, has so long to come back.
-const (
-	firstLook = 50 * time.Millisecond
-	lastLook  = time.Second
-	patience  = time.Minute
-)
-
-// watch looks at a run until over says that it has come to rest, and shows its
-// progress on a terminal.
-func watch(s *session, r *remote, api *openapi.ClientWithResponses, id string, over func(*openapi.Run) bool) (*openapi.Run, error) {
-	bar := newProgress(s, r)
-	defer bar.clear()
-	var silentSince time.Time
-	for pause := firstLook; ; pause = min(pause*3/2, lastLook) {
-		run, err := getRun(s.ctx, api, id)
-		var gone *noAnswer
-		var busy *refusal
-		switch {
-		case err == nil && over(run):
-			return run, nil
-		case err == nil:
-			silentSince = time.Time{}
-			bar.show(run)
-		case errors.As(err, &gone), errors.As(err, &busy) && busy.kind == "busy":
-			if silentSince.IsZero() {
-				silentSince = time.Now()
-				bar.clear()
-				fmt.Fprintf(s.stderr, "provost: %v; waiting up to %g seconds for the server to come back\n", err, patience.Seconds())
-			}
-			if time.Since(silentSince) > patience {
-				return nil, err
-			}
-		default:
-			return nil, err
-		}
-		select {
-		case <-s.ctx.Done():
-			return nil, failed("the run goes on in the server; see `provost sync status`", "interrupted while waiting for run %s", id)
-		case <-time.After(pause):
-		}
-	}
-}
-
-// atRest reports whether a run waits for a person or has ended.
-func atRest(r *openapi.Run) bool {
-	switch r.State {
-	case openapi.RunStateHeld, openapi.RunStateSucceeded, openapi.RunStateFailed, openapi.RunStateDiscarded:
-		return true
-	default:
-		return false
-	}
 }
 
 // finish prints a run and makes its state the exit code.

@@ -93,9 +93,7 @@ func plan(s *session, r *remote, api *openapi.ClientWithResponses, directory str
 	if err != nil {
 		return nil, err
 	}
-	return watch(s, r, api, run.ID, func(r *openapi.Run) bool {
-		return atRest(r) || r.Phase == openapi.RunPhaseReady
-	})
+	return watch(s, r, run.ID)
 }
 
 // runItems reads what a plan or a held run would make of each record.

@@ -90,7 +90,7 @@ func (c *syncRun) review(s *session, api *openapi.ClientWithResponses) (string, 
 // started prints a run that has begun, or waits for it and prints what came of it.
 func started(s *session, r *remote, api *openapi.ClientWithResponses, run *openapi.Run, wait bool) error {
 	if wait {
-		run, err := watch(s, r, api, run.ID, atRest)
+		run, err := watch(s, r, run.ID)
 		if err != nil {
 			return err
 		}

@@ -31,7 +31,7 @@ func (s *Server) ListEvents(ctx context.Context, req openapi.ListEventsRequestOb
 	if err := s.openStream(); err != nil {
 		return nil, err
 	}
-	return &stream{s: s, ctx: ctx, query: q}, nil
+	return &stream{flow: flow{s: s, ctx: ctx}, query: q}, nil
 }
 
 // ExportEvents writes what the log has now, as JSON lines.

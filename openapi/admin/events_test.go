@@ -20,12 +20,12 @@ import (
 	"github.com/provost-scim/provost/store"
 )
 
-// follow opens a stream of events on a real connection and returns its lines.
-func (w *world) follow(token, query string) (lines <-chan string, stop func()) {
+// follow opens a stream on a real connection and returns its lines.
+func (w *world) follow(token, path string) (lines <-chan string, stop func()) {
 	w.t.Helper()
 	srv := httptest.NewServer(w.server)
 	ctx, cancel := context.WithCancel(w.t.Context())
-	r, err := http.NewRequestWithContext(ctx, http.MethodGet, srv.URL+admin.Base+"/events"+query, nil)
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, srv.URL+admin.Base+path, nil)
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -59,7 +59,7 @@ func (w *world) follow(token, query string) (lines <-chan string, stop func()) {
 func TestAStreamSendsEventsAsTheyComeAndGoesOnWhereItStopped(t *testing.T) {
 	w := newWorld(t)
 	start := ask[openapi.EventList](w, w.auditor, "GET", "/events?limit=1000", nil, 200).NextCursor
-	lines, stop := w.follow(w.auditor, fmt.Sprintf("?after=%d&resource_type=Group", start))
+	lines, stop := w.follow(w.auditor, fmt.Sprintf("/events?after=%d&resource_type=Group", start))
 	next := func() (e openapi.Event) {
 		t.Helper()
 		for {
@@ -89,7 +89,7 @@ func TestAStreamSendsEventsAsTheyComeAndGoesOnWhereItStopped(t *testing.T) {
 		t.Errorf("the second event is %+v", got)
 	}
 	stop()
-	lines, stop = w.follow(w.auditor, fmt.Sprintf("?after=%d&resource_type=Group", e.Cursor))
+	lines, stop = w.follow(w.auditor, fmt.Sprintf("/events?after=%d&resource_type=Group", e.Cursor))
 	defer stop()
 	if got := next(); got.ResourceID != second.ID {
 		t.Errorf("connected again, the first event is %+v", got)
@@ -112,7 +112,7 @@ func TestAStreamEndsWithItsTokenAndWithTheServer(t *testing.T) {
 		}
 	}
 	made := ask[openapi.NewToken](w, w.owner, "POST", "/tokens", map[string]string{"name": "reader", "role": "auditor"}, 201)
-	lines, stop := w.follow(made.Secret, "")
+	lines, stop := w.follow(made.Secret, "/events")
 	defer stop()
 	if a := w.call(w.owner, "DELETE", "/tokens/"+made.Token.ID, nil); a.status != 204 {
 		t.Fatalf("revoking answers %d", a.status)
@@ -120,7 +120,7 @@ func TestAStreamEndsWithItsTokenAndWithTheServer(t *testing.T) {
 	if !ended(lines) {
 		t.Error("the stream outlives its token")
 	}
-	lines, stop2 := w.follow(w.auditor, "")
+	lines, stop2 := w.follow(w.auditor, "/events")
 	defer stop2()
 	w.server.Close()
 	if !ended(lines) {
@@ -130,7 +130,7 @@ func TestAStreamEndsWithItsTokenAndWithTheServer(t *testing.T) {
 
 func TestStreamsAreBounded(t *testing.T) {
 	w := newWorld(t, func(o *admin.Options) { o.Streams = 1 })
-	_, stop := w.follow(w.auditor, "")
+	_, stop := w.follow(w.auditor, "/events")
 	defer stop()
 	a := w.call(w.auditor, "GET", "/events", nil, "Accept", "text/event-stream")
 	if a.status != http.StatusServiceUnavailable || a.header.Get("Retry-After") == "" {
@@ -140,7 +140,7 @@ func TestStreamsAreBounded(t *testing.T) {
 
 func TestAStreamIsWokenByTheCommitAndNotByTheClock(t *testing.T) {
 	w := newWorld(t, func(o *admin.Options) { o.Poll = time.Hour })
-	lines, stop := w.follow(w.auditor, "?type=group.created")
+	lines, stop := w.follow(w.auditor, "/events?type=group.created")
 	defer stop()
 	for _, name := range []string{"one", "two", "three"} {
 		made := ask[openapi.Group](w, w.admin, "POST", "/groups", map[string]string{"display_name": name}, 201)

@@ -104,7 +104,9 @@ func newWorldOn(t *testing.T, dsn string, adjust ...func(*admin.Options)) *world
 		t.Fatal(err)
 	}
 	w := &world{t: t, log: &journal{}}
-	s, err := gormstore.Open(t.Context(), dsn, gormstore.Options{Logged: func() { w.server.Logged() }})
+	s, err := gormstore.Open(t.Context(), dsn, gormstore.Options{
+		Logged: func() { w.server.Logged() }, RunMoved: func(run store.ID) { w.server.RunMoved(run) },
+	})
 	if err != nil {
 		t.Fatal(err)
 	}

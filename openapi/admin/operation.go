@@ -3,6 +3,7 @@ package admin
 import (
 	"encoding/json"
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 
@@ -25,7 +26,7 @@ const (
 var slow = map[string]bool{"deleteDirectory": true}
 
 // followed are the operations that a client may ask to be a stream.
-var followed = map[string]bool{"listEvents": true}
+var followed = map[string]bool{"listEvents": true, "getRun": true}
 
 // streamed are the operations whose answers are as long as the log.
 var streamed = map[string]bool{"exportEvents": true}
@@ -137,6 +138,16 @@ func dropExtensions(node any) {
 // echoPath writes /users/{user} as /users/:user.
 func echoPath(path string) string {
 	return strings.NewReplacer("{", ":", "}", "").Replace(path)
+}
+
+// IsStream reports whether a request asks for an answer that goes on: server-sent events.
+// The interface itself bounds how many there are.
+func (s *Server) IsStream(r *http.Request) bool {
+	if !wantsStream(r) {
+		return false
+	}
+	op := s.operations[r.Method+" "+s.Route(r)]
+	return op != nil && followed[op.id]
 }
 
 // operation returns the one that echo has routed to, or nil if there is none.

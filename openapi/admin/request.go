@@ -74,10 +74,7 @@ func (s *Server) identify(next echo.HandlerFunc) echo.HandlerFunc {
 		if !plain(q.id) {
 			q.id = string(store.NewID(s.Clock()))
 		}
-		for _, accepted := range strings.Split(r.Header.Get(echo.HeaderAccept), ",") {
-			media, _, err := mime.ParseMediaType(strings.TrimSpace(accepted))
-			q.stream = q.stream || (err == nil && media == "text/event-stream")
-		}
+		q.stream = wantsStream(r)
 		h := c.Response().Header()
 		h.Set(echo.HeaderXRequestID, q.id)
 		h.Set(echo.HeaderXContentTypeOptions, "nosniff")
@@ -85,6 +82,16 @@ func (s *Server) identify(next echo.HandlerFunc) echo.HandlerFunc {
 		c.SetRequest(r.WithContext(context.WithValue(r.Context(), requestKey{}, q)))
 		return next(c)
 	}
+}
+
+// wantsStream reports whether the client wants server-sent events.
+func wantsStream(r *http.Request) bool {
+	for accepted := range strings.SplitSeq(r.Header.Get(echo.HeaderAccept), ",") {
+		if media, _, err := mime.ParseMediaType(strings.TrimSpace(accepted)); err == nil && media == "text/event-stream" {
+			return true
+		}
+	}
+	return false
 }
 
 func plain(id string) bool {

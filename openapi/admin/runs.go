@@ -114,17 +114,32 @@ func (s *Server) runs(ctx context.Context, q store.RunQuery, directory, after *s
 	return out, err
 }
 
-// GetRun returns a run; a held one says why.
+// GetRun returns a run; a held one says why. A client that asked for server-sent events
+// is sent it each time that it has moved.
 func (s *Server) GetRun(ctx context.Context, req openapi.GetRunRequestObject) (openapi.GetRunResponseObject, error) {
-	var out openapi.Run
-	err := s.Store.View(ctx, func(r store.Reader) error {
-		run, err := r.Run(ctx, orgOf(ctx), store.ID(req.Run))
-		if err != nil {
+	id, findings := store.ID(req.Run), deref(req.Params.Findings)
+	if !requestOf(ctx).stream {
+		out, _, err := s.run(ctx, id, func(*store.Run) bool { return findings })
+		return openapi.GetRun200JSONResponse(out), err
+	}
+	if _, _, err := s.run(ctx, id, func(*store.Run) bool { return false }); err != nil {
+		return nil, err
+	}
+	if err := s.openStream(); err != nil {
+		return nil, err
+	}
+	return &runStream{flow: flow{s: s, ctx: ctx}, id: id, findings: findings}, nil
+}
+
+// run reads a run, with its first findings if they are wanted.
+func (s *Server) run(ctx context.Context, id store.ID, findings func(*store.Run) bool) (out openapi.Run, run *store.Run, err error) {
+	err = s.Store.View(ctx, func(r store.Reader) error {
+		if run, err = r.Run(ctx, orgOf(ctx), id); err != nil {
 			return err
 		}
 		out = renderRun(run)
-		held := run.State == store.RunHeld
-		if !held && !deref(req.Params.Findings) {
+		held, wanted := run.State == store.RunHeld, findings(run)
+		if !held && !wanted {
 			return nil
 		}
 		found, err := r.Findings(ctx, store.FindingQuery{Org: run.Org, Directory: &run.Directory, Run: run.Key, Open: true, Limit: runFindings})
@@ -134,7 +149,7 @@ func (s *Server) GetRun(ctx context.Context, req openapi.GetRunRequestObject) (o
 		if held {
 			out.HoldReason = holdReason(found)
 		}
-		if deref(req.Params.Findings) {
+		if wanted {
 			list, err := renderFindings(ctx, r, found)
 			if err != nil {
 				return err
@@ -143,7 +158,7 @@ func (s *Server) GetRun(ctx context.Context, req openapi.GetRunRequestObject) (o
 		}
 		return nil
 	})
-	return openapi.GetRun200JSONResponse(out), err
+	return out, run, err
 }
 
 // holdReason is what the guard said (rule 6).

@@ -90,7 +90,7 @@ type Options struct {
 	Log     *slog.Logger     // slog.Default()
 	Timeout time.Duration    // of a request that is no stream, 30 s
 	Poll    time.Duration    // between looks of streams at the log for what other replicas have written, 1 s
-	Streams int              // of events, and exports, at a time, 100
+	Streams int              // of events and of runs, and exports, at a time, 100
 }
 
 // specificationPath is where the specification is served as JSON.
@@ -110,6 +110,7 @@ type Server struct {
 	echo       *echo.Echo
 	operations map[string]*operation // by method and echo path
 	bell       bell
+	watchers   watchers
 	streams    chan struct{}
 	closing    chan struct{}
 }
@@ -187,7 +188,7 @@ func (s *Server) Route(r *http.Request) string {
 	return c.Path()
 }
 
-// Close ends the streams of events, so that an [http.Server] can shut down. It is
+// Close ends the streams, so that an [http.Server] can shut down. It is
 // called once.
 func (s *Server) Close() { close(s.closing) }
 

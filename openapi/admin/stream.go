@@ -14,12 +14,6 @@ import (
 )
 
 const (
-	// beat is how often a stream without events shows that it lives, so that proxies
-	// keep it open and both ends notice when the other is gone.
-	beat = 15 * time.Second
-	// gather is how long a stream waits after a commit for those that follow it at
-	// once, so that a busy log is not looked at after each of them.
-	gather = 20 * time.Millisecond
 	// exportedAtOnce is how many events of an export are in memory at a time.
 	exportedAtOnce = 1000
 	// exportPage is how long the client of an export may take for so many.
@@ -53,86 +47,24 @@ func (b *bell) ring() {
 // Logged makes the streams of events look at the log. It never blocks.
 func (s *Server) Logged() { s.bell.ring() }
 
-// openStream takes one of the places that there are for answers without an end.
-func (s *Server) openStream() error {
-	select {
-	case s.streams <- struct{}{}:
-		return nil
-	default:
-		return &store.Error{Code: store.CodeBusy, Message: "too many streams of events are open", Hint: "read pages instead, or try again"}
-	}
-}
-
-func (s *Server) closeStream() { <-s.streams }
-
-// stream is the answer that follows the log (WHATWG HTML, "Server-sent events"). It
-// ends when the client goes, the server closes, or the token is no longer good.
+// stream is the answer that follows the log.
 type stream struct {
-	s     *Server
-	ctx   context.Context //nolint:containedctx // the answer is written after the handler has returned
+	flow
+
 	query store.EventQuery
-	wrote time.Time
 }
 
 // VisitListEventsResponse writes the stream. It looks at the log when a commit of
 // this process has appended to it, and each [Options.Poll] for those of others.
 func (f *stream) VisitListEventsResponse(w http.ResponseWriter) error {
-	defer f.s.closeStream()
-	out := http.NewResponseController(w)
-	// The server's limit for writing is meant for answers that end.
-	if err := limitWriting(out, time.Time{}); err != nil {
-		return err
-	}
-	w.Header().Set("Content-Type", "text/event-stream")
-	w.Header().Set("X-Accel-Buffering", "no") // nginx would hold events back
-	w.WriteHeader(http.StatusOK)
-	if err := out.Flush(); err != nil {
-		return nil // the client is gone
-	}
-	f.wrote = time.Now()
-	slow := time.NewTicker(f.s.Poll)
-	defer slow.Stop()
-	for {
-		rung := f.s.bell.wait() // before the look, so that no commit falls between them
-		sent, err := f.send(w)
-		if err != nil {
-			return err
-		}
-		if sent != 0 && out.Flush() != nil {
-			return nil
-		}
-		if sent < f.query.Limit && !f.sleep(rung, slow.C) || !f.allowed() {
-			return nil
-		}
-	}
+	return f.follow(w, f.s.Poll, f.s.bell.wait, func() (more, last bool, err error) {
+		sent, err := f.send()
+		return sent == f.query.Limit, false, err
+	})
 }
 
-// sleep waits until there may be something new, and reports whether to go on.
-func (f *stream) sleep(rung <-chan struct{}, slow <-chan time.Time) bool {
-	select {
-	case <-f.ctx.Done():
-		return false
-	case <-f.s.closing:
-		return false
-	case <-slow:
-		return true
-	case <-rung:
-	}
-	more := time.NewTimer(gather)
-	defer more.Stop()
-	select {
-	case <-f.ctx.Done():
-		return false
-	case <-f.s.closing:
-		return false
-	case <-more.C:
-		return true
-	}
-}
-
-// send writes the events that are new, or a beat when it is time, and returns how
-// many it wrote.
-func (f *stream) send(w http.ResponseWriter) (int, error) {
+// send writes the events that are new and returns how many they were.
+func (f *stream) send() (int, error) {
 	page, err := f.s.events(f.ctx, f.query)
 	if err != nil {
 		return 0, err
@@ -146,24 +78,8 @@ func (f *stream) send(w http.ResponseWriter) (int, error) {
 		}
 		fmt.Fprintf(&text, "id: %d\nevent: %s\ndata: %s\n\n", e.Cursor, e.Type, data)
 	}
-	sent := len(page.Items)
 	f.query.After = page.NextCursor
-	if now := time.Now(); sent > 0 {
-		f.wrote = now
-	} else if now.Sub(f.wrote) >= beat {
-		f.wrote, sent = now, 1
-		text.WriteString(": beat\n\n")
-	}
-	if _, err := w.Write(text.Bytes()); err != nil {
-		return 0, context.Canceled // the client is gone
-	}
-	return sent, nil
-}
-
-// allowed asks again whether the token is good.
-func (f *stream) allowed() bool {
-	_, err := f.s.Auth.Admin(f.ctx, requestOf(f.ctx).authorization)
-	return err == nil
+	return len(page.Items), f.write(text.Bytes())
 }
 
 // export is the answer with the log as JSON lines.

@@ -29,6 +29,10 @@ type Options struct {
 	MaxConns int              // connections to PostgreSQL, or readers of SQLite; 0: 20, or 4
 	Mailed   func()           // called after each commit that has queued mails; it must not block
 	Logged   func()           // called after each commit that has appended events; it must not block
+	// RunMoved is called after each commit that has saved a run: of this process, and, while
+	// [Store.Listen] goes on, of all others that use the database. "" stands for any run:
+	// some may not have been told of. It must not block.
+	RunMoved func(run store.ID)
 }
 
 // Store is a [store.Store] on one database.
@@ -46,6 +50,8 @@ type engine struct {
 	log      *slog.Logger
 	mailed   func()
 	logged   func()
+	runMoved func(store.ID)
+	dsn      string   // of PostgreSQL
 	rebound  sync.Map // SQL with ? to SQL with $n
 	rebounds atomic.Int64
 	spare    spareKeys // of PostgreSQL
@@ -56,7 +62,7 @@ type engine struct {
 // Open opens the database at dsn: "postgres://…" or "sqlite:PATH". It does not
 // change the schema; see [Migrate].
 func Open(ctx context.Context, dsn string, o Options) (*Store, error) {
-	e := &engine{clock: o.Clock, log: o.Logger, mailed: o.Mailed, logged: o.Logged}
+	e := &engine{clock: o.Clock, log: o.Logger, mailed: o.Mailed, logged: o.Logged, runMoved: o.RunMoved}
 	if e.clock == nil {
 		e.clock = time.Now
 	}
@@ -108,7 +114,7 @@ func (e *engine) connect(dsn string, conns int) error {
 	db.SetMaxOpenConns(conns)
 	db.SetMaxIdleConns(conns)
 	db.SetConnMaxIdleTime(5 * time.Minute)
-	e.postgres, e.read, e.write = true, db, db
+	e.postgres, e.dsn, e.read, e.write = true, dsn, db, db
 	e.statistics = &statistics{tables: map[string]*growth{}}
 	return nil
 }

@@ -274,6 +274,7 @@ func (t *tx) SaveRun(ctx context.Context, r *store.Run) error {
 	if done.RowsAffected == 0 {
 		return leaseLost(store.Lease{Run: r.Key, Fence: r.Fence})
 	}
+	t.moved = append(t.moved, r.ID)
 	if row.Active {
 		return nil
 	}

@@ -31,6 +31,7 @@ type session struct {
 
 	queued    bool                    // mails were queued, for [session.announce]
 	logged    bool                    // events were appended, for the same
+	moved     []store.ID              // runs that were saved, for the same
 	grown     map[string]int          // rows added by table, for [session.analyze]
 	publicIDs map[store.Edge]store.ID // that the transaction has come across, for its events
 }

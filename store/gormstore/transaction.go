@@ -105,6 +105,11 @@ func (s *session) announce() {
 	if s.logged && s.e.logged != nil {
 		s.e.logged()
 	}
+	if s.e.runMoved != nil {
+		for _, run := range s.moved {
+			s.e.runMoved(run)
+		}
+	}
 }
 
 // pause waits before another attempt: 2 ms doubled each time, at most half a second,

@@ -512,6 +512,17 @@ END $$;
 CREATE TRIGGER stage_of_run_gone AFTER DELETE ON run REFERENCING OLD TABLE AS gone FOR EACH STATEMENT EXECUTE FUNCTION stage_of_run_gone();
 COMMENT ON TRIGGER stage_of_run_gone ON run IS 'stage (run_id) run (id) CASCADE';
 
+-- Whoever watches a run, in whatever process, hears of each commit that has moved it: no lease, and no plain save.
+-- +goose StatementBegin
+CREATE FUNCTION run_moved() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM pg_notify('provost_run', NEW.public_id::text);
+    RETURN NULL;
+END $$;
+-- +goose StatementEnd
+CREATE TRIGGER run_moved AFTER UPDATE OF state, phase, progress ON run FOR EACH ROW
+    WHEN ((OLD.state, OLD.phase, OLD.progress) IS DISTINCT FROM (NEW.state, NEW.phase, NEW.progress)) EXECUTE FUNCTION run_moved();
+
 -- The ranges of rows that are windows of a sealed stage, so that sealing writes no row of it.
 CREATE TABLE stage_window (
     run_id    bigint  NOT NULL REFERENCES run (id) ON DELETE CASCADE,
