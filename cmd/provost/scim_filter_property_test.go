@@ -384,6 +384,9 @@ func (g filterMaker) comparison(t *rapid.T, a asked) oracle {
 		if rapid.IntRange(0, 3).Draw(t, "fraction") == 0 {
 			v += ".5"
 		}
+		if rapid.IntRange(0, 5).Draw(t, "huge") == 0 { // beyond 64 bits, and beyond all floats
+			v = rapid.SampledFrom([]string{"9223372036854775807", "9223372036854775808", "-9223372036854775809", "1e30", "-1e999", "1e999", "1e-999", strings.Repeat("9", 400)}).Draw(t, "value")
+		}
 		return g.compared(t, a, ordered, json.Number(v), v)
 	case "dateTime":
 		at, err := time.Parse(time.RFC3339Nano, rapid.SampledFrom(g.values[leaf.path]).Draw(t, "value"))

@@ -53,7 +53,7 @@ type Compare struct {
 	Op    Op
 	Value any
 	// Word is how a number was written, where that is not how String writes its value:
-	// 1e5 and 1.50 may be meant as texts.
+	// 1e5, 1.50 and 12345678901234567890 may be meant as texts.
 	Word string
 }
 

@@ -2,6 +2,7 @@ package filter
 
 import (
 	"encoding/json"
+	stderrors "errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -173,12 +174,11 @@ func (l *lexer) value() (any, error) {
 	if i, err := strconv.ParseInt(t.text, 10, 64); err == nil && t.text != "-0" {
 		return i, l.next()
 	}
-	if strings.Trim(t.text, "0123456789") == "" {
-		return t.text, l.next() // digits without end are an identifier: a float would lose some
-	}
+	// A number that no float holds is compared as the nearest one, at last infinity. As a
+	// text it is what was written (Compare.Word).
 	f, err := strconv.ParseFloat(t.text, 64)
-	if err != nil {
-		return t.text, l.next() // nor is there a float so large
+	if err != nil && !stderrors.Is(err, strconv.ErrRange) {
+		return t.text, l.next()
 	}
 	return f, l.next()
 }
