@@ -28,7 +28,6 @@ const BasePath = "/scim/v2"
 // Bounds of a request.
 const (
 	MaxBody    = 8 << 20 // bytes: a group of 10,000 members, or 20,000 PATCH operations
-	maxRest    = MaxBody // bytes of a refused body that are still read, so that its client reads the answer
 	MaxResults = 1000    // resources of one page
 )
 
@@ -122,20 +121,9 @@ func (s *Server) dispatch(methods map[string]handler) echo.HandlerFunc {
 	return func(ec echo.Context) error {
 		c := &call{Context: ec, base: s.base(ec)}
 		if err := s.serve(c, methods, allow); err != nil {
-			c.readRest()
 			return s.fail(c, err)
 		}
 		return nil
-	}
-}
-
-// readRest takes what is left of the body of a request that is refused. Many clients
-// send all of it before they read the answer, and would find the connection broken
-// instead. Who sends more than [maxRest], is not known, or asked before sending
-// (Expect), is not waited for.
-func (c *call) readRest() {
-	if c.caller.Directory != 0 && c.Request().Header.Get("Expect") == "" {
-		_, _ = io.CopyN(io.Discard, c.Request().Body, maxRest) // whatever comes of it, the answer is sent
 	}
 }
 

@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/labstack/echo/v4"
-	"github.com/labstack/echo/v4/middleware"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/provost-scim/provost/store"
@@ -20,9 +19,6 @@ import (
 
 // restPrefix is where the REST interface is.
 const restPrefix = "/api/v1/"
-
-// maxBody is the most bytes of any request's body; interfaces set lower bounds.
-const maxBody = "10M"
 
 // requestTime is how long a SCIM request may take; the REST interface keeps its
 // own time.
@@ -36,7 +32,7 @@ func (p *program) newEcho(trusted []netip.Prefix) *echo.Echo {
 	e.IPExtractor = ipExtractor(trusted)
 	e.HTTPErrorHandler = p.renderError
 	e.Pre(forwarded(trusted))
-	e.Use(identify, p.drain.middleware, p.observe, p.recoverPanic, p.limit, p.deadline, middleware.BodyLimit(maxBody))
+	e.Use(identify, p.drain.middleware, p.observe, p.recoverPanic, p.limit, p.deadline, takeRest())
 
 	e.GET("/healthz", func(c echo.Context) error { return c.String(http.StatusOK, "ok\n") })
 	e.GET("/readyz", p.readyz)

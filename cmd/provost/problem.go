@@ -59,8 +59,6 @@ func plainProblem(status int) (kind, detail string) {
 		return "not_found", "there is nothing at this path; the REST interface is at /api/v1, its page at /docs, SCIM at /scim/v2"
 	case http.StatusMethodNotAllowed:
 		return "method_not_allowed", "this path has no such method"
-	case http.StatusRequestEntityTooLarge:
-		return "too_large", "the body is larger than " + maxBody + " bytes"
 	default:
 		return "invalid_value", http.StatusText(status)
 	}
