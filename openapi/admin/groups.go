@@ -87,7 +87,7 @@ func (s *Server) GetGroup(ctx context.Context, req openapi.GetGroupRequestObject
 
 // UpdateGroup restates the attributes of an internal group that are given.
 func (s *Server) UpdateGroup(ctx context.Context, req openapi.UpdateGroupRequestObject) (openapi.UpdateGroupResponseObject, error) {
-	g, err := s.internalGroup(ctx, req.Group)
+	g, err := s.internalGroup(ctx, req.Group, given(req.Body))
 	if err != nil {
 		return nil, err
 	}
@@ -109,7 +109,7 @@ func (s *Server) UpdateGroup(ctx context.Context, req openapi.UpdateGroupRequest
 
 // DeleteGroup states that an internal group is gone.
 func (s *Server) DeleteGroup(ctx context.Context, req openapi.DeleteGroupRequestObject) (openapi.DeleteGroupResponseObject, error) {
-	g, err := s.internalGroup(ctx, req.Group)
+	g, err := s.internalGroup(ctx, req.Group, "group")
 	if err != nil {
 		return nil, err
 	}
@@ -150,7 +150,7 @@ func (s *Server) ListMembers(ctx context.Context, req openapi.ListMembersRequest
 // ChangeMembers adds and removes direct members of an internal group, without
 // reading the others.
 func (s *Server) ChangeMembers(ctx context.Context, req openapi.ChangeMembersRequestObject) (openapi.ChangeMembersResponseObject, error) {
-	g, err := s.internalGroup(ctx, req.Group)
+	g, err := s.internalGroup(ctx, req.Group, given(req.Body))
 	if err != nil {
 		return nil, err
 	}
@@ -215,14 +215,14 @@ func (s *Server) restate(ctx context.Context, org store.Key, ifMatch *string, g 
 	})
 }
 
-// internalGroup finds a group that is to be changed.
-func (s *Server) internalGroup(ctx context.Context, ref string) (g *store.Group, err error) {
+// internalGroup finds a group that is to be changed by what field says.
+func (s *Server) internalGroup(ctx context.Context, ref, field string) (g *store.Group, err error) {
 	err = s.Store.View(ctx, func(r store.Reader) error {
 		g, err = r.Group(ctx, orgOf(ctx), ref)
 		return err
 	})
 	if err == nil && g.Directory != 0 {
-		err = s.owned(ctx, g.Directory, "Group "+string(g.ID), "change the group there")
+		err = s.owned(ctx, g.Directory, field, "Group "+string(g.ID), "change the group there")
 	}
 	return g, err
 }

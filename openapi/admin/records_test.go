@@ -55,20 +55,21 @@ func TestRule1WhatADirectoryOwnsIsReadOnlyButForTheSwitch(t *testing.T) {
 	id := string(w.push("entra", []store.UserStatement{person("ada")}, nil).Users[0].ID)
 	name := "staff"
 	group := string(w.push("entra", nil, []store.GroupStatement{{DisplayName: &name}}).Groups[0].ID)
-	for _, tt := range []struct{ method, path, body string }{
-		{"PATCH", "/users/" + id, `{"title":"x"}`},
-		{"PATCH", "/users/" + id, `{"title":"x","enabled":false}`},
-		{"DELETE", "/users/" + id, ""},
-		{"PATCH", "/groups/" + group, `{"description":"x"}`},
-		{"PATCH", "/groups/" + group + "/members", `{"add":["` + id + `"]}`},
-		{"DELETE", "/groups/" + group, ""},
+	for _, tt := range []struct{ method, path, body, field string }{
+		{"PATCH", "/users/" + id, `{"title":"x"}`, "title"},
+		{"PATCH", "/users/" + id, `{"title":"x","enabled":false}`, "title"},
+		{"PATCH", "/users/" + id, `{"user_type":"x","enabled":false,"emails":[]}`, "emails"},
+		{"DELETE", "/users/" + id, "", "user"},
+		{"PATCH", "/groups/" + group, `{"description":"x"}`, "description"},
+		{"PATCH", "/groups/" + group + "/members", `{"add":["` + id + `"]}`, "add"},
+		{"DELETE", "/groups/" + group, "", "group"},
 	} {
 		t.Run(tt.method+" "+tt.body, func(t *testing.T) {
 			var body any
 			if tt.body != "" {
 				body = tt.body
 			}
-			if p := w.in(t).refused(w.owner, tt.method, tt.path, body, 409, store.CodeOwned, ""); p.Resource == "" || p.Hint == "" {
+			if p := w.in(t).refused(w.owner, tt.method, tt.path, body, 409, store.CodeOwned, tt.field); p.Resource == "" || p.Hint == "" {
 				t.Errorf("the problem does not say what and what to do: %+v", p)
 			}
 		})

@@ -248,26 +248,9 @@ func readBody(c echo.Context, op *operation) error {
 		return invalid("", "", "the body is not valid JSON: %s", json.Unmarshal(body, &v))
 	}
 	if escapesNUL(body) {
-		return invalid("", "", "the body contains a NUL character")
+		return invalid(fieldWithNUL(body), "send the text without it", "the body contains a NUL character")
 	}
 	return nil
-}
-
-// storable reports whether a database can hold the text.
-func storable(s string) bool { return utf8.ValidString(s) && strings.IndexByte(s, 0) < 0 }
-
-// escapesNUL reports whether valid JSON has \u0000 in a string.
-func escapesNUL(body []byte) bool {
-	for i := 0; i+5 < len(body); i++ {
-		if body[i] != '\\' {
-			continue
-		}
-		if string(body[i+1:i+6]) == "u0000" {
-			return true
-		}
-		i++ // whatever is escaped is no backslash of ours
-	}
-	return false
 }
 
 // explain makes a problem of what the validator refused: it names the field and

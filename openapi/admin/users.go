@@ -136,7 +136,7 @@ func (s *Server) UpdateUser(ctx context.Context, req openapi.UpdateUserRequestOb
 		return nil, err
 	}
 	if only := (openapi.UserInput{Enabled: req.Body.Enabled}); u.Directory != 0 && *req.Body != only {
-		return nil, s.owned(ctx, u.Directory, "User "+string(u.ID), "of a user that a directory owns only enabled can be changed here")
+		return nil, s.owned(ctx, u.Directory, given(req.Body, "enabled"), "User "+string(u.ID), "of a user that a directory owns only enabled can be changed here")
 	}
 	key := store.RecordKey{ID: u.ID}
 	done, err := s.Reconciler.Revise(ctx, reconcile.Revision{
@@ -180,7 +180,7 @@ func (s *Server) DeleteUser(ctx context.Context, req openapi.DeleteUserRequestOb
 		return nil, err
 	}
 	if u.Directory != 0 {
-		return nil, s.owned(ctx, u.Directory, "User "+string(u.ID), "delete the user there, or switch it off with enabled")
+		return nil, s.owned(ctx, u.Directory, "user", "User "+string(u.ID), "delete the user there, or switch it off with enabled")
 	}
 	key := store.RecordKey{ID: u.ID}
 	_, err = s.Reconciler.Revise(ctx, reconcile.Revision{
@@ -210,17 +210,6 @@ func (s *Server) findUser(ctx context.Context, ref string) (u *store.User, err e
 		return err
 	})
 	return u, err
-}
-
-// owned refuses to change what a directory owns (rule 1).
-func (s *Server) owned(ctx context.Context, directory store.Key, resource, hint string) error {
-	return s.Store.View(ctx, func(r store.Reader) error {
-		d, err := r.DirectoryByKey(ctx, directory)
-		if err != nil {
-			return err
-		}
-		return &store.Error{Code: store.CodeOwned, Message: "it is owned by the directory " + d.Name + " and read-only here", Resource: resource, Hint: hint}
-	})
 }
 
 // user renders the one user of an outcome.
