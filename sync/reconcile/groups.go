@@ -257,6 +257,9 @@ func (p *planner) writeGroup(d *groupDraft) {
 	}
 	r.Key, r.ID = c.After.Key, c.After.ID
 	p.stateGroup(&c.After, d.s)
+	if d.back != nil && c.After.ExternalID == "" { // as of a user
+		c.After.ExternalID = d.back.ExternalID
+	}
 	p.members(&c, d)
 	edges := len(c.Add)+len(c.Remove)+len(c.AddPending)+len(c.RemovePending) > 0
 

@@ -94,12 +94,25 @@ func TestAStableIDIsNotForgottenByAReturnWithoutOne(t *testing.T) {
 	}
 	ann := store.Attributes{UserName: "ann@" + w.domain()}
 	first := w.pushUser(t, store.UserStatement{ExternalID: "old", Attributes: ann})
-	gone := store.UserStatement{Record: store.RecordKey{ID: first.ID}, Presence: store.Gone}
-	w.pushUser(t, gone)
+	left := store.UserStatement{Record: store.RecordKey{ID: first.ID}, Presence: store.Gone}
+	w.pushUser(t, left)
 	w.pushUser(t, store.UserStatement{Attributes: ann})
-	w.pushUser(t, gone)
+	w.pushUser(t, left)
 	if stranger := w.pushUser(t, store.UserStatement{ExternalID: "new", Attributes: ann}); stranger.ID == first.ID {
 		t.Error("a stranger with a recycled name got the leaver's record")
+	}
+
+	name, old, none := "Team", "old", ""
+	group := w.pushGroup(t, store.GroupStatement{DisplayName: &name, ExternalID: &old})
+	gone := store.GroupStatement{Record: store.RecordKey{ID: group.ID}, Presence: store.Gone}
+	w.pushGroup(t, gone)
+	if again := w.pushGroup(t, store.GroupStatement{DisplayName: &name, ExternalID: &none}); again.ID != group.ID || again.ExternalID != old {
+		t.Errorf("without an id the group returns as %s %q, want %s %q", again.ID, again.ExternalID, group.ID, old)
+	}
+	w.pushGroup(t, gone)
+	other := "new"
+	if stranger := w.pushGroup(t, store.GroupStatement{DisplayName: &name, ExternalID: &other}); stranger.ID == group.ID {
+		t.Error("a group with another id got the record of the one that was deleted")
 	}
 }
 
