@@ -165,6 +165,10 @@ func TestRehireOverSCIM(t *testing.T) {
 			{name: "leaves again", method: remove, path: "/Users/<bob>", status: 204},
 			{name: "and has a stable id by now, so that another one is another person", method: post, path: "/Users", body: `{"userName":"bob@example.com","externalId":"e3"}`, status: 201, save: "other"},
 			{name: "who leaves as well", method: remove, path: "/Users/<other>", status: 204},
+			{name: "returns without a stable id", method: post, path: "/Users", body: `{"userName":"bob@example.com"}`, status: 201, want: `{"id":"<other>","externalId":"e3"}`},
+			{name: "which is kept", method: get, path: `/Users?filter=externalId eq "e3"`, status: 200, want: `{"Resources":[{"id":"<other>"}]}`},
+			{name: "until it is taken away", method: put, path: "/Users/<other>", body: `{"userName":"bob@example.com"}`, status: 200, want: `{"id":"<other>"}`, without: []string{"externalId"}},
+			{name: "and leaves", method: remove, path: "/Users/<other>", status: 204},
 			{name: "a group is deleted", method: remove, path: "/Groups/<admins>", status: 204},
 			{name: "and made again by its name: the same id, nobody in it", method: post, path: "/Groups", body: `{"displayName":"admins"}`, status: 201, want: `{"id":"<admins>"}`, without: []string{"members"}},
 		}))
