@@ -59,6 +59,15 @@ func (s ldapSource) Follow(ctx context.Context, since []byte, limit int) (run.Fo
 	return following, why, err
 }
 
+// Ask asks for single entries.
+func (s ldapSource) Ask(ctx context.Context) (run.Asking, string, error) {
+	asking, why, err := s.Source.Ask(ctx)
+	if asking == nil {
+		return nil, why, err
+	}
+	return asking, why, err
+}
+
 // checkLDAP refuses settings that could never work, without connecting.
 func checkLDAP(_ context.Context, settings store.LDAP, secret string) error {
 	_, err := ldap.New(settings, secret, ldap.Options{})

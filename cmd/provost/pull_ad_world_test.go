@@ -165,7 +165,7 @@ func (a ldapAdmin) modify(change *ldap.ModifyRequest) {
 // rename gives an entry another name, another unit, or both.
 func (a ldapAdmin) rename(from, to string) {
 	a.t.Helper()
-	cut := strings.LastIndex(strings.ToUpper(to), ",OU=")
+	cut := strings.Index(strings.ToUpper(to), ",OU=")
 	if err := a.ModifyDN(ldap.NewModifyDNRequest(from, to[:cut], true, to[cut+1:])); err != nil {
 		a.t.Fatalf("rename %s to %s: %v", from, to, err)
 	}

@@ -232,6 +232,8 @@ func readOf(run *openapi.Run) string {
 		return "only what has changed"
 	case run.FullBecause != "":
 		return "everything, because " + run.FullBecause
+	case run.Selected != nil && run.Phase != openapi.RunPhaseQueued && run.Phase != openapi.RunPhaseRead:
+		return "only what is named, and what that needs"
 	}
 	return ""
 }

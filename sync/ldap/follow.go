@@ -9,7 +9,6 @@ import (
 	"slices"
 	"strings"
 
-	asn1 "github.com/go-asn1-ber/asn1-ber"
 	"github.com/go-ldap/ldap/v3"
 
 	"github.com/provost-scim/provost/store"
@@ -19,8 +18,7 @@ import (
 // read. It keeps one connection, to the server that told the changes: another might
 // not have seen them yet. It is for one goroutine, which closes it.
 type Following struct {
-	s       *Source
-	c       *conn
+	*Asking
 	changed map[string]struct{}
 	deleted map[string]struct{}          // of changed: told to be deleted, or moved away
 	present map[string]map[uuid]struct{} // by base DN; nil unless the server listed what is there
@@ -45,7 +43,7 @@ func (s *Source) Follow(ctx context.Context, since []byte, limit int) (f *Follow
 			c.close()
 		}
 	}()
-	f = &Following{s: s, c: c, changed: map[string]struct{}{}, deleted: map[string]struct{}{}}
+	f = &Following{Asking: &Asking{s, c}, changed: map[string]struct{}{}, deleted: map[string]struct{}{}}
 	switch {
 	case old.Server != c.server:
 		why = fmt.Sprintf("the LDAP server is %s, and the last run read %s", c.server, old.Server)
@@ -208,191 +206,5 @@ func (f *Following) Deleted(id string) bool {
 	return ok
 }
 
-// Sees reports whether any user or group can be found by its stable id.
-func (f *Following) Sees(ctx context.Context) (bool, error) {
-	filter, err := ldap.CompileFilter("(" + f.s.idAttribute + "=*)")
-	if err != nil {
-		return false, fmt.Errorf("compile a filter of %s: %w", f.s.idAttribute, err)
-	}
-	for _, base := range f.s.bases {
-		q := query{base: base, scope: ldap.ScopeWholeSubtree, filter: and(f.s.either(), filter), attributes: []string{f.s.idAttribute}, size: 1}
-		p, err := f.c.search(ctx, q)
-		if err != nil {
-			return false, err
-		}
-		if slices.ContainsFunc(p.entries, func(e rawEntry) bool { return f.s.idOf(e) != "" }) {
-			return true, nil
-		}
-	}
-	return false, nil
-}
-
 // Cookie stands for the directory as the changes left it.
 func (f *Following) Cookie() []byte { return f.cookie }
-
-// Close ends the connection.
-func (f *Following) Close() { f.c.close() }
-
-// Lookup is [Source.Lookup] on the server that told the changes.
-func (f *Following) Lookup(ctx context.Context, ids []string) (map[string]string, error) {
-	return f.s.lookup(ctx, f.c, ids)
-}
-
-// Read reads the entries with the given stable ids which are users or groups below
-// the base DNs that the filters let through: groups first. Its strings share memory.
-func (f *Following) Read(ctx context.Context, ids []string) ([]store.Entry, error) {
-	var all []store.Entry
-	for _, p := range []*plan{&f.s.groups, &f.s.users} {
-		m := newMapper(p)
-		for batch := range slices.Chunk(ids, lookupBatch) {
-			values := make([]string, len(batch))
-			for i, id := range batch {
-				value, err := f.s.idValue(id)
-				if err != nil {
-					return nil, err
-				}
-				values[i] = value
-			}
-			err := f.each(ctx, p, []string{f.s.idAttribute}, values, p.request, func(e *rawEntry) error {
-				all = append(all, m.entry(*e))
-				return nil
-			})
-			if err != nil {
-				return nil, fmt.Errorf("read %ss that have changed: %w", kindWord(p.kind), err)
-			}
-		}
-	}
-	return all, nil
-}
-
-// each reads the entries of a plan in which an attribute has one of the values.
-func (f *Following) each(ctx context.Context, p *plan, attributes, values, request []string, fn func(*rawEntry) error) error {
-	filter, err := anyOf(attributes, values)
-	if err != nil {
-		return err
-	}
-	return f.matching(ctx, and(p.filter, filter), request, func(e *rawEntry) error {
-		if p.kind == store.KindGroup {
-			if err := f.s.expand(ctx, f.c, e); err != nil {
-				return err
-			}
-		}
-		return fn(e)
-	})
-}
-
-// matching reads the entries below the base DNs that match a filter.
-func (f *Following) matching(ctx context.Context, filter *asn1.Packet, request []string, fn func(*rawEntry) error) error {
-	for _, base := range f.s.bases {
-		q := query{base: base, scope: ldap.ScopeWholeSubtree, filter: filter, attributes: request, size: f.s.pageSize}
-		for {
-			p, err := f.c.search(ctx, q)
-			if err != nil {
-				return err
-			}
-			if err := f.s.checkReferences(p); err != nil {
-				return err
-			}
-			for i := range p.entries {
-				if err := fn(&p.entries[i]); err != nil {
-					return err
-				}
-			}
-			if p.cookie == "" {
-				break
-			}
-			q.cookie = p.cookie
-		}
-	}
-	return nil
-}
-
-// Bearers returns the stable ids of the entries that bear the DNs, of those that
-// [Source.Entries] would read; the keys are the DNs as the server writes them.
-func (f *Following) Bearers(ctx context.Context, names []string) (map[string]string, error) {
-	attribute := "entryDN" // RFC 5020
-	if f.s.binaryID {
-		attribute = "distinguishedName"
-	}
-	found := map[string]string{}
-	for batch := range slices.Chunk(names, lookupBatch) {
-		filter, err := anyOf([]string{attribute}, batch)
-		if err != nil {
-			return nil, err
-		}
-		err = f.identify(ctx, and(f.s.either(), filter), func(e *rawEntry, id string) { found[strings.Clone(e.dn)] = id })
-		if err != nil {
-			return nil, fmt.Errorf("find members by name: %w", err)
-		}
-	}
-	return found, nil
-}
-
-// identify reads the stable ids of the entries that match a filter.
-func (f *Following) identify(ctx context.Context, filter *asn1.Packet, each func(e *rawEntry, id string)) error {
-	return f.matching(ctx, filter, []string{f.s.idAttribute}, func(e *rawEntry) error {
-		if id := f.s.idOf(*e); id != "" {
-			each(e, strings.Clone(id))
-		}
-		return nil
-	})
-}
-
-// Users returns the users that have the user names, as far as there are any.
-func (f *Following) Users(ctx context.Context, names []string) ([]store.Entry, error) {
-	var all []store.Entry
-	p := &f.s.users
-	m := newMapper(p)
-	for batch := range slices.Chunk(names, lookupBatch) {
-		err := f.each(ctx, p, p.sources("userName"), batch, p.request, func(e *rawEntry) error {
-			all = append(all, m.entry(*e))
-			return nil
-		})
-		if err != nil {
-			return nil, fmt.Errorf("find members by user name: %w", err)
-		}
-	}
-	return all, nil
-}
-
-// sources are the LDAP attributes that a SCIM attribute may come from.
-func (p *plan) sources(scim string) (names []string) {
-	for _, step := range p.steps {
-		if step.scim == scim {
-			for _, source := range step.from {
-				names = append(names, p.names[source.slot])
-			}
-		}
-	}
-	return names
-}
-
-// either matches users and groups.
-func (s *Source) either() *asn1.Packet { return or(s.users.filter, s.groups.filter) }
-
-// idOf is the stable id of an entry that was read with its attribute, or "".
-func (s *Source) idOf(e rawEntry) string {
-	for _, a := range e.attributes {
-		if !strings.EqualFold(a.name, s.idAttribute) || len(a.values) != 1 {
-			continue
-		}
-		if !s.binaryID {
-			return strings.ToLower(a.values[0])
-		}
-		if len(a.values[0]) == 16 {
-			return guidText(a.values[0])
-		}
-	}
-	return ""
-}
-
-func and(parts ...*asn1.Packet) *asn1.Packet { return combined(ldap.FilterAnd, parts) }
-func or(parts ...*asn1.Packet) *asn1.Packet  { return combined(ldap.FilterOr, parts) }
-
-func combined(op asn1.Tag, parts []*asn1.Packet) *asn1.Packet {
-	p := asn1.Encode(asn1.ClassContext, asn1.TypeConstructed, op, nil, "")
-	for _, part := range parts {
-		p.AppendChild(part)
-	}
-	return p
-}

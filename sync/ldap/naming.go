@@ -6,15 +6,17 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"github.com/provost-scim/provost/store"
 )
 
 // Naming returns the stable ids of the groups that name any of the DNs or user names
 // as a member, or are the primary group that one of the SIDs means, and of the users
 // that name any of the DNs as their manager.
-func (f *Following) Naming(ctx context.Context, names, userNames, sids []string) ([]string, error) {
+func (a *Asking) Naming(ctx context.Context, names, userNames, sids []string) ([]string, error) {
 	found := map[string]struct{}{}
 	collect := func(_ *rawEntry, id string) { found[id] = struct{}{} }
-	groups, users := &f.s.groups, &f.s.users
+	groups, users := &a.s.groups, &a.s.users
 	var members []string
 	for _, slot := range groups.members {
 		members = append(members, groups.names[slot])
@@ -32,7 +34,7 @@ func (f *Following) Naming(ctx context.Context, names, userNames, sids []string)
 			}
 			filter = or(filter, and(users.filter, under))
 		}
-		if err := f.identify(ctx, filter, collect); err != nil {
+		if err := a.identify(ctx, filter, collect); err != nil {
 			return nil, fmt.Errorf("find who names entries that have changed: %w", err)
 		}
 	}
@@ -44,25 +46,59 @@ func (f *Following) Naming(ctx context.Context, names, userNames, sids []string)
 		if err != nil {
 			return nil, err
 		}
-		if err := f.identify(ctx, and(groups.filter, in), collect); err != nil {
+		if err := a.identify(ctx, and(groups.filter, in), collect); err != nil {
 			return nil, fmt.Errorf("find who names users that have changed: %w", err)
 		}
 	}
-	for batch := range slices.Chunk(f.primaryGroups(sids), lookupBatch) {
+	for batch := range slices.Chunk(a.primaryGroups(sids), lookupBatch) {
 		have, err := anyOf([]string{groups.names[groups.sid]}, batch)
 		if err != nil {
 			return nil, err
 		}
-		if err := f.identify(ctx, and(groups.filter, have), collect); err != nil {
+		if err := a.identify(ctx, and(groups.filter, have), collect); err != nil {
 			return nil, fmt.Errorf("find primary groups: %w", err)
 		}
 	}
 	return slices.Sorted(maps.Keys(found)), nil
 }
 
+// Above returns the groups, without their members, that name any of the DNs or user
+// names as a member, or are the primary group that one of the SIDs means.
+func (a *Asking) Above(ctx context.Context, names, userNames, sids []string) (all []store.Entry, err error) {
+	groups := &a.s.groups
+	m := newMapper(groups)
+	var members []string
+	for _, slot := range groups.members {
+		members = append(members, groups.names[slot])
+	}
+	type question struct{ attributes, values []string }
+	var questions []question
+	if len(members) > 0 {
+		questions = append(questions, question{members, names})
+	}
+	if groups.uids >= 0 {
+		questions = append(questions, question{[]string{groups.names[groups.uids]}, userNames})
+	}
+	if values := a.primaryGroups(sids); len(values) > 0 {
+		questions = append(questions, question{[]string{groups.names[groups.sid]}, values})
+	}
+	for _, q := range questions {
+		for batch := range slices.Chunk(q.values, lookupBatch) {
+			err := a.each(ctx, groups, q.attributes, batch, groups.withoutMembers(), func(e *rawEntry) error {
+				all = append(all, m.entry(*e))
+				return nil
+			})
+			if err != nil {
+				return nil, fmt.Errorf("find the groups above: %w", err)
+			}
+		}
+	}
+	return all, nil
+}
+
 // primaryGroups are SIDs as the server writes them, if primary groups are read.
-func (f *Following) primaryGroups(sids []string) (values []string) {
-	if f.s.groups.sid < 0 || f.s.users.primary < 0 {
+func (a *Asking) primaryGroups(sids []string) (values []string) {
+	if a.s.groups.sid < 0 || a.s.users.primary < 0 {
 		return nil
 	}
 	for _, sid := range sids {
@@ -75,8 +111,8 @@ func (f *Following) primaryGroups(sids []string) (values []string) {
 
 // Primary returns, by SID, the stable ids of the users whose primary group is one of
 // those: no group lists them.
-func (f *Following) Primary(ctx context.Context, sids []string) (map[string][]string, error) {
-	users := &f.s.users
+func (a *Asking) Primary(ctx context.Context, sids []string) (map[string][]string, error) {
+	users := &a.s.users
 	if users.primary < 0 {
 		return nil, nil
 	}
@@ -88,9 +124,9 @@ func (f *Following) Primary(ctx context.Context, sids []string) (map[string][]st
 	}
 	found := map[string][]string{}
 	m := newMapper(users)
-	request := []string{f.s.idAttribute, users.names[users.primary], users.names[users.sid]}
+	request := []string{a.s.idAttribute, users.names[users.primary], users.names[users.sid]}
 	for batch := range slices.Chunk(numbers, lookupBatch) {
-		err := f.each(ctx, users, []string{users.names[users.primary]}, batch, request, func(raw *rawEntry) error {
+		err := a.each(ctx, users, []string{users.names[users.primary]}, batch, request, func(raw *rawEntry) error {
 			if e := m.entry(*raw); e.ExternalID != "" && asked[e.PrimaryGroup] {
 				found[e.PrimaryGroup] = append(found[e.PrimaryGroup], e.ExternalID)
 			}

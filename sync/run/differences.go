@@ -278,7 +278,7 @@ func (r *reading) stageMissing(ctx context.Context) error {
 			return err
 		}
 	}
-	return r.only.believable(r)
+	return r.only.believable(ctx, r)
 }
 
 // stageAway stages a record that left the scope or is gone.

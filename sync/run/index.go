@@ -72,6 +72,14 @@ func (x *index) at(kind store.Kind, id string) int32 {
 	return i
 }
 
+// find returns the node of a stable id, or none.
+func (x *index) find(kind store.Kind, id string) int32 {
+	if kind == store.KindUser {
+		return x.users.find(id)
+	}
+	return x.groups.find(id)
+}
+
 // add notes what is stored of a record.
 func (x *index) add(k *store.Known) {
 	if k.ExternalID == "" {

@@ -31,6 +31,11 @@ func (w *worker) read(ctx context.Context) (store.RunPhase, error) {
 		}
 		from.lost = from.why
 	}
+	if w.only != nil {
+		if from.why, err = r.ask(ctx); err != nil {
+			return "", err
+		}
+	}
 	if from.why != "" {
 		if err := r.everything(ctx, from.why); err != nil {
 			return "", err

@@ -105,9 +105,7 @@ func (g *graph) choose(by wish, x *index) (*scope, error) {
 			found = byName[folded]
 		}
 		if len(found) == 0 {
-			e := store.Errorf(store.CodeInvalid, "the scope group %q was not found in the directory", name)
-			e.Field, e.Hint = "scope_groups", "check its name, the base DNs and the group filter; nothing has been changed"
-			return nil, e
+			return nil, noScopeGroup(name)
 		}
 		for _, i := range found {
 			if node := g.groups[i].node; node != none {
@@ -124,6 +122,12 @@ func (g *graph) choose(by wish, x *index) (*scope, error) {
 	}
 	g.spread(s, queue)
 	return s, nil
+}
+
+func noScopeGroup(name string) error {
+	e := store.Errorf(store.CodeInvalid, "the scope group %q was not found in the directory", name)
+	e.Field, e.Hint = "scope_groups", "check its name, the base DNs and the group filter; nothing has been changed"
+	return e
 }
 
 // joinGroups puts groups in scope that an import names, with all below them.

@@ -42,6 +42,10 @@ type selection struct {
 	nodes   map[int32]bool                    // that are named
 	groups  map[int32]bool                    // by index in the graph: named, or missing below
 	members scope                             // of those groups
+
+	// absent tells how much of what is stored was not found, where so many that are named
+	// were not.
+	absent func(ctx context.Context, kind store.Kind, taken int) (absence, error)
 }
 
 // wanted is one name of a selection.
@@ -63,7 +67,7 @@ func (r *reading) selectOnly(ctx context.Context) error {
 		byName: map[store.Kind]map[string]*wanted{store.KindUser: {}, store.KindGroup: {}},
 		byDN:   map[store.Kind]map[int32]*wanted{store.KindUser: {}, store.KindGroup: {}},
 		joins:  r.w.only.Import != nil, nodes: map[int32]bool{}, groups: map[int32]bool{},
-		members: scope{dns: map[int32]bool{}, names: map[int32]bool{}},
+		members: scope{dns: map[int32]bool{}, names: map[int32]bool{}}, absent: r.absent,
 	}
 	for kind, names := range map[store.Kind][]string{store.KindUser: r.w.only.Users, store.KindGroup: r.w.only.Groups} {
 		for _, name := range names {
@@ -241,42 +245,6 @@ func (s *selection) found() error {
 		default:
 			e := store.Errorf(store.CodeInvalid, "the directory has no %s %q, and none is stored", word, w.name)
 			e.Hint = "look for it with `provost search`; nothing has been changed"
-			return e
-		}
-	}
-	return nil
-}
-
-// believable fails a run that would delete what is named although so much else that is
-// stored was not read either that a run of everything would be held: an account that
-// has lost its rights finds nobody.
-func (s *selection) believable(r *reading) error {
-	if s == nil || r.losses.usersDeleted+r.losses.groupsRemoved == 0 {
-		return nil
-	}
-	var users, groups int // stored, and not read
-	for i := range r.index.count {
-		switch n := r.index.node(i); {
-		case !n.is(known) || n.is(read):
-		case n.is(isUser):
-			users++
-		default:
-			groups++
-		}
-	}
-	guard := r.directory.Settings.Guard
-	for _, c := range []struct {
-		word        string
-		taken       int
-		missing, of int
-		limit       store.Threshold
-	}{
-		{"users", r.losses.usersDeleted, users, r.losses.users, guard.UsersDeleted},
-		{"groups", r.losses.groupsRemoved, groups, r.losses.groups, guard.GroupsDeleted},
-	} {
-		if c.taken > 0 && c.missing > c.taken && (c.missing == c.of || c.limit.Exceeded(c.missing, c.of)) {
-			e := store.Errorf(store.CodeInvalid, "%d of %d stored %s were not found, not only those that are named: the bind DN may have lost its rights", c.missing, c.of, c.word)
-			e.Hint = "synchronize the whole directory first; nothing has been changed"
 			return e
 		}
 	}
