@@ -197,7 +197,7 @@ func (a *applier) lockAbove(groups []store.Key) []ask {
 	up, args := a.above(groups, a.c.Org)
 	return []ask{{
 		what:  "lock the groups above",
-		query: "SELECT g.id FROM groups g WHERE g.org_id = ? AND g.id IN (" + up + ") ORDER BY g.id FOR NO KEY UPDATE OF g",
+		query: "SELECT g.id FROM groups g WHERE g.org_id = ? AND g.id" + a.amongRows(up) + " ORDER BY g.id FOR NO KEY UPDATE OF g",
 		args:  append([]any{a.c.Org}, args...),
 	}}
 }
@@ -288,8 +288,8 @@ func (a *applier) markStale(ctx context.Context, groups []store.Key) ([]store.Gr
 		return nil, err
 	}
 	up, args := a.above(groups, a.c.Org)
-	marked, err := collect(ctx, a.session, scanEffect, "UPDATE groups SET stale = true WHERE org_id = ? AND NOT stale AND id IN ("+up+
-		") RETURNING id, public_id, directory_id, display_name, effective_count, over_cap", append([]any{a.c.Org}, args...)...)
+	marked, err := collect(ctx, a.session, scanEffect, "UPDATE groups SET stale = true WHERE org_id = ? AND NOT stale AND id"+a.amongRows(up)+
+		" RETURNING id, public_id, directory_id, display_name, effective_count, over_cap", append([]any{a.c.Org}, args...)...)
 	if err != nil {
 		return nil, fmt.Errorf("mark groups stale: %w", err)
 	}

@@ -221,12 +221,7 @@ func edgeTo(kind store.Kind) func(scanner) (store.Edge, error) {
 
 // RestoreAccess lifts suspensions when everything of the directory is in scope again.
 func (t *tx) RestoreAccess(ctx context.Context, org, directory store.Key, now time.Time, cause store.Cause) error {
-	list, err := collect(ctx, t.session, scanGroupGrant, `UPDATE group_grant SET suspended_at = NULL
-		WHERE org_id = ? AND suspended_at IS NOT NULL
-			AND group_id IN (SELECT g.id FROM groups g WHERE g.org_id = ? AND g.directory_id = ? AND g.deleted_at IS NULL)
-			AND NOT EXISTS (SELECT 1 FROM groups o WHERE o.org_id = ? AND o.directory_id = ? AND o.deleted_at IS NULL AND o.out_of_scope)
-		RETURNING group_id, entitlement_id, (SELECT g.public_id FROM groups g WHERE g.org_id = group_grant.org_id AND g.id = group_grant.group_id)`,
-		org, org, directory, org, directory)
+	list, err := collect(ctx, t.session, scanGroupGrant, restoreAccess, org, directory, org, directory)
 	if err != nil || len(list) == 0 {
 		return wrap(err, "restore product access")
 	}
@@ -236,6 +231,13 @@ func (t *tx) RestoreAccess(ctx context.Context, org, directory store.Key, now ti
 	}
 	return t.Append(ctx, events)
 }
+
+// restoreAccess begins with what is suspended, which is little.
+const restoreAccess = `UPDATE group_grant SET suspended_at = NULL
+		WHERE org_id = ? AND suspended_at IS NOT NULL
+			AND EXISTS (SELECT 1 FROM groups g WHERE g.org_id = group_grant.org_id AND g.id = group_grant.group_id AND g.directory_id = ? AND g.deleted_at IS NULL)
+			AND NOT EXISTS (SELECT 1 FROM groups o WHERE o.org_id = ? AND o.directory_id = ? AND o.deleted_at IS NULL AND o.out_of_scope)
+		RETURNING group_id, entitlement_id, (SELECT g.public_id FROM groups g WHERE g.org_id = group_grant.org_id AND g.id = group_grant.group_id)`
 
 func scanGroupGrant(r scanner) (g grantOf, err error) {
 	g.holder.Kind = store.KindGroup

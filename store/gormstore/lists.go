@@ -29,6 +29,16 @@ func (s *session) among(list []int64) (condition string, arg any) {
 	return " IN (SELECT value FROM json_each(?))", array(list)
 }
 
+// amongRows is the condition that the column before it is in the one column of a query
+// that returns few rows. A recursive query PostgreSQL takes for thousands of rows, for
+// which it would read the whole table; an array it takes for ten.
+func (s *session) amongRows(query string) string {
+	if s.e.postgres {
+		return " = ANY (ARRAY(" + query + "))"
+	}
+	return " IN (" + query + ")"
+}
+
 // amongTexts is among for texts, or what PostgreSQL reads from texts: uuid.
 func (s *session) amongTexts(list []string, kind string) (condition string, arg any) {
 	if s.e.postgres {

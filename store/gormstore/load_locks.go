@@ -33,7 +33,7 @@ func (l *loader) lockGroups() []ask {
 	where, args := "g.id IN (SELECT v FROM "+f+" AS k)", []any{l.s.Org, arg}
 	if len(l.changing) > 0 && !l.s.Unlocked && l.e.postgres {
 		up, upArgs := l.above(l.changing, l.s.Org)
-		where = "g.id IN (SELECT v FROM " + f + " AS k UNION SELECT id FROM (" + up + ") AS a)"
+		where = "g.id" + l.amongRows("SELECT v FROM "+f+" AS k UNION SELECT id FROM ("+up+") AS a")
 		args = append(args, upArgs...)
 	}
 	return []ask{{

@@ -19,7 +19,7 @@ func (l *loader) planForMany() []ask {
 
 // few is up to how many records of a scope one plan of each statement does for all
 // transactions.
-const few = 100
+const few = 300
 
 // planOnce makes PostgreSQL keep the plans of a transaction that names few records. For
 // such lists a new plan looks cheaper to it than the one it keeps, which is for lists of

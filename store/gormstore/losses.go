@@ -25,7 +25,8 @@ func (r *reader) MemberLosses(ctx context.Context, q store.LossQuery) ([]store.L
 	return list, nil
 }
 
-// memberLosses is the query of [reader.MemberLosses].
+// memberLosses is the query of [reader.MemberLosses]. SQLite joins what is cross joined in
+// this order: it would begin with all groups there are.
 func (r *reader) memberLosses(replicates bool) string {
 	members := "json_each(s.body, '$.members') AS m"
 	value := "m.value"
@@ -46,10 +47,10 @@ func (r *reader) memberLosses(replicates bool) string {
 			SELECT kind, external_id FROM stage WHERE run_id = ? AND phase = 3 AND ` + gone + `
 		), have AS (
 			SELECT t.id, 'User' AS kind, u.external_id FROM restated AS t
-			JOIN member AS m ON m.group_id = t.id JOIN users AS u ON u.org_id = m.org_id AND u.id = m.user_id WHERE u.deleted_at IS NULL
+			CROSS JOIN member AS m CROSS JOIN users AS u WHERE m.group_id = t.id AND u.org_id = m.org_id AND u.id = m.user_id AND u.deleted_at IS NULL
 			UNION ALL
 			SELECT t.id, 'Group', g.external_id FROM restated AS t
-			JOIN nest AS n ON n.parent_id = t.id JOIN groups AS g ON g.org_id = n.org_id AND g.id = n.child_id WHERE g.deleted_at IS NULL
+			CROSS JOIN nest AS n CROSS JOIN groups AS g WHERE n.parent_id = t.id AND g.org_id = n.org_id AND g.id = n.child_id AND g.deleted_at IS NULL
 		), lost AS (
 			SELECT h.id, count(*) AS had, sum(CASE WHEN n.id IS NULL AND a.kind IS NULL THEN 1 ELSE 0 END) AS taken
 			FROM have AS h LEFT JOIN named AS n ON n.id = h.id AND n.external_id = h.external_id

@@ -173,6 +173,7 @@ CREATE UNIQUE INDEX groups_name ON groups (display_name_folded, (coalesce(direct
 CREATE INDEX groups_external ON groups (external_id, directory_id) WHERE external_id <> '';
 CREATE INDEX groups_directory ON groups (directory_id, id) WHERE deleted_at IS NULL;
 CREATE INDEX groups_stale ON groups (org_id, id) WHERE stale;
+CREATE INDEX groups_deleted ON groups (display_name_folded, directory_id) WHERE deleted_at IS NOT NULL;
 CREATE INDEX groups_out ON groups (directory_id) WHERE deleted_at IS NULL AND out_of_scope;
 
 -- How many live users and groups a directory has (0: the internal ones) is the sum of these. With one
@@ -328,6 +329,7 @@ CREATE TABLE group_grant (
     FOREIGN KEY (org_id, entitlement_id) REFERENCES entitlement (org_id, id) ON DELETE CASCADE
 ) WITHOUT ROWID;
 CREATE INDEX group_grant_entitlement ON group_grant (entitlement_id, group_id);
+CREATE INDEX group_grant_suspended ON group_grant (org_id, group_id) WHERE suspended_at IS NOT NULL;
 
 -- Users and groups that imports have put in the scope of a directory of which only a part is pulled.
 CREATE TABLE scope_entry (
@@ -636,6 +638,7 @@ INSERT INTO sqlite_stat1 (tbl, idx, stat) VALUES
     ('groups', 'groups_name', '10000 1 1 1'),
     ('groups', 'groups_external', '10000 1 1'),
     ('groups', 'groups_directory', '10000 5000 1'),
+    ('groups', 'groups_deleted', '1000 1 1'),
     ('groups', 'groups_stale', '100 100 1');
 
 -- +goose Down
