@@ -301,7 +301,7 @@ type RunWriter interface {
 	NotePlan(ctx context.Context, run Key, records []PlanRecord) error
 	// NoteLosses keeps what an incremental run takes away, for those that follow. It
 	// counts once the run has applied something.
-	NoteLosses(ctx context.Context, run Key, losses []Loss, now time.Time) error
+	NoteLosses(ctx context.Context, run *Run, losses []Loss, now time.Time) error
 	// ResolveStaged is ResolveFindings for a run that has not looked at every record:
 	// only of those that have a row in its stage.
 	ResolveStaged(ctx context.Context, directory, run Key, rules []string, now time.Time) error

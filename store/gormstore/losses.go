@@ -88,22 +88,15 @@ func (r *reader) EarlierLosses(ctx context.Context, directory store.Key, since t
 }
 
 // NoteLosses keeps what a run takes away.
-func (t *tx) NoteLosses(ctx context.Context, run store.Key, losses []store.Loss, now time.Time) error {
-	var directory store.Key
-	if err := t.row(ctx, "SELECT directory_id FROM run WHERE id = ?", run).Scan(&directory); err != nil {
-		return fmt.Errorf("note the losses of run %d: %w", run, err)
-	}
-	if _, err := t.exec(ctx, "DELETE FROM run_loss WHERE run_id = ?", run); err != nil {
-		return fmt.Errorf("note the losses of run %d: %w", run, err)
-	}
+func (t *tx) NoteLosses(ctx context.Context, run *store.Run, losses []store.Loss, now time.Time) error {
+	w := writes{tx: t, what: fmt.Sprintf("note the losses of run %d", run.Key)}
+	w.add(statement{query: "DELETE FROM run_loss WHERE run_id = ?", args: []any{run.Key}, want: -1})
 	var rows [][]any
 	for _, l := range losses {
 		if taken := l.Taken - l.Earlier; taken > 0 {
-			rows = append(rows, []any{run, string(l.Class), strings.ToValidUTF8(l.Record, ""), directory, taken, now})
+			rows = append(rows, []any{run.Key, string(l.Class), strings.ToValidUTF8(l.Record, ""), run.Directory, taken, now})
 		}
 	}
-	if err := t.copyRows(ctx, "run_loss", []string{"run_id", "class", "record", "directory_id", "taken", "noted_at"}, rows); err != nil {
-		return fmt.Errorf("note the losses of run %d: %w", run, err)
-	}
-	return nil
+	w.insert("run_loss", []string{"run_id", "class", "record", "directory_id", "taken", "noted_at"}, rows)
+	return w.flush(ctx)
 }

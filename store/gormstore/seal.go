@@ -33,19 +33,24 @@ func (t *tx) SealStage(ctx context.Context, run store.Key, records, refs int) (w
 	w := windower{records: max(records, 1), refs: max(refs, 1), trades: trades}
 	sum := sha256.New()
 	// A phase at a time, because the primary key then gives the order without a sort.
+	var phases []ask
 	for _, phase := range []store.StagePhase{store.StageUsers, store.StageGroups, store.StageGone} {
-		err := t.each(ctx, func(r scanner) error {
-			row, err := scanStaged(r)
-			if err != nil {
-				return err
-			}
-			hashStaged(sum, &row)
-			w.add(row.Seq, row.Phase, row.Weight)
-			return nil
-		}, "SELECT "+t.sealedColumns()+" FROM stage WHERE run_id = ? AND phase = ? ORDER BY seq", run, int(phase))
-		if err != nil {
-			return 0, "", fmt.Errorf("read the stage of run %d: %w", run, err)
-		}
+		phases = append(phases, ask{
+			what:  fmt.Sprintf("read phase %d", phase),
+			query: "SELECT " + t.sealedColumns() + " FROM stage WHERE run_id = ? AND phase = ? ORDER BY seq", args: []any{run, int(phase)},
+			each: func(r scanner) error {
+				row, err := scanStaged(r)
+				if err != nil {
+					return err
+				}
+				hashStaged(sum, &row)
+				w.add(row.Seq, row.Phase, row.Weight)
+				return nil
+			},
+		})
+	}
+	if err := t.read(ctx, phases...); err != nil {
+		return 0, "", fmt.Errorf("read the stage of run %d: %w", run, err)
 	}
 	if err := w.write(ctx, t, run); err != nil {
 		return 0, "", fmt.Errorf("seal the stage of run %d: %w", run, err)
@@ -108,11 +113,8 @@ type trade struct {
 // its queries joins the stage with something that has no index for it, because what
 // the planner knows of fresh rows is not to be relied on.
 func (t *tx) trades(ctx context.Context, run store.Key) (map[int64]*trade, error) {
-	var directory, org store.Key
-	if err := t.row(ctx, "SELECT directory_id, org_id FROM run WHERE id = ?", run).Scan(&directory, &org); err != nil {
-		return nil, err
-	}
-	sets := unions{}
+	var asks []ask
+	claims := map[store.Kind][]claim{}
 	for _, of := range []struct {
 		kind        store.Kind
 		table, name string
@@ -120,32 +122,48 @@ func (t *tx) trades(ctx context.Context, run store.Key) (map[int64]*trade, error
 		{store.KindUser, "users", "user_name_folded"},
 		{store.KindGroup, "groups", "display_name_folded"},
 	} {
-		claims, err := collect(ctx, t.session, scanClaim, `SELECT seq, weight, holder FROM (
-				SELECT p.seq, p.weight, p.external_id, (SELECT r.external_id FROM `+of.table+` AS r
-					WHERE r.`+of.name+` = p.name_key AND coalesce(r.directory_id, 0) = ? AND r.org_id = ? AND r.deleted_at IS NULL) AS holder
-				FROM stage AS p WHERE p.run_id = ? AND p.kind = ? AND p.presence = '' AND p.name_key <> ''
-			) AS c WHERE holder <> external_id`, directory, org, run, string(of.kind))
-		if err != nil {
-			return nil, err
-		}
-		if err := t.joinHolders(ctx, run, of.kind, claims, sets); err != nil {
+		asks = append(asks, ask{
+			what: "find who holds names",
+			query: `SELECT seq, weight, holder FROM (
+					SELECT p.seq, p.weight, p.external_id, (SELECT r.external_id FROM ` + of.table + ` AS r WHERE r.` + of.name + ` = p.name_key
+						AND coalesce(r.directory_id, 0) = (SELECT directory_id FROM run WHERE id = ?) AND r.org_id = (SELECT org_id FROM run WHERE id = ?)
+						AND r.deleted_at IS NULL) AS holder
+					FROM stage AS p WHERE p.run_id = ? AND p.kind = ? AND p.presence = '' AND p.name_key <> ''
+				) AS c WHERE holder <> external_id`,
+			args: []any{run, run, run, string(of.kind)},
+			each: func(r scanner) error {
+				c, err := scanClaim(r)
+				claims[of.kind] = append(claims[of.kind], c)
+				return err
+			},
+		})
+	}
+	sets := unions{}
+	// Rows that claim the same name, each with the first of them, which comes first.
+	asks = append(asks, ask{
+		what: "find rows of one name",
+		query: `SELECT seq, weight, earliest FROM (
+				SELECT seq, weight, min(seq) OVER same AS earliest, count(*) OVER same AS claims FROM stage
+				WHERE run_id = ? AND presence = '' AND name_key <> '' WINDOW same AS (PARTITION BY kind, name_key)
+			) AS c WHERE claims > 1 ORDER BY earliest, seq`,
+		args: []any{run},
+		each: func(r scanner) error {
+			var seq, first int64
+			var weight int
+			err := r.Scan(&seq, &weight, &first)
+			sets.join(seq, weight, first, weight)
+			return err
+		},
+	})
+	if err := t.read(ctx, asks...); err != nil {
+		return nil, err
+	}
+	for _, kind := range []store.Kind{store.KindUser, store.KindGroup} {
+		if err := t.joinHolders(ctx, run, kind, claims[kind], sets); err != nil {
 			return nil, err
 		}
 	}
-	// Rows that claim the same name, each with the first of them, which comes first.
-	err := t.each(ctx, func(r scanner) error {
-		var seq, first int64
-		var weight int
-		if err := r.Scan(&seq, &weight, &first); err != nil {
-			return err
-		}
-		sets.join(seq, weight, first, weight)
-		return nil
-	}, `SELECT seq, weight, earliest FROM (
-			SELECT seq, weight, min(seq) OVER same AS earliest, count(*) OVER same AS claims FROM stage
-			WHERE run_id = ? AND presence = '' AND name_key <> '' WINDOW same AS (PARTITION BY kind, name_key)
-		) AS c WHERE claims > 1 ORDER BY earliest, seq`, run)
-	return sets.trades(), err
+	return sets.trades(), nil
 }
 
 // claim is a staged row with the stable id of a record: its own, or that of the stored
@@ -300,26 +318,19 @@ func (w *windower) place(phase store.StagePhase, records, weight int) int {
 // write writes the windows: ranges, and the rows that trade, which lie within the
 // ranges of others.
 func (w *windower) write(ctx context.Context, t *tx, run store.Key) error {
-	err := t.batch(ctx, []statement{
-		{query: "DELETE FROM stage_window WHERE run_id = ?", args: []any{run}, want: -1},
-		{query: "UPDATE stage SET window_no = NULL WHERE run_id = ? AND window_no IS NOT NULL", args: []any{run}, want: -1},
-	})
-	if err != nil {
-		return err
-	}
+	out := writes{tx: t, what: "divide it into windows"}
+	out.add(
+		statement{query: "DELETE FROM stage_window WHERE run_id = ?", args: []any{run}, want: -1},
+		statement{query: "UPDATE stage SET window_no = NULL WHERE run_id = ? AND window_no IS NOT NULL", args: []any{run}, want: -1},
+	)
 	rows := make([][]any, len(w.ranges))
 	for i, r := range w.ranges {
 		rows[i] = []any{run, r.window, int(r.phase), r.first, r.last}
 	}
-	if err := t.copyRows(ctx, "stage_window", []string{"run_id", "window_no", "phase", "first", "last"}, rows); err != nil {
-		return err
-	}
+	out.insert("stage_window", []string{"run_id", "window_no", "phase", "first", "last"}, rows)
 	slices.SortFunc(w.single, func(a, b windowRow) int { return cmp.Compare(a.seq, b.seq) })
-	single := make([]statement, len(w.single))
-	for i, r := range w.single {
-		single[i] = statement{
-			query: "UPDATE stage SET window_no = ? WHERE run_id = ? AND seq = ?", args: []any{r.window, run, r.seq}, want: 1,
-		}
+	for _, r := range w.single {
+		out.add(statement{query: "UPDATE stage SET window_no = ? WHERE run_id = ? AND seq = ?", args: []any{r.window, run, r.seq}, want: 1})
 	}
-	return t.batch(ctx, single)
+	return out.flush(ctx)
 }

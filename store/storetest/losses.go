@@ -24,7 +24,7 @@ func (e *env) lose(d *store.Directory, at time.Time, change func(*store.Run), lo
 	r.Incremental = true
 	e.update(func(t store.Tx) error { return t.CreateRun(e.Context(), r) })
 	claimed := e.claim("w", time.Minute)
-	e.update(func(t store.Tx) error { return t.NoteLosses(e.Context(), claimed.Key, losses, at) })
+	e.update(func(t store.Tx) error { return t.NoteLosses(e.Context(), claimed, losses, at) })
 	e.save(leaseOf(claimed), func(r *store.Run) {
 		finished(r)
 		change(r)

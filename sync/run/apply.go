@@ -14,17 +14,21 @@ func (w *worker) apply(ctx context.Context) (store.RunPhase, error) {
 	var next *ahead
 	defer func() { next.wait() }()
 	for {
-		phase := store.PhaseApply
+		var phase store.RunPhase
 		var began *ahead
 		err := w.insist(ctx, func(tx store.Tx, run *store.Run) error {
 			if run.NextWindow < run.Windows {
 				if n := run.NextWindow + 1; n < run.Windows && began == nil { // else of an attempt that failed
 					began = w.lookAhead(ctx, n)
 				}
-				return w.applyWindow(ctx, tx, run, next)
+				if err := w.applyWindow(ctx, tx, run, next); err != nil {
+					return err
+				}
 			}
-			phase = store.PhasePublish
-			enter(run, phase, w.e.now())
+			if phase = store.PhaseApply; run.NextWindow >= run.Windows {
+				phase = store.PhasePublish
+				enter(run, phase, w.e.now())
+			}
 			return tx.SaveRun(ctx, run)
 		})
 		next = began
@@ -73,6 +77,7 @@ func (w *worker) window(ctx context.Context, r store.Reader, number int) (*windo
 	return newWindow(&store.Run{Key: w.lease.Run, Org: w.org, Directory: w.dir}, w.cause, rows)
 }
 
+// applyWindow applies the next window and moves the checkpoint, which the caller saves.
 func (w *worker) applyWindow(ctx context.Context, tx store.Tx, run *store.Run, next *ahead) error {
 	next.wait()
 	var of *window
@@ -104,7 +109,7 @@ func (w *worker) applyWindow(ctx context.Context, tx store.Tx, run *store.Run, n
 	of.count(&run.Counts)
 	run.NextWindow++
 	run.Progress.Applied += of.rows
-	return tx.SaveRun(ctx, run)
+	return nil
 }
 
 // publish brings effective membership up to date in steps, once, after every

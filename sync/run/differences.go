@@ -202,6 +202,23 @@ func (r *reading) restate(ctx context.Context, nodes []int32, managers map[strin
 	return nil
 }
 
+// amendWaiting is amend for rows that still wait to be written.
+func (r *reading) amendWaiting() {
+	if len(r.deferred) == 0 {
+		return
+	}
+	users := r.stager.users()
+	for i := range r.deferred {
+		d := &r.deferred[i]
+		if !d.staged {
+			continue
+		}
+		if row := users[r.index.node(d.node).id]; row != nil {
+			row.Manager, d.staged = r.manager(d.manager), false
+		}
+	}
+}
+
 // amend sets the managers of staged users whose entries came before their
 // managers'.
 func (r *reading) amend(ctx context.Context) error {

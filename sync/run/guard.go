@@ -112,9 +112,9 @@ func exceeded(classes []GuardClass) []GuardClass {
 	return over
 }
 
-// judge finds out what applying the sealed stage would take away, and notes it if the
-// run is incremental or of a selection.
-func (r *reading) judge(ctx context.Context, run *store.Run) (classes []GuardClass, err error) {
+// judge finds out what applying the sealed stage would take away, and what of it runs
+// that follow have to count: nothing, unless the run is incremental or of a selection.
+func (r *reading) judge(ctx context.Context, run *store.Run) (classes []GuardClass, noted []store.Loss, err error) {
 	guard, now := r.directory.Settings.Guard, r.w.e.now()
 	q := store.LossQuery{
 		Run: run.Key, Directory: r.directory.Key, Replicates: r.directory.Settings.ReplicateState,
@@ -133,19 +133,19 @@ func (r *reading) judge(ctx context.Context, run *store.Run) (classes []GuardCla
 		return err
 	})
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	classes = r.losses.classes(guard, earlier, members)
 	if !run.Incremental && run.Selection == nil {
-		return classes, nil
+		return classes, nil, nil
 	}
-	noted := members
+	noted = members
 	for _, c := range classes {
 		if c.Class != store.LossMembersRemoved {
 			noted = append(noted, store.Loss{Class: c.Class, Taken: c.Taken, Of: c.Of, Earlier: c.Earlier})
 		}
 	}
-	return classes, r.w.update(ctx, func(tx store.Tx, run *store.Run) error { return tx.NoteLosses(ctx, run.Key, noted, now) })
+	return classes, noted, nil
 }
 
 // verdict is why a run is held: what is over a threshold, and what has vanished.

@@ -24,6 +24,7 @@ func (w *worker) read(ctx context.Context) (store.RunPhase, error) {
 		hash:    newHasher(d.Revision, policy, w.e.opt.DNHash),
 		domains: newDomainCount(),
 		lookup:  source.Lookup,
+		says:    says{incremental: from.why == "", because: from.why},
 	}
 	if from.why == "" {
 		if from.why, err = r.follow(ctx, from.cookie); err != nil {
@@ -41,6 +42,7 @@ func (w *worker) read(ctx context.Context) (store.RunPhase, error) {
 			return "", err
 		}
 	}
+	r.amendWaiting()
 	if err := r.stager.close(); err != nil {
 		return "", fmt.Errorf("stage what differs: %w", err)
 	}
@@ -81,9 +83,14 @@ func (r *reading) everything(ctx context.Context, because string) error {
 	return nil
 }
 
-// is notes whether the run reads everything, and why.
+// is notes whether the run reads everything, and why, if that is not as it began.
 func (r *reading) is(ctx context.Context, incremental bool, because string) error {
 	r.w.e.opt.Logger.InfoContext(ctx, "run reads", "run", r.w.id, "directory", r.directory.Name, "incremental", incremental, "full_because", because)
+	now := says{incremental, because}
+	if now == r.says {
+		return nil
+	}
+	r.says = now
 	return r.w.update(ctx, func(tx store.Tx, run *store.Run) error {
 		run.Incremental, run.FullBecause = incremental, because
 		return tx.SaveRun(ctx, run)
@@ -110,7 +117,7 @@ func (w *worker) beginRead(ctx context.Context) (d *store.Directory, policy stri
 			return err
 		}
 		now := w.e.now()
-		run.Incremental, run.FullBecause, run.Cookie, run.Drift = false, "", nil, nil
+		run.Incremental, run.FullBecause, run.Cookie, run.Drift = from.why == "", from.why, nil, nil
 		run.Revision, run.PolicyHash = d.Revision, policy
 		run.Counts, run.Progress, run.Plan = store.RunCounts{}, store.Progress{}, nil
 		run.Windows, run.NextWindow, run.StageHash = 0, 0, ""
@@ -126,6 +133,12 @@ func (w *worker) beginRead(ctx context.Context) (d *store.Directory, policy stri
 	return d, policy, from, err
 }
 
+// says is what a run says of how it reads.
+type says struct {
+	incremental bool
+	because     string // why everything is read
+}
+
 // reading is one read of one directory.
 type reading struct {
 	w         *worker
@@ -133,6 +146,7 @@ type reading struct {
 	ldap      *store.LDAP
 	source    Source
 	lookup    func(ctx context.Context, ids []string) (map[string]string, error)
+	says      says
 	cookie    []byte // nil: there is none
 	noCookie  string // why
 	index     *index

@@ -33,7 +33,7 @@ func (r *reading) seal(ctx context.Context) (store.RunPhase, error) {
 	if err != nil {
 		return "", err
 	}
-	classes, err := r.judge(ctx, &run)
+	classes, noted, err := r.judge(ctx, &run)
 	if err != nil {
 		return "", fmt.Errorf("judge the stage: %w", err)
 	}
@@ -62,6 +62,11 @@ func (r *reading) seal(ctx context.Context) (store.RunPhase, error) {
 	err = w.update(ctx, func(tx store.Tx, run *store.Run) error {
 		if run.Plan, err = r.encodeSummary(ctx, tx, summary); err != nil {
 			return err
+		}
+		if run.Incremental || run.Selection != nil {
+			if err := tx.NoteLosses(ctx, run, noted, w.e.now()); err != nil {
+				return err
+			}
 		}
 		var events []store.Event
 		now := w.e.now()

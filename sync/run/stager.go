@@ -65,6 +65,17 @@ func (s *stager) add(row store.Staged) error {
 	return nil
 }
 
+// users are the users among the rows that wait to be written, by stable id.
+func (s *stager) users() map[string]*store.Staged {
+	found := make(map[string]*store.Staged, len(s.rows))
+	for i := range s.rows {
+		if row := &s.rows[i]; row.Kind == store.KindUser && row.Presence == store.Present {
+			found[row.ExternalID] = row
+		}
+	}
+	return found
+}
+
 func (s *stager) flush() error {
 	if len(s.rows) == 0 {
 		return nil
