@@ -2,6 +2,7 @@ package ldap
 
 import (
 	"context"
+	"fmt"
 
 	asn1 "github.com/go-asn1-ber/asn1-ber"
 	"github.com/go-ldap/ldap/v3"
@@ -63,9 +64,11 @@ func (f *Following) list(ctx context.Context) (why string, err error) {
 				return "the LDAP server ignored the request for pages", nil
 			}
 			for _, e := range p.entries {
-				if u, ok := parseUUID(f.s.idOf(e)); ok {
-					present[u] = struct{}{}
+				u, ok := parseUUID(f.s.idOf(e))
+				if !ok { // it would look like one that was deleted
+					return fmt.Sprintf("the %s of %s cannot be read", f.s.idAttribute, quoteDN(e.dn)), nil
 				}
+				present[u] = struct{}{}
 			}
 			if p.cookie == "" {
 				break

@@ -429,6 +429,32 @@ func TestADomainThatCannotBeFollowedIsReadWholeAndSaysWhy(t *testing.T) {
 	}
 }
 
+// An account that sees no tombstones is told what was deleted by a list of what is there.
+func TestAListedEntryOfADomainWhoseIDCannotBeReadIsNotTakenForDeleted(t *testing.T) {
+	hidden := false
+	server := counting(t, func(r request, a []answer) []answer {
+		switch {
+		case strings.HasPrefix(r.base, "<WKGUID="):
+			return nil
+		case r.dirSync == nil && strings.EqualFold(r.base, "DC=corp,DC=test") && slices.Equal(r.attributes, []string{"objectGUID"}):
+			a = []answer{entry("CN=Ann,DC=corp,DC=test", attribute("objectGUID", guidBytes)), entry("CN=Bob,DC=corp,DC=test")}
+			if !hidden {
+				a = a[:1]
+			}
+		}
+		return a
+	})
+	settings := server.settings("active_directory")
+	settings.Incremental = true
+	f := &followed{t: t, source: open(t, settings, "secret")}
+	f.mark()
+	if !f.follow().Listed() {
+		t.Fatal("what is there was not listed")
+	}
+	hidden = true
+	f.refused(10, `the objectGUID of "CN=Bob,DC=corp,DC=test" cannot be read`)
+}
+
 func TestAnEntryOfADomainWhoseIDCannotBeReadIsNotPassedOver(t *testing.T) {
 	server := counting(t, func(r request, a []answer) []answer {
 		if r.dirSync != nil && !strings.Contains(r.filter, "(!(") {

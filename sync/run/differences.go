@@ -267,6 +267,10 @@ func (r *reading) stageMissing(ctx context.Context) error {
 		for _, i := range missing {
 			n := r.index.node(i)
 			dn, ok := exist[n.id]
+			if !ok && r.unrecognised(n) {
+				r.leaveAsItIs(n)
+				continue
+			}
 			if err := r.stageAway(n, ok, dn); err != nil {
 				return err
 			}
@@ -296,6 +300,28 @@ func (r *reading) stageMissing(ctx context.Context) error {
 		}
 	}
 	return r.only.believable(ctx, r)
+}
+
+// unrecognised reports whether a record that cannot be found may be one of the entries
+// that were read without a stable id: whoever may not read it of an entry can neither
+// recognise the entry nor find it. As long as there are any, nobody of the kind is taken
+// for deleted; each of them is a finding.
+func (r *reading) unrecognised(n *node) bool {
+	at := 0
+	if n.is(isUser) {
+		at = 1
+	}
+	return r.anonymous[at] > 0
+}
+
+func (r *reading) leaveAsItIs(n *node) {
+	switch {
+	case n.is(outOfScope):
+	case n.is(isUser):
+		r.counts.Users.Unchanged++
+	default:
+		r.counts.Groups.Unchanged++
+	}
 }
 
 // stageAway stages a record that left the scope or is gone.

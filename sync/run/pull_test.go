@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -168,6 +169,30 @@ func TestEntriesThatCannotBeRecognisedAreNotTakenForDeletedOnes(t *testing.T) {
 		}
 		if diff := cmp.Diff(before, w.state()); diff != "" {
 			t.Errorf("state changed (-before +after):\n%s", diff)
+		}
+	})
+}
+
+func TestWhileAnEntryShowsNoStableIDNobodyIsTakenForDeleted(t *testing.T) {
+	both(t, func(t *testing.T, w *world) {
+		e, _ := w.engine(w.store)
+		w.pulled(e, people(4)...)
+		before := w.state()
+		all := slices.Clone(w.fake.users)
+		w.fake.change(func() {
+			w.fake.users = slices.Clone(all[:3]) // who is last is gone
+			w.fake.users[1].ExternalID = ""      // and of another one nobody can tell
+		})
+		r := w.rest(e.Start(t.Context(), w.org, "corp", "", true, person))
+		if c := r.Counts.Users; r.State != store.RunSucceeded || c.Deleted != 0 || c.Refused != 1 || c.Unchanged != 4 {
+			t.Errorf("the run is %s (%s): %+v", r.State, r.Error, c)
+		}
+		if diff := cmp.Diff(before, w.state()); diff != "" {
+			t.Errorf("state changed (-before +after):\n%s", diff)
+		}
+		w.fake.change(func() { w.fake.users = slices.Clone(all[:3]) })
+		if c := w.pull(e).Counts.Users; c.Deleted != 1 || c.Unchanged != 3 {
+			t.Errorf("when all entries show their stable id again: %+v", c)
 		}
 	})
 }

@@ -236,7 +236,7 @@ func (r *reading) entry(e *store.Entry) error {
 	if e.ExternalID == "" {
 		r.anonymous[at]++
 		if e.Invalid == "" {
-			e.Invalid = "the entry has no stable id"
+			e.Invalid = "the entry shows no stable id; until it does, nobody is taken for deleted"
 		}
 	} else {
 		r.named[at]++
