@@ -50,7 +50,7 @@ type groupResource struct {
 
 type memberRef struct {
 	Value   store.ID   `json:"value"`
-	Ref     string     `json:"$ref"`
+	Ref     string     `json:"$ref,omitempty"`
 	Display string     `json:"display,omitempty"`
 	Type    store.Kind `json:"type"`
 }
@@ -104,14 +104,11 @@ func (c *call) renderGroup(g *store.Group, members []store.Member) *groupResourc
 	}
 	for _, m := range members {
 		ref := memberRef{Value: m.ID, Display: m.DisplayName, Type: m.Kind}
-		switch m.Kind {
-		case store.KindGroup:
-			ref.Ref = c.location("/Groups/", m.ID)
-		default:
-			ref.Ref = c.location("/Users/", m.ID)
-			if ref.Display == "" {
-				ref.Display = m.UserName
-			}
+		if ref.Display == "" {
+			ref.Display = m.UserName
+		}
+		if m.Directory == c.caller.Directory { // what another directory took over (rule 1) is not served here
+			ref.Ref = c.location("/"+string(m.Kind)+"s/", m.ID)
 		}
 		r.Members = append(r.Members, ref)
 	}

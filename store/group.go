@@ -42,6 +42,7 @@ type Member struct {
 	ID          ID
 	UserName    string // of a user
 	DisplayName string
+	Directory   Key  // that owns it; 0: internal
 	Direct      bool // stated in the group itself, not only below it
 }
 

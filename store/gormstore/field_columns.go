@@ -108,7 +108,8 @@ func (c *compiler) idText(column string) string {
 type location struct {
 	kind   store.Kind
 	column string
-	stated bool // a text, which may be no public id; then there is no location
+	stated bool   // a text, which may be no public id; then there is no location
+	owner  string // the column of the directory, where it may be another one than the query's; then there is none either
 }
 
 func (f location) compare(c *compiler, of store.Compare) (string, error) {
@@ -119,14 +120,14 @@ func (f location) compare(c *compiler, of store.Compare) (string, error) {
 	base := c.base + "/" + string(f.kind) + "s/"
 	if of.Op == store.Eq {
 		id, _ := strings.CutPrefix(v, base)
-		if base+id != v {
+		if base+id != v || !store.ValidID(id) {
 			return "false", nil
 		}
-		return c.sameID(f.column, id), nil
+		return f.served(c) + c.sameID(f.column, id), nil
 	}
-	id, valid := f.column, ""
+	id, valid := f.column, f.served(c)
 	if f.stated {
-		valid = c.isID(f.column) + " AND "
+		valid += c.isID(f.column) + " AND "
 	} else {
 		id = c.idText(f.column)
 	}
@@ -138,7 +139,17 @@ func (f location) has(c *compiler) (string, error) {
 	if f.stated {
 		return c.isID(f.column), nil
 	}
-	return "true", nil
+	return f.served(c) + "true", nil
+}
+
+// served is the SQL, and an AND, of the record being one that the query's directory can
+// read.
+func (f location) served(c *compiler) string {
+	if f.owner == "" || c.directory == nil {
+		return ""
+	}
+	c.arg(*c.directory)
+	return "coalesce(" + f.owner + ", 0) = ? AND "
 }
 
 // isID is the SQL of [store.ValidID] of a column with a text.

@@ -39,7 +39,7 @@ var (
 		rows: "member m JOIN users lu ON lu.org_id = m.org_id AND lu.id = m.user_id WHERE m.org_id = ? AND lu.deleted_at IS NULL",
 		fields: map[string]field{
 			"value":   identifier{"lu.public_id"},
-			"$ref":    location{kind: store.KindUser, column: "lu.public_id"},
+			"$ref":    location{kind: store.KindUser, column: "lu.public_id", owner: "lu.directory_id"},
 			"display": folded{"(CASE WHEN lu.display_name_folded <> '' THEN lu.display_name_folded ELSE lu.user_name_folded END)"},
 			"type":    oneOf{[]choice{{string(store.KindUser), always}}, true},
 		},
@@ -50,7 +50,7 @@ var (
 		rows: "nest n JOIN groups lg ON lg.org_id = n.org_id AND lg.id = n.child_id WHERE n.org_id = ? AND lg.deleted_at IS NULL",
 		fields: map[string]field{
 			"value":   identifier{"lg.public_id"},
-			"$ref":    location{kind: store.KindGroup, column: "lg.public_id"},
+			"$ref":    location{kind: store.KindGroup, column: "lg.public_id", owner: "lg.directory_id"},
 			"display": folded{"lg.display_name_folded"},
 			"type":    oneOf{[]choice{{string(store.KindGroup), always}}, true},
 		},
@@ -137,7 +137,7 @@ func (c *compiler) linkedRows(l *link) (rows string, args []any) {
 // SelectMembers returns the public ids of what satisfies a condition among a group's
 // stated live members, and among further records.
 func (r *reader) SelectMembers(ctx context.Context, q store.MemberSelection) ([]store.ID, error) {
-	c := compiler{s: r.session, of: groupRecords, org: q.Org, base: q.Base, within: "members"}
+	c := compiler{s: r.session, of: groupRecords, org: q.Org, directory: &q.Directory, base: q.Base, within: "members"}
 	var parts []string
 	owner, directory := owned("g.directory_id", q.Directory)
 	for _, l := range groupRecords.links["members"] {

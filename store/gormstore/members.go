@@ -42,11 +42,11 @@ func (r *reader) memberUsers(ctx context.Context, q store.MemberQuery, limit int
 	if q.After.Kind == store.KindUser {
 		after = q.After.Key
 	}
-	query := `SELECT u.id, u.public_id, u.user_name, u.attributes, true
+	query := `SELECT u.id, u.public_id, coalesce(u.directory_id, 0), u.user_name, u.attributes, true
 		FROM member m JOIN users u ON u.org_id = m.org_id AND u.id = m.user_id
 		WHERE m.group_id = ? AND m.org_id = ? AND m.user_id > ? AND u.deleted_at IS NULL ORDER BY m.user_id`
 	if q.Effective {
-		query = `SELECT u.id, u.public_id, u.user_name, u.attributes,
+		query = `SELECT u.id, u.public_id, coalesce(u.directory_id, 0), u.user_name, u.attributes,
 				EXISTS (SELECT 1 FROM member m WHERE m.group_id = e.group_id AND m.user_id = e.user_id)
 			FROM effective e JOIN users u ON u.id = e.user_id
 			WHERE e.group_id = ? AND u.org_id = ? AND e.user_id > ? AND e.published AND u.deleted_at IS NULL ORDER BY e.user_id`
@@ -61,7 +61,7 @@ func (r *reader) memberUsers(ctx context.Context, q store.MemberQuery, limit int
 		var shown struct {
 			DisplayName string `json:"displayName"`
 		}
-		err := row.Scan(&m.Key, &m.ID, &m.UserName, scanJSON(&shown), &m.Direct)
+		err := row.Scan(&m.Key, &m.ID, &m.Directory, &m.UserName, scanJSON(&shown), &m.Direct)
 		m.DisplayName = shown.DisplayName
 		return m, err
 	}, query, args...)
@@ -72,7 +72,7 @@ func (r *reader) memberGroups(ctx context.Context, q store.MemberQuery, rest int
 	if q.After.Kind == store.KindGroup {
 		after = q.After.Key
 	}
-	query := `SELECT g.id, g.public_id, g.display_name FROM nest n JOIN groups g ON g.org_id = n.org_id AND g.id = n.child_id
+	query := `SELECT g.id, g.public_id, coalesce(g.directory_id, 0), g.display_name FROM nest n JOIN groups g ON g.org_id = n.org_id AND g.id = n.child_id
 		WHERE n.parent_id = ? AND n.org_id = ? AND n.child_id > ? AND g.deleted_at IS NULL ORDER BY n.child_id`
 	args := []any{q.Group, q.Org, after}
 	if limited {
@@ -81,7 +81,7 @@ func (r *reader) memberGroups(ctx context.Context, q store.MemberQuery, rest int
 	}
 	return collect(ctx, r.session, func(row scanner) (store.Member, error) {
 		m := store.Member{Kind: store.KindGroup, Direct: true}
-		err := row.Scan(&m.Key, &m.ID, &m.DisplayName)
+		err := row.Scan(&m.Key, &m.ID, &m.Directory, &m.DisplayName)
 		return m, err
 	}, query, args...)
 }
@@ -95,7 +95,7 @@ func (r *reader) MembersOf(ctx context.Context, org store.Key, groups []store.Ke
 	f, arg := r.keys(groups)
 	users := ask{
 		what: "list members of groups",
-		query: `SELECT m.group_id, u.id, u.public_id, u.user_name, u.attributes
+		query: `SELECT m.group_id, u.id, u.public_id, coalesce(u.directory_id, 0), u.user_name, u.attributes
 			FROM member m JOIN users u ON u.org_id = m.org_id AND u.id = m.user_id
 			WHERE m.group_id IN (SELECT v FROM ` + f + ` AS k) AND m.org_id = ? AND u.deleted_at IS NULL ORDER BY m.group_id, m.user_id`,
 		args: []any{arg, org},
@@ -105,7 +105,7 @@ func (r *reader) MembersOf(ctx context.Context, org store.Key, groups []store.Ke
 			var shown struct {
 				DisplayName string `json:"displayName"`
 			}
-			err := row.Scan(&group, &m.Key, &m.ID, &m.UserName, scanJSON(&shown))
+			err := row.Scan(&group, &m.Key, &m.ID, &m.Directory, &m.UserName, scanJSON(&shown))
 			m.DisplayName = shown.DisplayName
 			out[group] = append(out[group], m)
 			return err
@@ -113,14 +113,14 @@ func (r *reader) MembersOf(ctx context.Context, org store.Key, groups []store.Ke
 	}
 	nested := ask{
 		what: "list groups in groups",
-		query: `SELECT n.parent_id, g.id, g.public_id, g.display_name
+		query: `SELECT n.parent_id, g.id, g.public_id, coalesce(g.directory_id, 0), g.display_name
 			FROM nest n JOIN groups g ON g.org_id = n.org_id AND g.id = n.child_id
 			WHERE n.parent_id IN (SELECT v FROM ` + f + ` AS k) AND n.org_id = ? AND g.deleted_at IS NULL ORDER BY n.parent_id, n.child_id`,
 		args: []any{arg, org},
 		each: func(row scanner) error {
 			var group store.Key
 			m := store.Member{Kind: store.KindGroup, Direct: true}
-			err := row.Scan(&group, &m.Key, &m.ID, &m.DisplayName)
+			err := row.Scan(&group, &m.Key, &m.ID, &m.Directory, &m.DisplayName)
 			out[group] = append(out[group], m)
 			return err
 		},

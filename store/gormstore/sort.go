@@ -70,7 +70,11 @@ func (f location) rank(c *compiler) *rank {
 	if f.stated {
 		return &rank{expr: "CASE WHEN " + c.isID(f.column) + " THEN " + f.column + " END"}
 	}
-	return &rank{expr: c.bytewise("('" + string(f.kind) + "s/' || " + c.idText(f.column) + ")"), required: true}
+	path := c.bytewise("('" + string(f.kind) + "s/' || " + c.idText(f.column) + ")")
+	if f.owner == "" || c.directory == nil {
+		return &rank{expr: path, required: true}
+	}
+	return &rank{expr: "CASE WHEN coalesce(" + f.owner + ", 0) = ? THEN " + path + " END", args: []any{*c.directory}}
 }
 
 // rank is by the first of the values that is there. That of an attribute is always, and
