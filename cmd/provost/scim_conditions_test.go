@@ -216,3 +216,28 @@ func TestAGroupsVersionMovesWithItsMembers(t *testing.T) {
 		}
 	})
 }
+
+// TestAVersionIsOfWhatTheDirectoryStates moves a user between groups: what only the groups
+// state does not stand in the way of who changes the user, or the group above, on the
+// version that he has read.
+func TestAVersionIsOfWhatTheDirectoryStates(t *testing.T) {
+	t.Parallel()
+	const title = `{S,"Operations":[{"op":"replace","path":"title","value":"T"}]}`
+	first, second := map[string]string{"If-Match": `W/"1"`}, map[string]string{"If-Match": `W/"2"`}
+	onBothEngines(t, func(t *testing.T, w *scimWorld) {
+		w.replay(t, expand([]exchange{
+			{name: "a user", method: post, path: "/Users", body: `{"userName":"kim@example.com"}`, status: 201, want: `{"meta":{"version":"W/\"1\""}}`, save: "kim"},
+			{name: "a group", method: post, path: "/Groups", body: `{"displayName":"G"}`, status: 201, save: "group"},
+			{name: "a group above", method: post, path: "/Groups", body: `{"displayName":"Above","members":[{"value":"<group>"}]}`, status: 201, want: `{"meta":{"version":"W/\"1\""}}`, save: "above"},
+			{name: "the user joins", method: patch, path: "/Groups/<group>", body: `{S,"Operations":[{"op":"add","path":"members","value":[{"value":"<kim>"}]}]}`, status: 200, header: first, want: `{"meta":{"version":"W/\"2\""}}`},
+			{name: "and shows it", method: get, path: "/Users/<kim>", status: 200, want: `{"groups":[{"type":"direct"},{"type":"indirect"}],"meta":{"version":"W/\"1\""}}`},
+			{name: "to who has the version, too, without a condition", method: get, path: "/Users/<kim>", status: 304, header: map[string]string{"If-None-Match": `W/"1"`}},
+			{name: "the group above shows one more", method: get, path: "/Groups/<above>", status: 200, want: `{"urn:provost:params:scim:schemas:extension:1.0:Group":{"effectiveCount":1},"meta":{"version":"W/\"1\""}}`},
+			{name: "a change on the user's version", method: patch, path: "/Users/<kim>", body: title, status: 200, header: first, want: `{"meta":{"version":"W/\"2\""}}`},
+			{name: "is seen", method: get, path: "/Users/<kim>", status: 200, header: map[string]string{"If-None-Match": `W/"1"`}},
+			{name: "a change on that of the group above", method: patch, path: "/Groups/<above>", body: `{S,"Operations":[{"op":"replace","path":"displayName","value":"Over"}]}`, status: 200, header: first},
+			{name: "but not one on the version of the group itself", method: patch, path: "/Groups/<group>", body: `{S,"Operations":[{"op":"replace","path":"displayName","value":"H"}]}`, status: 412, header: first},
+			{name: "which has moved", method: patch, path: "/Groups/<group>", body: `{S,"Operations":[{"op":"replace","path":"displayName","value":"H"}]}`, status: 200, header: second},
+		}))
+	})
+}

@@ -1,6 +1,8 @@
 package dialect
 
 import (
+	"bufio"
+	"bytes"
 	"encoding/json"
 	stderrors "errors"
 	"io"
@@ -37,7 +39,11 @@ type BulkOperation struct {
 func Bulk(body io.Reader, limit int) (BulkRequest, error) {
 	var request BulkRequest
 	schemas, listed := any(nil), false
-	d := json.NewDecoder(body)
+	buffered := bufio.NewReader(body)
+	if begin, _ := buffered.Peek(len(byteOrderMark)); bytes.Equal(begin, byteOrderMark) {
+		_, _ = buffered.Discard(len(byteOrderMark)) // it has been read
+	}
+	d := json.NewDecoder(buffered)
 	d.UseNumber()
 	err := eachMember(d, func(name string) error {
 		switch {

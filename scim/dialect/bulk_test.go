@@ -46,6 +46,10 @@ func TestBulkReadsOperations(t *testing.T) {
 			BulkRequest{3, []BulkOperation{{Method: "POST", Path: "/Users", BulkID: "a", Data: data}}},
 		},
 		{
+			"a byte order mark", "\ufeff" + bulkHead + `[{"method":"DELETE","path":"/Users/1"}]}`,
+			BulkRequest{0, []BulkOperation{{Method: "DELETE", Path: "/Users/1"}}},
+		},
+		{
 			"names in any case, unknown ones", `{"x":[{"Operations":1}],"SCHEMAS":["` + strings.ToUpper(BulkRequestURN) + `"],"operations":[{"Method":"put","PATH":"/Users/1","version":"W/\"1\"","Data":{"userName":"x"},"y":2}],"FailOnErrors":null}`,
 			BulkRequest{0, []BulkOperation{{Method: "PUT", Path: "/Users/1", Version: `W/"1"`, Data: data}}},
 		},

@@ -50,6 +50,7 @@ func TestUserMakesBodiesCanonical(t *testing.T) {
 		{"core attributes under their URN", `{"` + schema.UserURN + `":{"userName":"u"}}`, `{"userName":"u"}`},
 		{"what is empty", `{"userName":"u","title":"","emails":[{"type":"work","value":""},null,{"type":"home","primary":true}],"name":{},"` + ent + `":{}}`, `{"userName":"u"}`},
 		{"unknown attributes", `{"userName":"u","shoe":4,"name":{"shoe":4},"urn:x:2.0:User":{"a":1},"schemas":["urn:x:2.0:User","` + schema.UserURN + `"]}`, `{"userName":"u"}`},
+		{"a byte order mark", "\ufeff" + `{"userName":"u"}`, `{"userName":"u"}`},
 		{"a profileUrl that is no URL", `{"userName":"u","profileUrl":"no url"}`, `{"userName":"u","profileUrl":"no url"}`},
 		{"foreign letters and escapes", `{"userName":"\u00e9\ud83d\ude00\\u0000"}`, `{"userName":"é😀\\u0000"}`},
 	}

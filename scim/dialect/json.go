@@ -1,6 +1,7 @@
 package dialect
 
 import (
+	"bytes"
 	"encoding/json"
 	"strconv"
 	"strings"
@@ -17,11 +18,15 @@ const (
 	MaxValues = 500_000 // values of any kind, and names
 )
 
+// byteOrderMark begins the bodies of some .NET clients, and may be ignored (RFC 8259 §8.1).
+var byteOrderMark = []byte("\ufeff")
+
 // decode reads one JSON value into map[string]any, []any, string, bool, nil and json.Number. Of two equal names in an
 // object the last wins. It accepts exactly what RFC 8259 allows, within the bounds, except for the NUL character, which no
 // database column holds, and half of a surrogate pair, which is no character. encoding/json has no such bounds, and
 // replaces invalid UTF-8 and half pairs silently, so that two names could become one.
 func decode(body []byte) (any, error) {
+	body = bytes.TrimPrefix(body, byteOrderMark)
 	if !utf8.Valid(body) {
 		return nil, fail(errors.ScimTypeInvalidValue, "the body is not valid UTF-8")
 	}
