@@ -30,37 +30,12 @@ func (s *session) read(ctx context.Context, list ...ask) error {
 	return nil
 }
 
-// stream is read of one query with very many rows, which on PostgreSQL come faster
-// without database/sql.
-func (s *session) stream(ctx context.Context, a ask) error {
-	if !s.e.postgres {
-		return s.each(ctx, a.scan, a.query, a.args...)
-	}
-	return s.pgx(ctx, func(c *pgx.Conn) error {
-		rows, err := c.Query(ctx, s.e.rebind(a.query), s.e.arguments(a.args)...)
-		if err != nil {
-			return err
-		}
-		return a.take(rows)
-	})
-}
-
 func (a *ask) collect(results pgx.BatchResults) error {
 	rows, err := results.Query()
 	if err != nil {
 		return err
 	}
-	return a.take(rows)
-}
-
-func (a *ask) take(rows pgx.Rows) error {
-	defer rows.Close()
-	for rows.Next() {
-		if err := a.scan(rows); err != nil {
-			return err
-		}
-	}
-	return rows.Err()
+	return eachRow(rows, a.scan)
 }
 
 func (a *ask) scan(r scanner) error {

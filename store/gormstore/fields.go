@@ -18,6 +18,7 @@ const (
 type recordFields struct {
 	kind         store.Kind
 	table, alias string
+	name         store.Field // by which a directory has one live record at most
 	fields       map[store.Field]field
 	elements     map[store.Field]bool    // attributes with elements in user_value
 	links        map[store.Field][]*link // attributes whose elements are other records
@@ -37,7 +38,7 @@ var (
 
 func userFields() *recordFields {
 	r := &recordFields{
-		kind: store.KindUser, table: "users", alias: "u",
+		kind: store.KindUser, table: "users", alias: "u", name: "userName",
 		fields: map[store.Field]field{
 			"id":                          identifier{"u.public_id"},
 			"externalId":                  sparse{exact{"u.external_id"}},
@@ -87,7 +88,7 @@ func userFields() *recordFields {
 
 func groupFields() *recordFields {
 	r := &recordFields{
-		kind: store.KindGroup, table: "groups", alias: "g",
+		kind: store.KindGroup, table: "groups", alias: "g", name: "displayName",
 		fields: map[store.Field]field{
 			"id":                            identifier{"g.public_id"},
 			"externalId":                    sparse{exact{"g.external_id"}},

@@ -71,6 +71,9 @@ func TestTheQueriesOfClientsUseIndexes(t *testing.T) {
 				if tt.q.Filter != nil {
 					plans = append(plans, explain(t, x, "SELECT count(*) FROM "+l.of.table+" "+l.of.alias+" WHERE "+l.where, l.args...))
 				}
+				if sorts := regexp.MustCompile("Sort|Limit|TEMP B-TREE").FindString(plans[0]); l.of.unique(tt.q.Filter) && sorts != "" {
+					t.Errorf("%s finds one record and has a %s:\n%s", tt.name, sorts, plans[0])
+				}
 				for _, plan := range plans {
 					bad := anyTable.FindString(plan)
 					if tt.index == inOrder && !x.e.postgres {

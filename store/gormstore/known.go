@@ -27,13 +27,13 @@ func (r *reader) Known(ctx context.Context, directory store.Key, each func(store
 }
 
 func (r *reader) eachKnown(ctx context.Context, kind store.Kind, each func(store.Known) error, query string, args ...any) error {
-	return r.stream(ctx, ask{query: query, args: args, each: func(row scanner) error {
+	return r.each(ctx, func(row scanner) error {
 		k := store.Known{Kind: kind}
 		if err := row.Scan(&k.Key, &k.ExternalID, &k.Hash, &k.Active, &k.OutOfScope); err != nil {
 			return err
 		}
 		return each(k)
-	}})
+	}, query, args...)
 }
 
 // Stock counts a directory's live records. How many there are is kept; only those that

@@ -81,7 +81,7 @@ type placed struct {
 func (p *placed) Scan(dest ...any) error {
 	head := []any{&p.at.Key}
 	if p.sorted {
-		head = append(head, &p.at.Value)
+		head = append(head, scanPlace(&p.at.Value))
 	}
 	return p.scanner.Scan(append(head, dest...)...)
 }
@@ -134,12 +134,22 @@ func (l *lister) total(ctx context.Context, seen int, more bool) (int, error) {
 	return l.count(ctx)
 }
 
+// one reports whether all of the list is one record at most, which has neither an order
+// nor pages.
+func (l *lister) one() bool {
+	return l.q.Directory != nil && !l.q.Deleted && l.of.unique(l.q.Filter) && l.by.rank == nil &&
+		l.q.Offset <= 0 && l.q.After == (store.Position{}) && l.q.Before == (store.Position{})
+}
+
 // list is the query of a page and one record more. What an index finds by one name is
 // found first and ordered after, however small the limit: on tables that were never
 // analysed the planner would else walk a whole directory in the order of keys. A page
 // in the further half of a list of which the length is known is counted from its end.
 func (l *lister) list(columns string, length int) (query string, args []any, err error) {
 	a := l.of.alias
+	if l.one() {
+		return "SELECT " + a + ".id, " + columns + " FROM " + l.of.table + " " + a + " WHERE " + l.where, l.args, nil
+	}
 	if length >= 0 && l.q.Offset >= length/2 && l.by.rank == nil && l.tallied() && l.q.After == (store.Position{}) {
 		return l.listFromEnd(columns)
 	}

@@ -2,6 +2,7 @@ package gormstore
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -60,12 +61,8 @@ func (r *recordFields) selective(c store.Condition) selectivity {
 			return broad
 		}
 		switch c.Field {
-		case "id", "userName", "externalId", "meta.location":
+		case "id", r.name, "externalId", "meta.location":
 			return byColumn
-		case "displayName": // a name only of groups
-			if r.table == "groups" {
-				return byColumn
-			}
 		case "emails", "emails.value", "members", "members.value", "members.$ref":
 			return byElement
 		}
@@ -89,6 +86,18 @@ func (r *recordFields) selective(c store.Condition) selectivity {
 		}
 	}
 	return broad
+}
+
+// unique reports whether a condition holds for at most one live record of a directory:
+// it gives the id, or the name that an index keeps from being taken twice.
+func (r *recordFields) unique(c store.Condition) bool {
+	switch c := c.(type) {
+	case store.Compare:
+		return c.Op == store.Eq && (c.Field == "id" || c.Field == r.name)
+	case store.And:
+		return slices.ContainsFunc(c, r.unique)
+	}
+	return false
 }
 
 // compiler turns a condition into SQL that is never null, so that NOT is exact.

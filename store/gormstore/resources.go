@@ -185,7 +185,7 @@ func (m *mixed) sorted(ctx context.Context) (out store.Page[store.Resource], err
 	}
 	keys, err := collect(ctx, m.session, func(r scanner) (p store.Position, err error) {
 		var no int
-		err = r.Scan(&no, &p.Key, &p.Value)
+		err = r.Scan(&no, &p.Key, scanPlace(&p.Value))
 		p.Kind = []store.Kind{store.KindUser, store.KindGroup}[no]
 		return p, err
 	}, "SELECT r.kind_no, r.id, r.sorted_by FROM ("+kinds[0]+" UNION ALL "+kinds[1]+") AS r WHERE "+beyond+" ORDER BY "+by.columns(m.q)+" LIMIT ? OFFSET ?",

@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/provost-scim/provost/internal/testenv"
+	"github.com/provost-scim/provost/store"
 )
 
 // schemaQuery asks both engines for one aspect of the schema, as sorted lines.
@@ -75,7 +76,11 @@ func TestBothEnginesHaveTheSameSchema(t *testing.T) {
 		}
 		defer s.Close()
 		out := map[string]bool{}
-		list, err := collect(t.Context(), &session{e: s.e, q: s.e.read}, value[string], query)
+		var list []string
+		err = s.View(t.Context(), func(r store.Reader) (err error) {
+			list, err = collect(t.Context(), r.(*reader).session, value[string], query)
+			return err
+		})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -67,15 +67,6 @@ func (s *session) exec(ctx context.Context, query string, args ...any) (int64, e
 	return r.RowsAffected()
 }
 
-// query runs a statement that returns rows; the caller closes them. Until then
-// nothing else may run on the session.
-func (s *session) query(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
-	if err := s.begin(ctx); err != nil {
-		return nil, err
-	}
-	return s.q.QueryContext(ctx, s.e.rebind(query), s.e.arguments(args)...)
-}
-
 // row runs a statement that returns at most one row.
 func (s *session) row(ctx context.Context, query string, args ...any) scanner {
 	if err := s.begin(ctx); err != nil {
@@ -84,7 +75,7 @@ func (s *session) row(ctx context.Context, query string, args ...any) scanner {
 	return s.q.QueryRowContext(ctx, s.e.rebind(query), s.e.arguments(args)...)
 }
 
-// scanner is a row to be scanned: *sql.Row or *sql.Rows.
+// scanner is a row to be scanned: *sql.Row, *sql.Rows or pgx.Rows.
 type scanner interface{ Scan(dest ...any) error }
 
 // failed is the row of a query that could not be sent.
@@ -114,13 +105,35 @@ func value[T any](r scanner) (v T, err error) {
 	return v, err
 }
 
-// each runs a query and calls fn for each of its rows.
+// each runs a query and calls fn for each of its rows, which must not use the session.
+// On PostgreSQL it goes around database/sql, which starts a goroutine for each query
+// and looks at each value once more.
 func (s *session) each(ctx context.Context, fn func(scanner) error, query string, args ...any) (err error) {
-	rows, err := s.query(ctx, query, args...)
+	if s.e.postgres {
+		return s.pgx(ctx, func(c *pgx.Conn) error {
+			rows, err := c.Query(ctx, s.e.rebind(query), s.e.arguments(args)...)
+			if err != nil {
+				return err
+			}
+			return eachRow(rows, fn)
+		})
+	}
+	rows, err := s.q.QueryContext(ctx, query, s.e.arguments(args)...)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, rows.Close()) }()
+	for rows.Next() {
+		if err := fn(rows); err != nil {
+			return err
+		}
+	}
+	return rows.Err()
+}
+
+// eachRow calls fn for each row and closes them.
+func eachRow(rows pgx.Rows, fn func(scanner) error) error {
+	defer rows.Close()
 	for rows.Next() {
 		if err := fn(rows); err != nil {
 			return err

@@ -146,7 +146,7 @@ func (t *tx) takeEffective(ctx context.Context, groups, users []int64, shifts ma
 	in, inArg := t.among(groups)
 	of, ofArg := t.among(users)
 	query := "DELETE FROM effective WHERE group_id" + in + " AND user_id" + of + " AND support = 1 RETURNING group_id, user_id, published"
-	err = t.stream(ctx, t.taken(query, []any{inArg, ofArg}, func(group store.Key, published bool, users []int64) {
+	rows := t.taken(query, []any{inArg, ofArg}, func(group store.Key, published bool, users []int64) {
 		g := shifts[group]
 		g.effect.After -= len(users)
 		gone += len(users)
@@ -155,7 +155,8 @@ func (t *tx) takeEffective(ctx context.Context, groups, users []int64, shifts ma
 				g.lost = append(g.lost, store.Key(user))
 			}
 		}
-	}))
+	})
+	err = t.each(ctx, rows.each, rows.query, rows.args...)
 	return gone, err
 }
 

@@ -82,10 +82,10 @@ func groupsOfUser(own bool) string {
 	if own {
 		of = " AND g.directory_id IS NOT DISTINCT FROM u.directory_id"
 	}
-	return `(SELECT json_agg(json_build_object('id', g.public_id, 'displayName', g.display_name,
-			'direct', EXISTS (SELECT 1 FROM member m WHERE m.group_id = e.group_id AND m.user_id = e.user_id)) ORDER BY e.group_id)
+	return `array_to_json(ARRAY(SELECT json_build_object('id', g.public_id, 'displayName', g.display_name,
+			'direct', EXISTS (SELECT 1 FROM member m WHERE m.group_id = e.group_id AND m.user_id = e.user_id))
 		FROM effective e JOIN groups g ON g.org_id = u.org_id AND g.id = e.group_id
-		WHERE e.user_id = u.id AND e.published AND g.deleted_at IS NULL` + of + `)`
+		WHERE e.user_id = u.id AND e.published AND g.deleted_at IS NULL` + of + ` ORDER BY e.group_id))`
 }
 
 type groupOfUser struct {

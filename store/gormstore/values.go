@@ -137,6 +137,22 @@ func (s idScanner) Scan(src any) error {
 	return nil
 }
 
+// placeScanner scans the value that a list is sorted by.
+type placeScanner struct{ v *any }
+
+// scanPlace scans a text or an integer of any size, which is an int64, or null.
+func scanPlace(v *any) sql.Scanner { return placeScanner{v} }
+
+func (s placeScanner) Scan(src any) error {
+	switch src.(type) {
+	case nil, string, int64:
+		*s.v = src
+		return nil
+	default:
+		return fmt.Errorf("what a list is sorted by is a %T", src)
+	}
+}
+
 // jsonScanner scans a JSON document into a value.
 type jsonScanner struct{ into any }
 

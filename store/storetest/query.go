@@ -184,6 +184,47 @@ var query = map[string]func(*env){
 			}
 		}
 	},
+	"the one user of a name is a page like any other": func(e *env) {
+		p, ann, _ := people(e)
+		p.deleteUser(p.user("gone"))
+		beside := e.at("gamma")
+		name, id := is("userName", "ann@corp.test"), is("id", string(ann.ID))
+		for _, tt := range []struct {
+			name string
+			q    store.Query
+			want []string
+			all  int
+		}{
+			{"by name", store.Query{Filter: name}, []string{"ann"}, 1},
+			{"by id", store.Query{Filter: id}, []string{"ann"}, 1},
+			{"by name and more", store.Query{Filter: store.And{is("active", true), name}}, []string{"ann"}, 1},
+			{"by name and what it is not", store.Query{Filter: store.And{name, is("active", false)}}, nil, 0},
+			{"one of two names", store.Query{Filter: store.Or{name, is("userName", "bob")}}, []string{"ann", "bob"}, 2},
+			{"not the name", store.Query{Filter: not(name)}, []string{"bob", "carl"}, 2},
+			{"sorted", store.Query{Filter: name, Sort: &store.Sort{Field: "title"}}, []string{"ann"}, 1},
+			{"the second page", store.Query{Filter: name, Offset: 1}, nil, 1},
+			{"after it", store.Query{Filter: name, After: store.Position{Key: ann.Key}}, nil, 1},
+			{"before it", store.Query{Filter: name, Before: store.Position{Key: ann.Key}}, nil, 1},
+			{"of another directory", store.Query{Filter: name, Directory: &beside.dir}, nil, 0},
+			{"of all directories", store.Query{Filter: name}, []string{"ann"}, 1},
+			{"deleted", store.Query{Filter: is("userName", "gone"), Deleted: true}, []string{"gone"}, 1},
+			{"no longer deleted", store.Query{Filter: name, Deleted: true}, nil, 0},
+		} {
+			tt.q.Org, tt.q.Count, tt.q.Limit = p.org, true, 10
+			if tt.q.Directory == nil && tt.name != "of all directories" {
+				tt.q.Directory = &p.dir
+			}
+			page := got(e, func(r store.Reader) (store.Page[store.User], error) { return r.Users(e.Context(), tt.q) })
+			var have []string
+			for _, u := range page.Items {
+				first, _, _ := strings.Cut(store.Fold(u.Attributes.UserName), "@")
+				have = append(have, first)
+			}
+			if diff := cmp.Diff(tt.want, have); diff != "" || page.Total != tt.all || page.More || len(page.Positions) != len(have) {
+				e.Errorf("%s: total %d, more %t (-want +got):\n%s", tt.name, page.Total, page.More, diff)
+			}
+		}
+	},
 	"what is not on the list cannot be asked": func(e *env) {
 		for _, of := range []store.Condition{
 			is("password", "x"), store.Has{Field: "hash"}, is("user_name", "x"), is("userName", true), is("active", "x"), is("meta.created", "yesterday"),
