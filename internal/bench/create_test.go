@@ -25,10 +25,10 @@ func BenchmarkCreate(b *testing.B) {
 			if e.postgres {
 				commit = commitsPostgres(b)
 			}
-			client := newProvost(b, e.database(b)).scim()
+			each := newProvost(b, e.database(b)).scim().connected(b)
 			var next atomic.Int64
-			post := func(int) error {
-				_, err := client.create("/Users", userBody(fmt.Sprintf("u%07d", next.Add(1))))
+			post := func(which int) error {
+				_, err := each[which].create("/Users", userBody(fmt.Sprintf("u%07d", next.Add(1))))
 				return err
 			}
 			compareRates(b, e.name, fmt.Sprintf("POST /Users, %d clients", clients), "posts", post, "commits", commit, atLeast(12))

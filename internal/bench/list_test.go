@@ -21,7 +21,8 @@ func BenchmarkList(b *testing.B) {
 	users := scaled(manyUsers, 5_000)
 	p := newProvost(b, e.database(b))
 	client := fill(b, p, e, users)
-	find := func(int) error { return client.findUser(filledName(1 + rand.IntN(users))) }
+	each := client.connected(b)
+	find := func(which int) error { return each[which].findUser(filledName(1 + rand.IntN(users))) }
 	compareRates(b, e.name, fmt.Sprintf("lookup by userName among %s, %d clients", count(users), clients), "lookups", find,
 		"SELECTs", selectsPostgres(b, p.dsn, users), atLeast(20))
 	comparePages(b, client, e.name, users)

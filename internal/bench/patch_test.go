@@ -25,11 +25,11 @@ func BenchmarkPatch(b *testing.B) {
 	e := engines[0]
 	users := scaled(patchedUsers, 80*clients)
 	client := fill(b, newProvost(b, e.database(b)), e, users)
-	update := updatesPostgres(b, users)
+	each, update := client.connected(b), updatesPostgres(b, users)
 	patch := func(which int) error {
 		user := 1 + which + clients*rand.IntN(users/clients)
 		body := fmt.Sprintf(`%s[{"op":"replace","path":"displayName","value":"Ada %d"}]}`, patchHead, rand.Int())
-		_, err := client.send(http.MethodPatch, "/Users/"+filledID(user), body, http.StatusOK)
+		_, err := each[which].send(http.MethodPatch, "/Users/"+filledID(user), body, http.StatusOK)
 		return err
 	}
 	compareRates(b, e.name, fmt.Sprintf("PATCH displayName, %d clients", clients), "patches", patch, "updates", update, atLeast(12))
