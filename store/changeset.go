@@ -18,7 +18,8 @@ type ChangeSet struct {
 	Events    []Event  // to append; Apply adds those of direct and of effective membership (EventMembersChanged, EventEffectiveChanged)
 	Mails     []Mail   // to queue: each is new
 	Results   []Result // one for each stated record: users, then groups, in the statement's order
-	Synced    bool     // mark the directory as synced now (a push was accepted)
+	Synced    bool     // a push was accepted: mark the directory as synced, to the minute
+	Pulled    bool     // a pull has succeeded: mark it as synced at this moment
 
 	DefaultRoles     []Entitlement // granted to users that are created (rule 10)
 	NewLicences      []Entitlement // likewise; too few seats are [CodeConflict]

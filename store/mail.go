@@ -68,7 +68,10 @@ type TakenAway struct {
 	Class LossClass `json:"class"`
 	Taken int       `json:"taken"`
 	Of    int       `json:"of"`
-	Over  bool      `json:"over"` // beyond the threshold
+	// OutOfScope is what of Taken only leaves the scope.
+	OutOfScope int `json:"out_of_scope,omitempty"`
+
+	Over bool `json:"over"` // beyond the threshold
 }
 
 // WelcomeMail is the mail to a new user, nil if no address of the user's can be

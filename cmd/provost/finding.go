@@ -1,6 +1,8 @@
 package main
 
 import (
+	"cmp"
+
 	"github.com/provost-scim/provost/openapi"
 )
 
@@ -25,7 +27,8 @@ func (c *findingList) Run(s *session) error {
 	columns := []column[openapi.Finding]{
 		{title: "RULE", value: func(f *openapi.Finding) string { return f.Rule }},
 		{title: "DIRECTORY", value: func(f *openapi.Finding) string { return f.Directory }, shrink: true},
-		{title: "RECORD", value: func(f *openapi.Finding) string { return f.Name }, shrink: true},
+		{title: "RECORD", value: func(f *openapi.Finding) string { return cmp.Or(f.Name, f.Record) }, shrink: true},
+		{title: "DN", value: func(f *openapi.Finding) string { return f.DN }, shrink: true},
 		{title: "SINCE", value: func(f *openapi.Finding) string { return at(f.OpenedAt) }},
 		{title: "WHAT", value: func(f *openapi.Finding) string { return f.Sentence }, shrink: true},
 	}

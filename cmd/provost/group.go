@@ -24,6 +24,7 @@ type groupList struct {
 	remote
 	Directory   string `placeholder:"NAME" help:"Only groups that this directory owns; internal for those that none owns."`
 	DisplayName string `placeholder:"TEXT" help:"Only the group of this name."`
+	OutOfScope  bool   `help:"Only groups that left the scope of their directory, and publish nobody for it."`
 	Deleted     bool   `help:"The deleted groups that can be restored, instead of the present ones."`
 	Limit       int    `placeholder:"N" help:"At most so many; all, if not given."`
 }
@@ -35,10 +36,13 @@ func (c *groupList) Run(s *session) error {
 		return err
 	}
 	params := openapi.ListGroupsParams{Directory: none(c.Directory), DisplayName: none(c.DisplayName), Deleted: &c.Deleted}
+	if c.OutOfScope {
+		params.OutOfScope = &c.OutOfScope
+	}
 	return list(s, &c.remote, []column[openapi.Group]{
 		{title: "NAME", value: func(g *openapi.Group) string { return g.DisplayName }, shrink: true},
 		{title: "USERS", value: func(g *openapi.Group) string { return strconv.Itoa(g.EffectiveCount) }},
-		{title: "OVER CAP", value: func(g *openapi.Group) string { return yesNo(g.OverCap) }},
+		{title: "STATE", value: publishing},
 		{title: "DIRECTORY", value: func(g *openapi.Group) string { return owner(g.Directory) }, shrink: true},
 		{title: "ID", value: func(g *openapi.Group) string { return g.ID }},
 	}, func(g *openapi.Group) string { return g.ID }, func(each func(*openapi.Group) error) error {
@@ -51,6 +55,17 @@ func (c *groupList) Run(s *session) error {
 			return page.Items, page.NextCursor, nil
 		}, each)
 	})
+}
+
+// publishing says why a group publishes fewer users than it has.
+func publishing(g *openapi.Group) string {
+	switch {
+	case g.OutOfScope:
+		return "out of scope"
+	case g.OverCap:
+		return "over cap"
+	}
+	return "ok"
 }
 
 // groupOne are the arguments of the commands about one group.
@@ -111,7 +126,7 @@ func showGroup(s *session, r *remote, g *openapi.Group) error {
 			pairs = append(pairs, [2]string{"over cap", "yes: no one is added until it fits"})
 		}
 		if g.OutOfScope {
-			pairs = append(pairs, [2]string{"out of scope", "yes"})
+			pairs = append(pairs, [2]string{"out of scope", "yes: it publishes nobody until it is back in the scope of its directory"})
 		}
 		return append(pairs, [2]string{"created", at(g.CreatedAt)}, [2]string{"modified", at(g.ModifiedAt)})
 	})

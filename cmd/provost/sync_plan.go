@@ -118,6 +118,7 @@ type planSummary struct {
 		Taken   int    `json:"taken"`
 		Of      int    `json:"of"`
 		Earlier int    `json:"earlier"`
+		Left    int    `json:"out_of_scope"`
 		Over    bool   `json:"over"`
 		Limit   struct {
 			Count   int     `json:"count"`
@@ -291,7 +292,19 @@ func (p *planSummary) guardPairs() [][2]string {
 		if g.Taken == 0 {
 			continue
 		}
-		text := fmt.Sprintf("%s: %d of %d", strings.ReplaceAll(g.Class, "_", " "), g.Taken, g.Of)
+		what, all := strings.ReplaceAll(g.Class, "_", " "), g.Left == g.Taken
+		if g.Class == "groups_deleted" {
+			switch {
+			case all:
+				what = "groups out of scope"
+			case g.Left+g.Earlier > 0:
+				what = "groups deleted or out of scope"
+			}
+		}
+		text := fmt.Sprintf("%s: %d of %d", what, g.Taken, g.Of)
+		if g.Left > 0 && (!all || g.Class != "groups_deleted") {
+			text += fmt.Sprintf(", %d of them out of scope", g.Left)
+		}
 		if len(g.Groups) > 0 {
 			text += " of the group " + g.Groups[0].Name
 		}

@@ -130,6 +130,7 @@ func TestAPlanTellsWhoJoinsAndLeavesAndWhatTheScopeGainsAndLoses(t *testing.T) {
 			`(?m)^~ User +ann +modified +uid=ann,.*\n      title: none → Chief$`,
 			`(?m)^- User +bob +out of scope.*\n      active: true → false\n      out_of_scope: false → true$`,
 			`(?m)^~ Group +staff +modified .*\n      members: \+1, -1$`,
+			`(?m)^takes away +users deactivated: 1 of 2, 1 of them out of scope$`,
 			`(?m)^members of staff\n\+ User   cid\n- User   bob$`,
 		} {
 			if !regexp.MustCompile(want).MatchString(shown) {
@@ -148,9 +149,20 @@ func TestAPlanTellsWhoJoinsAndLeavesAndWhatTheScopeGainsAndLoses(t *testing.T) {
 		}
 		p.must(t, "directory", "set", "corp", "--scope-group", "cooks")
 		shown = p.must(t, "sync", "plan", "corp")
-		for _, want := range []string{`(?m)^added to the scope +cooks$`, `(?m)^dropped from the scope +staff$`, `(?m)^- Group +staff +out of scope`} {
+		for _, want := range []string{`(?m)^added to the scope +cooks$`, `(?m)^dropped from the scope +staff$`, `(?m)^- Group +staff +out of scope`,
+			`(?m)^takes away +groups out of scope: 1 of 1$`} {
 			if !regexp.MustCompile(want).MatchString(shown) {
 				t.Errorf("the plan has no %s:\n%s", want, shown)
+			}
+		}
+		p.must(t, "sync", "run", "corp", "--plan", planID(t, p), "--wait")
+		same(t, "out of scope", []string{"staff"}, groupNames(decode[[]openapi.Group](t, p.must(t, "group", "list", "--out-of-scope", "--json"))))
+		for command, want := range map[string]string{
+			"group list": `(?m)^staff +0 +out of scope +corp `,
+			"user list":  `(?m)^bob .* no: out of scope +corp `,
+		} {
+			if shown := p.must(t, strings.Fields(command)...); !regexp.MustCompile(want).MatchString(shown) {
+				t.Errorf("%s has no %s:\n%s", command, want, shown)
 			}
 		}
 		p.must(t, "directory", "set", "corp", "--scope", "all")
@@ -164,4 +176,11 @@ func TestAPlanTellsWhoJoinsAndLeavesAndWhatTheScopeGainsAndLoses(t *testing.T) {
 func planID(t *testing.T, p *provostServer) string {
 	t.Helper()
 	return strings.TrimSpace(p.must(t, "sync", "plan", "corp", "--quiet"))
+}
+
+func groupNames(groups []openapi.Group) (names []string) {
+	for i := range groups {
+		names = append(names, groups[i].DisplayName)
+	}
+	return names
 }

@@ -21,12 +21,13 @@ type userCommand struct {
 
 type userList struct {
 	remote
-	Directory string `placeholder:"NAME" help:"Only users that this directory owns; internal for those that none owns."`
-	UserName  string `placeholder:"TEXT" help:"Only the user of this user name."`
-	Email     string `placeholder:"ADDRESS" help:"Only users with this address."`
-	Active    string `enum:"yes,no,any" default:"any" help:"Only users that are active, or that are not: yes, no or any."`
-	Deleted   bool   `help:"The deleted users that can be restored, instead of the present ones."`
-	Limit     int    `placeholder:"N" help:"At most so many; all, if not given."`
+	Directory  string `placeholder:"NAME" help:"Only users that this directory owns; internal for those that none owns."`
+	UserName   string `placeholder:"TEXT" help:"Only the user of this user name."`
+	Email      string `placeholder:"ADDRESS" help:"Only users with this address."`
+	Active     string `enum:"yes,no,any" default:"any" help:"Only users that are active, or that are not: yes, no or any."`
+	OutOfScope bool   `help:"Only users that left the scope of their directory, and are inactive for it."`
+	Deleted    bool   `help:"The deleted users that can be restored, instead of the present ones."`
+	Limit      int    `placeholder:"N" help:"At most so many; all, if not given."`
 }
 
 // Help shows how it is used.
@@ -41,6 +42,9 @@ func (c *userList) Run(s *session) error {
 		return err
 	}
 	params := openapi.ListUsersParams{Directory: none(c.Directory), UserName: none(c.UserName), Email: none(c.Email), Deleted: &c.Deleted}
+	if c.OutOfScope {
+		params.OutOfScope = &c.OutOfScope
+	}
 	if c.Active != "any" {
 		active := c.Active == "yes"
 		params.Active = &active
@@ -48,7 +52,7 @@ func (c *userList) Run(s *session) error {
 	return list(s, &c.remote, []column[openapi.User]{
 		{title: "USER NAME", value: func(u *openapi.User) string { return u.UserName }, shrink: true},
 		{title: "NAME", value: fullName, shrink: true},
-		{title: "ACTIVE", value: func(u *openapi.User) string { return yesNo(u.Active) }},
+		{title: "ACTIVE", value: activeOf},
 		{title: "DIRECTORY", value: func(u *openapi.User) string { return owner(u.Directory) }, shrink: true},
 		{title: "ID", value: func(u *openapi.User) string { return u.ID }},
 	}, func(u *openapi.User) string { return u.ID }, func(each func(*openapi.User) error) error {
@@ -61,6 +65,21 @@ func (c *userList) Run(s *session) error {
 			return page.Items, page.NextCursor, nil
 		}, each)
 	})
+}
+
+// activeOf says whether a user is active, and why not (rule 7).
+func activeOf(u *openapi.User) string {
+	switch {
+	case u.Active:
+		return "yes"
+	case u.OutOfScope:
+		return "no: out of scope"
+	case !u.Enabled:
+		return "no: not enabled"
+	case u.Directory != "":
+		return "no: disabled in " + u.Directory
+	}
+	return "no"
 }
 
 func owner(directory string) string {
@@ -159,11 +178,8 @@ func showUser(s *session, r *remote, u *openapi.User) error {
 			{"title", u.Title},
 			{"directory", owner(u.Directory)},
 			{"external id", u.ExternalID},
-			{"active", yesNo(u.Active)},
+			{"active", activeOf(u)},
 			{"enabled", yesNo(u.Enabled)},
-		}
-		if u.OutOfScope {
-			pairs = append(pairs, [2]string{"out of scope", "yes"})
 		}
 		pairs = append(pairs, [2]string{"created", at(u.CreatedAt)}, [2]string{"modified", at(u.ModifiedAt)})
 		if u.Groups != nil {

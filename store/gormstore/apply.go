@@ -237,10 +237,14 @@ func (a *applier) writeRecords(ctx context.Context) error {
 			args:  []any{c.Now, k.Record, k.Rule, string(k.Kind), k.Directory, c.Org}, want: -1,
 		})
 	}
-	if c.Synced && c.Directory != 0 {
+	if (c.Synced || c.Pulled) && c.Directory != 0 {
+		before := c.Now
+		if !c.Pulled {
+			before = c.Now.Add(-syncedEvery)
+		}
 		w.add(statement{
 			query: "UPDATE directory SET synced_at = ? WHERE org_id = ? AND id = ? AND (synced_at IS NULL OR synced_at < ?)",
-			args:  []any{c.Now, c.Org, c.Directory, c.Now.Add(-syncedEvery)}, want: -1,
+			args:  []any{c.Now, c.Org, c.Directory, before}, want: -1,
 		})
 	}
 	if len(c.Groups) == 0 { // else their edges are written first

@@ -215,6 +215,15 @@ var users = map[string]func(*env){
 			}
 		}
 	},
+	"a pull that succeeded is noted to the moment, also after a push": func(e *env) {
+		p := e.at("alpha")
+		p.apply(store.ChangeSet{Synced: true})
+		p.now = p.now.Add(time.Second)
+		p.apply(store.ChangeSet{Pulled: true})
+		if have := got(e, func(r store.Reader) (*store.Directory, error) { return r.DirectoryByKey(e.Context(), p.dir) }).SyncedAt; !have.Equal(p.now) {
+			e.Errorf("synced at %v, want %v", have, p.now)
+		}
+	},
 	"who holds a name elsewhere is told with the record": func(e *env) {
 		p, other := e.at("alpha"), e.at("beta")
 		long := strings.Repeat("é", 300) + "@corp.test"

@@ -56,8 +56,11 @@ func held(o *store.Organization, m *store.Mail) (*letter, error) {
 			words = oneLine(string(c.Class), maxValue)
 		}
 		over := ""
+		if c.OutOfScope > 0 {
+			over = fmt.Sprintf(", %d of them out of scope", c.OutOfScope)
+		}
 		if c.Over {
-			over = "  more than allowed"
+			over += "  more than allowed"
 		}
 		fmt.Fprintf(&b, "    %-32s %d of %d%s\n", words, c.Taken, c.Of, over)
 	}

@@ -190,7 +190,7 @@ func (w *worker) succeed(ctx context.Context) func(store.Tx, *store.Run) error {
 			return err
 		}
 		_, err := tx.Apply(ctx, &store.ChangeSet{
-			Org: run.Org, Directory: run.Directory, Cause: w.cause, Now: now, Cap: w.e.reconciler.Cap(), Synced: true,
+			Org: run.Org, Directory: run.Directory, Cause: w.cause, Now: now, Cap: w.e.reconciler.Cap(), Pulled: true,
 			Events: []store.Event{w.e.event(run, store.EventRunSucceeded, w.cause)},
 		})
 		return err

@@ -335,11 +335,7 @@ func (r *reading) stageAway(n *node, exists bool, dn string) error {
 		return nil // as it was
 	case exists:
 		row.Presence = store.Left
-		if n.is(isUser) {
-			r.losses.deactivates(n)
-		} else {
-			r.losses.groupsRemoved++
-		}
+		r.losses.leaves(n)
 	case !r.directory.Settings.ReplicateState:
 	case n.is(isUser):
 		r.losses.usersDeleted++

@@ -18,9 +18,12 @@ type GuardClass struct {
 	Of    int `json:"of"`
 	// Earlier is what of Taken incremental runs of the last 24 hours took, which are
 	// judged together. Of is what there was before them.
-	Earlier int             `json:"earlier,omitempty"`
-	Over    bool            `json:"over"` // beyond the threshold
-	Limit   store.Threshold `json:"limit"`
+	Earlier int `json:"earlier,omitempty"`
+	// OutOfScope is what of Taken only leaves the scope, and comes back with it (rule 7).
+	OutOfScope int `json:"out_of_scope,omitempty"`
+	// Over says that it is beyond the threshold.
+	Over  bool            `json:"over"`
+	Limit store.Threshold `json:"limit"`
 	// Groups are, of members_removed, those over the threshold, at most 100, or else the one that loses most.
 	Groups []GuardGroup `json:"groups,omitempty"`
 }
@@ -46,6 +49,7 @@ const (
 type losses struct {
 	activeUsers, users, groups                    int // stored
 	usersDeactivated, usersDeleted, groupsRemoved int
+	usersLeft, groupsLeft                         int // of usersDeactivated and groupsRemoved: out of scope
 }
 
 // stored counts one stored record.
@@ -62,27 +66,39 @@ func (l *losses) stored(n *node) {
 	}
 }
 
-// deactivates counts a user whom the stage makes inactive or puts out of scope.
+// deactivates counts a user whom the stage makes inactive.
 func (l *losses) deactivates(n *node) {
 	if n.is(known|active) && !n.is(outOfScope) {
 		l.usersDeactivated++
 	}
 }
 
+// leaves counts a record that the stage puts out of scope: a group publishes nobody then,
+// so it counts with the deleted ones, and an active user becomes inactive.
+func (l *losses) leaves(n *node) {
+	switch {
+	case !n.is(isUser):
+		l.groupsRemoved++
+		l.groupsLeft++
+	case n.is(known|active) && !n.is(outOfScope):
+		l.usersDeactivated++
+		l.usersLeft++
+	}
+}
+
 // classes judges the losses by the directory's guard, together with what earlier runs
-// took. A group that leaves the scope publishes nobody, so it counts with the deleted
-// ones. With replicate_state off nothing is deleted.
+// took. With replicate_state off nothing is deleted.
 func (l *losses) classes(g store.Guard, earlier map[store.LossClass]int, members []store.Loss) []GuardClass {
-	class := func(c store.LossClass, limit store.Threshold, taken, of int) GuardClass {
+	class := func(c store.LossClass, limit store.Threshold, taken, left, of int) GuardClass {
 		past := earlier[c]
-		out := GuardClass{Class: c, Taken: taken + past, Of: of + past, Earlier: past, Limit: limit}
+		out := GuardClass{Class: c, Taken: taken + past, Of: of + past, Earlier: past, OutOfScope: left, Limit: limit}
 		out.Over = taken > 0 && limit.Exceeded(out.Taken, out.Of)
 		return out
 	}
 	return []GuardClass{
-		class(store.LossUsersDeactivated, g.UsersDeactivated, l.usersDeactivated, l.activeUsers),
-		class(store.LossUsersDeleted, g.UsersDeleted, l.usersDeleted, l.users),
-		class(store.LossGroupsDeleted, g.GroupsDeleted, l.groupsRemoved, l.groups),
+		class(store.LossUsersDeactivated, g.UsersDeactivated, l.usersDeactivated, l.usersLeft, l.activeUsers),
+		class(store.LossUsersDeleted, g.UsersDeleted, l.usersDeleted, 0, l.users),
+		class(store.LossGroupsDeleted, g.GroupsDeleted, l.groupsRemoved, l.groupsLeft, l.groups),
 		memberClass(g.MembersRemoved, members),
 	}
 }
@@ -195,15 +211,34 @@ func (c *GuardClass) phrase() string {
 	case store.LossUsersDeleted:
 		what = "delete " + what + " users"
 	case store.LossGroupsDeleted:
-		what = "delete or put out of scope " + what + " groups"
+		what = c.takesGroups(what + " groups")
 	case store.LossMembersRemoved:
 		what = "remove " + what + " members of the group " + c.Groups[0].Name
 		if n := len(c.Groups) - 1; n > 0 {
 			what += fmt.Sprintf(", and too many of %d more groups", n)
 		}
 	}
+	var notes []string
+	if c.OutOfScope > 0 && (c.Class != store.LossGroupsDeleted || c.OutOfScope < c.Taken) {
+		notes = append(notes, fmt.Sprintf("%d of them out of scope", c.OutOfScope))
+	}
 	if c.Earlier > 0 {
-		what += fmt.Sprintf(" (%d of them by runs of the last 24 hours)", c.Earlier)
+		notes = append(notes, fmt.Sprintf("%d of them by runs of the last 24 hours", c.Earlier))
+	}
+	if len(notes) > 0 {
+		what += " (" + strings.Join(notes, ", ") + ")"
 	}
 	return what + fmt.Sprintf(", which is %.3g %% where %d and %g %% are allowed", float64(c.Taken)*100/float64(max(c.Of, 1)), c.Limit.Count, c.Limit.Percent)
+}
+
+// takesGroups says what becomes of groups: those that leave the scope are not deleted. What
+// earlier runs did is not told apart.
+func (c *GuardClass) takesGroups(what string) string {
+	switch {
+	case c.OutOfScope == c.Taken:
+		return "put out of scope " + what
+	case c.OutOfScope+c.Earlier == 0:
+		return "delete " + what
+	}
+	return "delete or put out of scope " + what
 }

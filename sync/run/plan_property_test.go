@@ -22,6 +22,7 @@ type shaken struct {
 	next  int
 	away  []store.Entry // exist elsewhere, outside of what is read
 	freed []string      // userNames of who has gone
+	held  int           // runs that were held
 }
 
 func (s *shaken) id() string { s.next++; return fmt.Sprintf("e-%03d", s.next) }

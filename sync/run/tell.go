@@ -20,7 +20,7 @@ func (r *reading) tellHeld(ctx context.Context, tx store.Tx, run *store.Run, cla
 		held.Why = append(held.Why, f.Sentence)
 	}
 	for _, c := range classes {
-		held.Taken = append(held.Taken, store.TakenAway{Class: c.Class, Taken: c.Taken, Of: c.Of, Over: c.Over})
+		held.Taken = append(held.Taken, store.TakenAway{Class: c.Class, Taken: c.Taken, Of: c.Of, OutOfScope: c.OutOfScope, Over: c.Over})
 	}
 	data, err := json.Marshal(held)
 	if err != nil {
