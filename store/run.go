@@ -69,6 +69,7 @@ type Run struct {
 	Error         string
 	Owner         string // the worker that holds the lease
 	Fence         int64
+	Writes        int64 // transactions of its workers; fewer than were committed: the database was set back
 	LeaseUntil    time.Time
 	CreatedAt     time.Time
 	StartedAt     time.Time

@@ -279,7 +279,8 @@ type RunWriter interface {
 	// database's clock, and raises its fence; nil if there is none.
 	ClaimRun(ctx context.Context, owner string, lease time.Duration) (*Run, error)
 	RenewLease(ctx context.Context, l Lease, lease time.Duration) error
-	// HoldRun locks the run for the rest of the transaction and returns it as it is.
+	// HoldRun locks the run for the rest of the transaction, counts it in Writes, and
+	// returns the run as it is.
 	HoldRun(ctx context.Context, l Lease) (*Run, error)
 	// LockRun locks a run that no worker holds (a plan or a held run), to decide on it.
 	LockRun(ctx context.Context, org Key, id ID) (*Run, error)

@@ -38,44 +38,12 @@ type seen struct {
 func TestAProgramKilledAnywhereInARunEndsAsIfItHadNotBeen(t *testing.T) {
 	t.Parallel()
 	onBothDatabases(t, func(t *testing.T, dsn string) {
-		truth := testenv.NewCompany(testenv.CompanyOptions{Users: 150, Groups: 40, Cap: 50})
-		server := testenv.Slapd(t, testenv.SlapdOptions{Write: truth.WriteLDIF})
-		proxy := testenv.DropProxy(t, server.TLSURL)
-		w := &killWorld{dsn: dsn, key: filepath.Join(t.TempDir(), "secret.key")}
-
-		p := startProvost(t, "--database", dsn, "--secret-key-file", w.key, "--cap", "50")
-		w.token = p.token
-		p.must(t, append([]string{"directory", "create", "corp", "--domain-policy", "off", "--guard", "all=1000/100%", "--attribute", "active=!roomNumber"},
-			pullFrom(t, server, "ldaps://"+proxy.Addr)...)...)
-		p.mustPull(t)
-		if err := p.stop(); err != nil {
-			t.Fatal(err)
-		}
-		before := openPeer(t, dsn, "")
-		old, events := before.state(), before.events(0)
-		since := events[len(events)-1].Cursor
-		before.close()
-		reorganize(t, truth, server.Admin(t))
-
-		// The same run without a disturbance, and where its windows are.
-		dsn = w.copy(t)
-		undisturbed := w.start(t, dsn)
-		read := proxy.FromServer()
-		plan := decode[struct{ ID string }](t, undisturbed.must(t, "sync", "plan", "corp", "--json"))
-		read = proxy.FromServer() - read
-		db := openPeer(t, dsn, "")
-		firstGroup, firstGone := windowsOf(t, dsn)
-		done := decode[pulledRun](t, undisturbed.must(t, "sync", "run", "corp", "--plan", plan.ID, "--wait", "--json"))
-		want, kinds := db.state(), tallyEvents(db.events(since))
-		if len(want.Findings) < 3 || len(want.Users) == len(old.Users) || firstGroup < 3 || firstGone < firstGroup+3 {
-			t.Fatalf("the run has too little to do: findings %v, groups from window %d, what is gone from %d", want.Findings, firstGroup, firstGone)
-		}
-
+		w := newReorganized(t, dsn)
 		for _, at := range []killed{
 			{name: "while it reads", there: func(r seen) bool { return r.Phase == store.PhaseRead }},
 			windowKill("when the stage is sealed, before the first window", 0),
-			windowKill("between windows of users", firstGroup/2),
-			windowKill("between windows of groups", (firstGroup+firstGone)/2),
+			windowKill("between windows of users", w.firstGroup/2),
+			windowKill("between windows of groups", (w.firstGroup+w.firstGone)/2),
 			{
 				name: "while it publishes", table: "groups",
 				when:  "OLD.stale AND NOT NEW.stale AND NOT EXISTS (SELECT 1 FROM groups g WHERE g.stale AND g.id > NEW.id)",
@@ -86,14 +54,14 @@ func TestAProgramKilledAnywhereInARunEndsAsIfItHadNotBeen(t *testing.T) {
 				dsn := w.copy(t)
 				lift := func() {}
 				if at.table == "" {
-					proxy.StallAfter(read / 2)
+					w.proxy.StallAfter(w.read / 2)
 				} else {
 					lift = hang(t, dsn, at.table, at.when)
 				}
 				first, db := w.start(t, dsn), openPeer(t, dsn, "")
 				id := store.ID(decode[struct{ ID string }](t, first.must(t, "sync", "run", "corp", "--yes", "--json")).ID)
 				look := func() seen {
-					return seen{db.run(id), staleGroups(t, dsn), tallyEvents(db.events(since))[store.EventEffectiveChanged]}
+					return seen{db.run(id), staleGroups(t, dsn), tallyEvents(db.events(w.since))[store.EventEffectiveChanged]}
 				}
 				place := func() bool { return at.there(look()) }
 				await(t, "the run is "+at.name, place)
@@ -105,10 +73,10 @@ func TestAProgramKilledAnywhereInARunEndsAsIfItHadNotBeen(t *testing.T) {
 					t.Errorf("the killed run is %s, owned by %q; want it running and owned", got.State, got.Owner)
 				}
 				if at.table == "" {
-					sameState(t, "after half a read", old, db.state())
+					sameState(t, "after half a read", w.old, db.state())
 				}
 				lift()
-				proxy.Pass()
+				w.proxy.Pass()
 				await(t, "the lease has run out", func() bool { return db.run(id).LeaseUntil.Before(time.Now()) })
 
 				second := w.start(t, dsn)
@@ -117,13 +85,77 @@ func TestAProgramKilledAnywhereInARunEndsAsIfItHadNotBeen(t *testing.T) {
 				if end.State != store.RunSucceeded {
 					t.Fatalf("the run is %s: %s", end.State, end.Error)
 				}
-				shown := decode[pulledRun](t, second.must(t, "sync", "status", "corp", "--run", string(id), "--json"))
-				same(t, "counts", done.Counts, shown.Counts)
-				sameState(t, "killed "+at.name, want, db.state())
-				same(t, "events", kinds, tallyEvents(db.events(since)))
+				w.endsAsIfUndisturbed(t, &second.provostServer, db, id)
 			})
 		}
 	})
+}
+
+// reorganized is a database with a company that was pulled, whose directory has changed
+// since, and what the next run makes of that if nothing disturbs it.
+type reorganized struct {
+	*killWorld
+	proxy *testenv.Proxy // before the directory
+	old   directoryState
+	since int64 // the last event before the run
+	read  int64 // bytes that the run reads
+
+	firstGroup, firstGone int // windows of the run
+
+	done  pulledRun
+	want  directoryState
+	kinds map[string]int // its events
+}
+
+func newReorganized(t *testing.T, dsn string) *reorganized {
+	t.Helper()
+	truth := testenv.NewCompany(testenv.CompanyOptions{Users: 150, Groups: 40, Cap: 50})
+	server := testenv.Slapd(t, testenv.SlapdOptions{Write: truth.WriteLDIF})
+	w := &reorganized{
+		killWorld: &killWorld{dsn: dsn, key: filepath.Join(t.TempDir(), "secret.key")},
+		proxy:     testenv.DropProxy(t, server.TLSURL),
+	}
+	p := startProvost(t, "--database", dsn, "--secret-key-file", w.key, "--cap", "50")
+	w.token = p.token
+	p.must(t, append([]string{"directory", "create", "corp", "--domain-policy", "off", "--guard", "all=1000/100%", "--attribute", "active=!roomNumber"},
+		pullFrom(t, server, "ldaps://"+w.proxy.Addr)...)...)
+	p.mustPull(t)
+	if err := p.stop(); err != nil {
+		t.Fatal(err)
+	}
+	before := openPeer(t, dsn, "")
+	events := before.events(0)
+	w.old, w.since = before.state(), events[len(events)-1].Cursor
+	before.close()
+	reorganize(t, truth, server.Admin(t))
+
+	dsn = w.copy(t)
+	undisturbed := w.start(t, dsn)
+	w.read = w.proxy.FromServer()
+	plan := decode[struct{ ID string }](t, undisturbed.must(t, "sync", "plan", "corp", "--json"))
+	w.read = w.proxy.FromServer() - w.read
+	w.firstGroup, w.firstGone = windowsOf(t, dsn)
+	w.done = decode[pulledRun](t, undisturbed.must(t, "sync", "run", "corp", "--plan", plan.ID, "--wait", "--json"))
+	db := openPeer(t, dsn, "")
+	w.want, w.kinds = db.state(), tallyEvents(db.events(w.since))
+	if len(w.want.Findings) < 3 || len(w.want.Users) == len(w.old.Users) || w.firstGroup < 3 || w.firstGone < w.firstGroup+3 {
+		t.Fatalf("the run has too little to do: findings %v, groups from window %d, what is gone from %d", w.want.Findings, w.firstGroup, w.firstGone)
+	}
+	return w
+}
+
+// endsAsIfUndisturbed waits for the end of a run and compares it with the one that
+// nothing has disturbed.
+func (w *reorganized) endsAsIfUndisturbed(t *testing.T, p *provostServer, db *peer, id store.ID) {
+	t.Helper()
+	await(t, "the run ends", func() bool { return db.run(id).State.Finished() })
+	if end := db.run(id); end.State != store.RunSucceeded {
+		t.Fatalf("the run is %s: %s", end.State, end.Error)
+	}
+	shown := decode[pulledRun](t, p.must(t, "sync", "status", "corp", "--run", string(id), "--json"))
+	same(t, "counts", w.done.Counts, shown.Counts)
+	sameState(t, "after a disturbance", w.want, db.state())
+	same(t, "events", w.kinds, tallyEvents(db.events(w.since)))
 }
 
 // windowKill is between the window with the number and the one before it.

@@ -151,21 +151,35 @@ func (pg *PG) connect(ctx context.Context) (*pgx.Conn, error) {
 
 func (i *instance) get(t testing.TB, settings []string) *PG {
 	t.Helper()
-	bin, ok := postgresBin()
-	if !ok {
-		missing(t, "PostgreSQL", "postgresql")
-	}
-	i.once.Do(func() { i.pg, i.err = startPostgres(bin, settings) })
+	bin := needPostgres(t)
+	i.once.Do(func() {
+		if i.pg, i.err = newPostgres(); i.err != nil {
+			return
+		}
+		if i.err = shared.onClose(i.pg.stop); i.err != nil {
+			i.err = errors.Join(i.err, i.pg.stop())
+			return
+		}
+		i.err = i.pg.run(bin, settings)
+	})
 	if i.err != nil {
 		t.Fatalf("start PostgreSQL: %v", i.err)
 	}
 	return i.pg
 }
 
-// startPostgres makes a cluster and runs it. The default collation is
-// linguistic, as on most production servers, so that a query which relies on
-// bytewise order without COLLATE "C" fails here and not there.
-func startPostgres(bin string, settings []string) (*PG, error) {
+// needPostgres returns the folder of the server's programs.
+func needPostgres(t testing.TB) string {
+	t.Helper()
+	bin, ok := postgresBin()
+	if !ok {
+		missing(t, "PostgreSQL", "postgresql")
+	}
+	return bin
+}
+
+// newPostgres makes a place for a server that does not run yet.
+func newPostgres() (*PG, error) {
 	account, err := serverAccount()
 	if err != nil {
 		return nil, err
@@ -174,21 +188,24 @@ func startPostgres(bin string, settings []string) (*PG, error) {
 	if err != nil {
 		return nil, err
 	}
-	pg := &PG{dir: dir, account: account, templates: map[uintptr]*migrated{}}
-	if err := shared.onClose(pg.stop); err != nil {
-		return nil, errors.Join(err, os.RemoveAll(dir))
-	}
-	data := filepath.Join(dir, "data")
-	err = account.run(dir, filepath.Join(bin, "initdb"), "-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8",
+	return &PG{dir: dir, account: account, templates: map[uintptr]*migrated{}}, nil
+}
+
+// run makes a cluster and runs it. The default collation is linguistic, as on most
+// production servers, so that a query which relies on bytewise order without COLLATE "C"
+// fails here and not there.
+func (pg *PG) run(bin string, settings []string) error {
+	data := filepath.Join(pg.dir, "data")
+	err := pg.account.run(pg.dir, filepath.Join(bin, "initdb"), "-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8",
 		"--locale=C.UTF-8", "--locale-provider=icu", "--icu-locale=en-US", "--no-sync")
 	if err != nil {
-		return nil, err
+		return err
 	}
 	const attempts = 3
 	for attempt := 1; ; attempt++ {
 		err := pg.start(bin, data, settings)
 		if err == nil || attempt == attempts || !errors.Is(err, errEnded) {
-			return pg, err
+			return err
 		}
 	}
 }
@@ -208,15 +225,18 @@ func (pg *PG) start(bin, data string, settings []string) (err error) {
 	if pg.process, err = pg.account.start(pg.dir, filepath.Join(bin, "postgres"), args...); err != nil {
 		return err
 	}
-	return pg.process.ready(func(ctx context.Context) error {
-		ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
-		defer cancel()
-		conn, err := pg.connect(ctx)
-		if err != nil {
-			return err
-		}
-		return conn.Close(ctx)
-	})
+	return pg.process.ready(pg.answers)
+}
+
+// answers fails while the server takes no connection.
+func (pg *PG) answers(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	conn, err := pg.connect(ctx)
+	if err != nil {
+		return err
+	}
+	return conn.Close(ctx)
 }
 
 // stop ends the server and removes its files. Nothing in it is worth a clean

@@ -1,9 +1,13 @@
 package gormstore
 
 import (
+	"context"
 	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"fmt"
+	"io"
+	"net"
 	"strings"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -47,6 +51,25 @@ func contention(err error) bool {
 	}
 	var lite *sqlite.Error
 	return errors.As(err, &lite) && (lite.Code()&0xff == sqlite3.SQLITE_BUSY || lite.Code()&0xff == sqlite3.SQLITE_LOCKED)
+}
+
+// unreachable reports whether the database cannot be spoken to, as while it restarts.
+func unreachable(err error) bool {
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return false // the caller has given up
+	}
+	var pg *pgconn.PgError
+	if errors.As(err, &pg) {
+		switch pg.Code {
+		case "57P01", "57P02", "57P03", "53300": // it stops, crashes, or starts; too many connections
+			return true
+		}
+		return strings.HasPrefix(pg.Code, "08") // connection exceptions
+	}
+	var refused *pgconn.ConnectError
+	var network net.Error
+	return errors.As(err, &refused) || errors.As(err, &network) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) ||
+		errors.Is(err, net.ErrClosed) || errors.Is(err, driver.ErrBadConn) || pgconn.SafeToRetry(err)
 }
 
 // uniqueViolation reports whether a row with the same key exists.
@@ -99,6 +122,8 @@ func translate(err error) error {
 		return err
 	case contention(err):
 		return &store.Error{Code: store.CodeBusy, Message: "the database is busy", Hint: "try again shortly", Err: err}
+	case unreachable(err):
+		return &store.Error{Code: store.CodeBusy, Message: "the database cannot be reached", Hint: "try again shortly", Err: err}
 	case uniqueViolation(err):
 		return &store.Error{Code: store.CodeUniqueness, Message: "another record has the same name", Err: err}
 	}

@@ -14,34 +14,51 @@ import (
 // record then seldom has to ask.
 const keysAtOnce = 64
 
-// spareKeys are keys taken from a sequence and not handed out yet, by table. A
-// sequence is outside of transactions, so they belong to nobody else.
+// spareKeys are keys taken from a sequence and not handed out yet, by table. They belong
+// to nobody else, as long as the sequence is not set back: so they are spare only when
+// the log that tells of them is on disk, and are forgotten when a connection is made,
+// which may be to a database that came back with less.
 type spareKeys struct {
 	mu   sync.Mutex
 	keys map[string][]store.Key
+	age  int // how often they were forgotten
 }
 
 // take hands out n keys, or none if there are fewer.
-func (s *spareKeys) take(table string, n int) []store.Key {
+func (s *spareKeys) take(table string, n int) (keys []store.Key, age int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	have := s.keys[table]
 	if len(have) < n {
-		return nil
+		return nil, s.age
 	}
 	s.keys[table] = have[n:]
-	return have[:n:n]
+	return have[:n:n], s.age
 }
 
-func (s *spareKeys) put(table string, keys []store.Key) {
+// put makes keys spare that were taken at an age.
+func (s *spareKeys) put(table string, keys []store.Key, age int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.keys == nil {
 		s.keys = map[string][]store.Key{}
 	}
-	if len(keys) > len(s.keys[table]) { // of two that asked at once, one is forgotten
+	if age == s.age && len(keys) > len(s.keys[table]) { // of two that asked at once, one is forgotten
 		s.keys[table] = keys
 	}
+}
+
+func (s *spareKeys) forget() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.age++
+	clear(s.keys)
+}
+
+// unspent are keys of a table that a transaction took and has not handed out.
+type unspent struct {
+	keys []store.Key
+	age  int // of the spare keys then
 }
 
 // Keys hands out internal keys; those of a transaction that fails are never used.
@@ -51,15 +68,7 @@ func (t *tx) Keys(ctx context.Context, kind store.Kind, n int) ([]store.Key, err
 	}
 	table := tableOf(kind)
 	if t.e.postgres {
-		if keys := t.e.spare.take(table, n); keys != nil {
-			return keys, nil
-		}
-		keys, err := collect(ctx, t.session, value[store.Key], "SELECT nextval('"+table+"_key') FROM generate_series(1, ?)", max(n, keysAtOnce))
-		if err != nil {
-			return nil, fmt.Errorf("take keys of %s: %w", table, err)
-		}
-		t.e.spare.put(table, keys[n:])
-		return keys[:n:n], nil
+		return t.takeKeys(ctx, table, n)
 	}
 	last, err := find(ctx, t.session, value[store.Key], "UPDATE sqlite_sequence SET seq = seq + ? WHERE name = ? RETURNING seq", n, table)
 	if err != nil {
@@ -70,6 +79,42 @@ func (t *tx) Keys(ctx context.Context, kind store.Kind, n int) ([]store.Key, err
 		keys[i] = last - store.Key(n-1-i)
 	}
 	return keys, nil
+}
+
+// takeKeys is Keys on PostgreSQL.
+func (t *tx) takeKeys(ctx context.Context, table string, n int) ([]store.Key, error) {
+	if left := t.unspent[table].keys; len(left) >= n {
+		t.unspent[table] = unspent{left[n:], t.unspent[table].age}
+		return left[:n:n], nil
+	}
+	keys, age := t.e.spare.take(table, n)
+	if keys != nil {
+		return keys, nil
+	}
+	atOnce := n
+	if !t.hasty {
+		atOnce = max(n, keysAtOnce)
+	}
+	keys, err := collect(ctx, t.session, value[store.Key], "SELECT nextval('"+table+"_key') FROM generate_series(1, ?)", atOnce)
+	if err != nil {
+		return nil, fmt.Errorf("take keys of %s: %w", table, err)
+	}
+	if len(keys) == n {
+		return keys, nil
+	}
+	if t.unspent == nil {
+		t.unspent = map[string]unspent{}
+	}
+	t.unspent[table] = unspent{keys[n:], age}
+	return keys[:n:n], nil
+}
+
+// spareUnspent makes spare what a transaction has left, after it was committed: the log
+// that tells of the keys is on disk, because one that does not wait for it leaves none.
+func (s *session) spareUnspent() {
+	for table, u := range s.unspent {
+		s.e.spare.put(table, u.keys, u.age)
+	}
 }
 
 // holding is how often a change set lets go of or takes an identity key.

@@ -187,6 +187,7 @@ type runRow struct {
 	Error         string
 	Owner         string `gorm:"<-:create"`
 	Fence         int64  `gorm:"<-:create"`
+	Writes        int64  `gorm:"<-:create"`
 	LeaseUntil    moment `gorm:"<-:create"`
 	CreatedAt     moment `gorm:"autoCreateTime:false"`
 	StartedAt     moment
@@ -219,7 +220,7 @@ func (r runRow) record() store.Run {
 		Incremental: r.Incremental, Full: r.Full, FullBecause: r.FullBecause, Cookie: raw(r.Cookie), Selection: r.Selection, Cause: r.Cause,
 		Revision: r.Revision, PolicyHash: r.PolicyHash, StageHash: r.StageHash, Windows: r.Windows, NextWindow: r.NextWindow,
 		Plan: raw(r.Plan), Counts: r.Counts, Drift: r.Drift, Progress: r.Progress, Phases: r.Phases, Error: r.Error,
-		Owner: r.Owner, Fence: r.Fence, LeaseUntil: r.LeaseUntil.Time,
+		Owner: r.Owner, Fence: r.Fence, Writes: r.Writes, LeaseUntil: r.LeaseUntil.Time,
 		CreatedAt: r.CreatedAt.Time, StartedAt: r.StartedAt.Time, FinishedAt: r.FinishedAt.Time,
 	}
 }

@@ -207,12 +207,17 @@ func leaseLost(l store.Lease) *store.Error {
 // run that a crash of the database sets back goes on from where the log ended. Nor are
 // its statements compiled, which would take longer than running them.
 func (t *tx) HoldRun(ctx context.Context, l store.Lease) (*store.Run, error) {
+	list := []statement{{
+		query: "UPDATE run SET writes = writes + 1 WHERE id = ? AND fence = ? AND owner <> ''", args: []any{l.Run, l.Fence}, want: -1,
+	}}
 	if t.e.postgres {
-		if _, err := t.exec(ctx, "SELECT set_config('synchronous_commit', 'off', true), set_config('jit', 'off', true)"); err != nil {
-			return nil, fmt.Errorf("prepare to work on run %d: %w", l.Run, err)
-		}
+		list = append(list, statement{query: "SELECT set_config('synchronous_commit', 'off', true), set_config('jit', 'off', true)", want: -1})
+		t.hasty = true
 	}
-	r, err := takeRun(t.lockedRuns(ctx).Where("run.id = ?", l.Run), fmt.Sprint(l.Run))
+	if err := t.batch(ctx, list); err != nil {
+		return nil, fmt.Errorf("take hold of run %d: %w", l.Run, err)
+	}
+	r, err := t.RunByKey(ctx, l.Run)
 	if store.CodeOf(err) == store.CodeNotFound {
 		return nil, leaseLost(l) // deleted with its directory
 	}
@@ -233,6 +238,7 @@ func (t *tx) waitForLog(ctx context.Context) error {
 	if _, err := t.exec(ctx, "SET LOCAL synchronous_commit TO DEFAULT"); err != nil {
 		return fmt.Errorf("let the commit wait for the log: %w", err)
 	}
+	t.hasty = false
 	return nil
 }
 

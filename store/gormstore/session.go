@@ -26,8 +26,10 @@ type session struct {
 	conn *sql.Conn
 	inTx bool
 
-	unbegun bool    // BEGIN is still to be sent, to PostgreSQL
-	tail    [][]any // events to write with the commit
+	unbegun bool               // BEGIN is still to be sent, to PostgreSQL
+	tail    [][]any            // events to write with the commit
+	hasty   bool               // the commit does not wait for the log
+	unspent map[string]unspent // keys by table
 
 	queued    bool                    // mails were queued, for [session.announce]
 	logged    bool                    // events were appended, for the same

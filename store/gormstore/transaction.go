@@ -83,6 +83,7 @@ func (s *Store) once(ctx context.Context, fn func(store.Tx) error) error {
 	if err := commit(ctx); err != nil {
 		return err
 	}
+	session.spareUnspent()
 	session.announce()
 	session.analyze(ctx)
 	return nil

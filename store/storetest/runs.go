@@ -208,6 +208,22 @@ var runs = map[string]func(*env){
 			e.Errorf("claimed %v, which somebody has", none.ID)
 		}
 	},
+	"each transaction that holds a run is counted": func(e *env) {
+		e.run(e.directory("ldap", store.DirectoryLDAP))
+		run := e.claim("one", time.Hour)
+		for want := run.Writes + 1; want < run.Writes+4; want++ {
+			e.update(func(t store.Tx) error {
+				held, err := t.HoldRun(e.Context(), leaseOf(run))
+				if err == nil && held.Writes != want {
+					e.Errorf("the run has %d writes, want %d", held.Writes, want)
+				}
+				if err == nil && want%2 == 0 {
+					err = t.SaveRun(e.Context(), held)
+				}
+				return err
+			})
+		}
+	},
 	"who lost the lease can neither renew it nor write": func(e *env) {
 		e.run(e.directory("ldap", store.DirectoryLDAP))
 		old := e.claim("old", expired)

@@ -16,6 +16,10 @@ import (
 // deleted with its directory. Nothing is written after it.
 var errLost = errors.New("the lease of the run was lost")
 
+// errSetBack ends a piece of work whose beginning the database has lost in a crash: no
+// transaction of a run waits for the log but the last.
+var errSetBack = errors.New("the database has come back from a crash with less than the run had written")
+
 // worker works one claimed run.
 type worker struct {
 	e     *Engine
@@ -28,6 +32,7 @@ type worker struct {
 
 	readUsers, readGroups, staged atomic.Int64
 	renewed                       atomic.Int64 // when the lease was last renewed, in nanoseconds of Unix time
+	writes                        atomic.Int64 // transactions of the run that were committed, as far as is known
 }
 
 // work takes a claimed run as far as it goes without a person.
@@ -37,6 +42,7 @@ func (e *Engine) work(ctx context.Context, claimed *store.Run) {
 		lease: store.Lease{Run: claimed.Key, Fence: claimed.Fence},
 	}
 	w.renewed.Store(time.Now().UnixNano())
+	w.writes.Store(claimed.Writes)
 	w.cause.Run = claimed.ID
 	if w.cause.Reason == "" {
 		w.cause.Reason = "sync run"
@@ -95,24 +101,66 @@ func (w *worker) tell(ctx context.Context) {
 	}
 }
 
-// steps goes from phase to phase until the run is done or waits for a person.
+// steps goes from phase to phase until the run is done or waits for a person. When the
+// database was away, it goes on from where the run is stored to be.
 func (w *worker) steps(ctx context.Context, run *store.Run) error {
 	phase := run.Phase
-	for {
-		var err error
-		switch phase {
-		case store.PhaseQueued, store.PhaseRead:
-			phase, err = w.read(ctx)
-		case store.PhaseApply:
-			phase, err = w.apply(ctx)
-		case store.PhasePublish:
-			phase, err = w.publish(ctx)
-		default:
-			return nil
-		}
-		if err != nil {
+	for failures := 0; phase != store.PhaseReady && phase != store.PhaseDone; {
+		next, err := w.step(ctx, phase)
+		switch {
+		case err == nil:
+			phase = next
+		case failures == retries || !away(err) || w.pause(ctx, failures, err) != nil:
 			return err
+		default:
+			phase, failures = "", failures+1
 		}
+	}
+	return nil
+}
+
+func (w *worker) step(ctx context.Context, phase store.RunPhase) (next store.RunPhase, err error) {
+	switch phase {
+	case store.PhaseQueued, store.PhaseRead:
+		return w.read(ctx)
+	case store.PhaseApply:
+		return w.apply(ctx)
+	case store.PhasePublish:
+		return w.publish(ctx)
+	}
+	return w.stored(ctx)
+}
+
+// stored looks where the run is.
+func (w *worker) stored(ctx context.Context) (phase store.RunPhase, err error) {
+	err = w.e.store.View(ctx, func(r store.Reader) error {
+		run, err := r.RunByKey(ctx, w.lease.Run)
+		if err == nil {
+			phase = run.Phase
+			w.writes.Store(run.Writes)
+		}
+		return err
+	})
+	return phase, lost(err)
+}
+
+// away reports whether an error says that the database was away for a moment.
+func away(err error) bool {
+	var source sourceError
+	return errors.Is(err, errSetBack) || store.CodeOf(err) == store.CodeBusy && !errors.As(err, &source)
+}
+
+// pause waits before something is tried again: a second the first time, and each time
+// twice as long.
+func (w *worker) pause(ctx context.Context, failures int, cause error) error {
+	w.e.opt.Logger.WarnContext(ctx, "run meets an error that may pass, and tries again", "run", w.id, "error", cause)
+	timer := time.NewTimer(time.Second << failures)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-timer.C:
+		return nil
 	}
 }
 
@@ -122,10 +170,14 @@ func (w *worker) steps(ctx context.Context, run *store.Run) error {
 func (w *worker) update(ctx context.Context, fn func(tx store.Tx, run *store.Run) error) error {
 	now := time.Now().UnixNano()
 	due := now-w.renewed.Load() > int64(w.e.opt.Lease/3)
+	var writes int64
 	err := w.e.store.Update(ctx, func(tx store.Tx) error {
 		run, err := tx.HoldRun(ctx, w.lease)
 		if err != nil {
 			return lost(err)
+		}
+		if writes = run.Writes; writes <= w.writes.Load() {
+			return errSetBack
 		}
 		if due {
 			if err := tx.RenewLease(ctx, w.lease, w.e.opt.Lease); err != nil {
@@ -134,10 +186,15 @@ func (w *worker) update(ctx context.Context, fn func(tx store.Tx, run *store.Run
 		}
 		return fn(tx, run)
 	})
-	if err == nil && due {
+	if err != nil {
+		return err
+	}
+	for known := w.writes.Load(); known < writes && !w.writes.CompareAndSwap(known, writes); known = w.writes.Load() {
+	}
+	if due {
 		w.renewed.Store(now)
 	}
-	return err
+	return nil
 }
 
 func lost(err error) error {
@@ -147,31 +204,23 @@ func lost(err error) error {
 	return err
 }
 
-// retries is how often a transaction that the database refused is tried again; it
-// waits a second before the first time, and each time twice as long.
+// retries is how often a transaction or a phase that the database refused is tried again.
 const retries = 4
 
 // insist is update for work that must not be given up because the database was
 // away for a moment.
 func (w *worker) insist(ctx context.Context, fn func(tx store.Tx, run *store.Run) error) error {
-	for attempt := 0; ; attempt++ {
+	for failures := 0; ; failures++ {
 		err := w.update(ctx, fn)
-		if err == nil || attempt == retries || !passing(err) || ctx.Err() != nil {
+		if err == nil || failures == retries || !passing(err) || w.pause(ctx, failures, err) != nil {
 			return err
 		}
-		w.e.opt.Logger.WarnContext(ctx, "transaction is tried again", "run", w.id, "error", err)
-		timer := time.NewTimer(time.Second << attempt)
-		select {
-		case <-ctx.Done():
-		case <-timer.C:
-		}
-		timer.Stop()
 	}
 }
 
 // passing reports whether an error may go away by itself.
 func passing(err error) bool {
-	if errors.Is(err, errLost) {
+	if errors.Is(err, errLost) || errors.Is(err, errSetBack) {
 		return false
 	}
 	switch store.CodeOf(err) {
@@ -208,7 +257,7 @@ func (w *worker) keep(ctx context.Context, cancel context.CancelCauseFunc) {
 			cancel(err)
 			return
 		}
-		if err != nil {
+		if err != nil && !errors.Is(err, errSetBack) { // which the next step sees
 			w.e.complain(ctx, "keep run "+string(w.id), err)
 		}
 	}

@@ -473,6 +473,7 @@ CREATE TABLE run (
     error         text        NOT NULL DEFAULT '',
     owner         text        NOT NULL DEFAULT '',
     fence         bigint      NOT NULL DEFAULT 0,
+    writes        bigint      NOT NULL DEFAULT 0,
     lease_until   timestamptz,
     created_at    timestamptz NOT NULL,
     started_at    timestamptz,

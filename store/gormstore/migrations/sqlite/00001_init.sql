@@ -433,6 +433,7 @@ CREATE TABLE run (
     error         TEXT NOT NULL DEFAULT '',
     owner         TEXT NOT NULL DEFAULT '',
     fence         INTEGER NOT NULL DEFAULT 0,
+    writes        INTEGER NOT NULL DEFAULT 0,
     lease_until   INTEGER,
     created_at    INTEGER NOT NULL,
     started_at    INTEGER,
