@@ -11,5 +11,9 @@
 // same group cannot inflate it; a user is an effective member while its support is
 // above zero.
 //
+// [Shifts] compares two nestings of the same groups, and tells which groups reach others
+// that they did not, or no longer do: by it effective membership that is stored follows
+// a change.
+//
 // The package does no I/O, keeps no results, and knows nothing of caps.
 package flatten
