@@ -262,8 +262,7 @@ func (a *applier) effective(ctx context.Context) ([]*shift, error) {
 	}
 	whole := append(a.turned, a.nested...)
 	if a.c.Deferred {
-		_, err := a.markStale(ctx, append(whole, a.touched...))
-		return nil, err
+		return nil, a.markStale(ctx, append(whole, a.touched...))
 	}
 	if a.struck != nil {
 		return a.strikeEffective(ctx, a.c, a.struck)
@@ -271,31 +270,21 @@ func (a *applier) effective(ctx context.Context) ([]*shift, error) {
 	if len(whole) == 0 {
 		return a.shiftSupport(ctx, a.c, a.gained, a.lost)
 	}
-	groups, err := a.markStale(ctx, whole)
-	if err != nil {
-		return nil, err
-	}
-	shifts, err := a.shiftSupport(ctx, a.c, a.gained, a.lost)
-	if err != nil || len(groups) == 0 {
-		return shifts, err
-	}
-	computed, _, err := a.recompute(ctx, a.c, groups)
-	return append(shifts, computed...), err
+	return a.renest(ctx)
 }
 
-// markStale marks groups and all above them as stale and returns those that were not.
-func (a *applier) markStale(ctx context.Context, groups []store.Key) ([]store.GroupEffect, error) {
+// markStale marks groups and all above them as stale.
+func (a *applier) markStale(ctx context.Context, groups []store.Key) error {
 	if len(groups) == 0 {
-		return nil, nil
+		return nil
 	}
 	if err := a.read(ctx, a.lockAbove(groups)...); err != nil {
-		return nil, err
+		return err
 	}
 	up, args := a.above(groups, a.c.Org)
-	marked, err := collect(ctx, a.session, scanEffect, "UPDATE groups SET stale = true WHERE org_id = ? AND NOT stale AND id"+a.amongRows(up)+
-		" RETURNING id, public_id, directory_id, display_name, effective_count, over_cap", append([]any{a.c.Org}, args...)...)
+	_, err := a.exec(ctx, "UPDATE groups SET stale = true WHERE org_id = ? AND NOT stale AND id"+a.amongRows(up), append([]any{a.c.Org}, args...)...)
 	if err != nil {
-		return nil, fmt.Errorf("mark groups stale: %w", err)
+		return fmt.Errorf("mark groups stale: %w", err)
 	}
-	return marked, nil
+	return nil
 }

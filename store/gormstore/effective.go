@@ -13,8 +13,9 @@ import (
 // scope. support counts the groups at or below a group that hold the user directly,
 // so that cycles cannot inflate it.
 //
-// A change that leaves the nesting alone adds to and subtracts from support. Any other
-// is computed anew for the groups concerned and all above them (publish.go).
+// A change of members adds to and subtracts from the support of the groups above
+// (effective.go), and so does one of the nesting, for the groups that then reach others
+// (nesting.go). What a pull leaves stale is computed anew (publish.go).
 
 // above is the query of the keys of groups and of all that hold them, directly or not,
 // whether they count or not.
@@ -22,7 +23,7 @@ func (s *session) above(groups []store.Key, org store.Key) (query string, args [
 	f, arg := s.keys(groups)
 	return `WITH RECURSIVE up(id) AS (
 			SELECT k.v FROM ` + f + ` AS k
-			UNION SELECT n.parent_id FROM up JOIN nest n ON n.child_id = up.id AND n.org_id = ?)
+			UNION ` + s.parents() + `)
 		SELECT id FROM up`, []any{arg, org}
 }
 
@@ -141,9 +142,8 @@ func (t *tx) supportsQuery(org store.Key, gained, lost []pair) (query string, ar
 		up(base, id) AS (
 			SELECT g.id, g.id FROM (SELECT DISTINCT a FROM p) AS s JOIN groups g ON g.org_id = ? AND g.id = s.a
 				WHERE g.deleted_at IS NULL AND NOT g.out_of_scope
-			UNION SELECT up.base, n.parent_id FROM up JOIN nest n ON n.child_id = up.id AND n.org_id = ?
-				JOIN groups g ON g.org_id = n.org_id AND g.id = n.parent_id
-				WHERE g.deleted_at IS NULL AND NOT g.out_of_scope)`, append(args, org, org)
+			UNION ` + t.next("up", "up.base, ", "n.parent_id", "nest n CROSS JOIN groups g",
+		"n.child_id = up.id AND n.org_id = ? AND g.org_id = n.org_id AND g.id = n.parent_id AND "+live) + `)`, append(args, org, org)
 }
 
 // supportOf ends the query of how the support of users changes, and what it is.

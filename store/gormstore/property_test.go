@@ -26,6 +26,20 @@ func TestEffectiveMembershipIsThatOfABreadthFirstSearch(t *testing.T) {
 	})
 }
 
+// TestNestedGroupsAreThoseOfABreadthFirstSearch is the same of groups that are mostly in
+// one another: circles close and open all the time, several at once, and beside users and
+// groups that come and go.
+func TestNestedGroupsAreThoseOfABreadthFirstSearch(t *testing.T) {
+	eachEngine(t, func(t *testing.T, s *Store) {
+		m := newModel(t, s, 23, 6, 14, 3)
+		m.nests = 3
+		for step := range 300 {
+			m.step(step)
+			m.compare(step)
+		}
+	})
+}
+
 // graph is what the oracle knows: the truth, and what is published of it.
 type graph struct {
 	member, nest map[pair]bool // group and member, by place
@@ -43,6 +57,7 @@ type model struct {
 	org    store.Key
 	dir    store.Key
 	cap    int
+	nests  int // of four edges, how many are of groups
 	now    time.Time
 	users  []store.User
 	groups []store.Group
@@ -50,7 +65,7 @@ type model struct {
 }
 
 func newModel(t *testing.T, s *Store, seed uint64, users, groups, limit int) *model {
-	m := &model{T: t, s: s, r: rand.New(rand.NewPCG(seed, seed)), cap: limit, now: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)}
+	m := &model{T: t, s: s, r: rand.New(rand.NewPCG(seed, seed)), cap: limit, nests: 1, now: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)}
 	m.g = graph{member: map[pair]bool{}, nest: map[pair]bool{}, stale: make([]bool, groups)}
 	for kind, n := range []int{users, groups} {
 		m.g.out[kind], m.g.deleted[kind] = make([]bool, n), make([]bool, n)
@@ -205,7 +220,7 @@ func (m *model) edges(c *store.ChangeSet, used map[store.Edge]bool, step int) []
 	n := 1 + m.r.IntN(4)
 	for range n {
 		edges, kind, many := m.g.member, store.KindUser, len(m.users)
-		if m.r.IntN(4) == 0 {
+		if m.r.IntN(4) < m.nests {
 			edges, kind, many = m.g.nest, store.KindGroup, len(m.groups)
 		}
 		p := pair{store.Key(i), store.Key(m.r.IntN(many))}

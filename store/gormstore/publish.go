@@ -2,8 +2,8 @@ package gormstore
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/provost-scim/provost/store"
@@ -16,11 +16,7 @@ const publishAtOnce = 2_000 // groups that one recomputation takes
 // organization's graph for itself, so that nobody changes a membership meanwhile.
 func (t *tx) Publish(ctx context.Context, p store.Publication) (*store.Effects, bool, error) {
 	if t.e.postgres {
-		if err := t.read(ctx, lockGraph(p.Org, true)); err != nil {
-			return nil, false, err
-		}
-		// Compiling the statement that fills groups takes longer than running it.
-		if _, err := t.exec(ctx, "SET LOCAL jit = off"); err != nil {
+		if err := t.read(ctx, append(t.planForRegions(), lockGraph(p.Org, true))...); err != nil {
 			return nil, false, err
 		}
 	}
@@ -99,6 +95,10 @@ func (t *tx) recompute(ctx context.Context, c *store.ChangeSet, groups []store.G
 	out := make([]*shift, len(groups))
 	var empty, held []store.Key
 	compared := 0
+	below, err := t.below(ctx, c.Org, keysOfEffects(groups))
+	if err != nil {
+		return nil, 0, err
+	}
 	for i, g := range groups {
 		s := &shift{effect: g}
 		s.effect.After = 0
@@ -112,12 +112,12 @@ func (t *tx) recompute(ctx context.Context, c *store.ChangeSet, groups []store.G
 	}
 	for _, of := range []struct {
 		groups []store.Key
-		write  func(ctx context.Context, c *store.ChangeSet, groups []store.Key, shifts map[store.Key]*shift) (int, error)
+		write  func(ctx context.Context, c *store.ChangeSet, g *region, groups []store.Key, shifts map[store.Key]*shift) (int, error)
 	}{{empty, t.fill}, {held, t.writeDifference}} {
 		if len(of.groups) == 0 {
 			continue
 		}
-		rows, err := of.write(ctx, c, of.groups, shifts)
+		rows, err := of.write(ctx, c, below, of.groups, shifts)
 		if err != nil {
 			return nil, 0, fmt.Errorf("publish effective members: %w", err)
 		}
@@ -126,37 +126,41 @@ func (t *tx) recompute(ctx context.Context, c *store.ChangeSet, groups []store.G
 	return out, compared, nil
 }
 
-// wanted is the query of the effective rows that groups have to have: root, user_id and
-// support. It begins with the groups and goes by their indexes, whatever the planner
-// believes: CROSS JOIN makes SQLite do so, and to PostgreSQL LATERAL and OFFSET say it. Else
-// all members of the organization were read for each step of publishing.
-func (s *session) wanted(org store.Key, groups []store.Key) (with, query string, args []any) {
-	f, arg := s.keys(groups)
-	with = `WITH RECURSIVE reach(root, id) AS (
-			SELECT g.id, g.id FROM ` + f + ` AS k CROSS JOIN groups g
-				WHERE g.org_id = ? AND g.id = k.v AND g.deleted_at IS NULL AND NOT g.out_of_scope
-			UNION SELECT r.root, n.child_id FROM reach r CROSS JOIN nest n CROSS JOIN groups g
-				WHERE n.parent_id = r.id AND n.org_id = ? AND g.org_id = n.org_id AND g.id = n.child_id
-					AND g.deleted_at IS NULL AND NOT g.out_of_scope) `
-	members := "member AS m WHERE m.group_id = r.id AND"
-	if s.e.postgres {
-		members = "LATERAL (SELECT e.user_id, e.org_id FROM member AS e WHERE e.group_id = r.id OFFSET 0) AS m WHERE"
+func keysOfEffects(groups []store.GroupEffect) []store.Key {
+	keys := make([]store.Key, len(groups))
+	for i := range groups {
+		keys[i] = groups[i].Key
 	}
-	query = "SELECT r.root, m.user_id, count(*) AS support FROM reach AS r CROSS JOIN " + members + ` m.org_id = ?
-			AND NOT EXISTS (SELECT 1 FROM users u WHERE u.org_id = m.org_id AND u.id = m.user_id AND (u.deleted_at IS NOT NULL OR u.out_of_scope))
-			GROUP BY r.root, m.user_id`
-	return with, query, []any{arg, org, org, org}
+	return keys
 }
 
 // fill writes the effective rows of groups that have none, and returns how many.
-func (t *tx) fill(ctx context.Context, c *store.ChangeSet, groups []store.Key, shifts map[store.Key]*shift) (int, error) {
-	with, wanted, args := t.wanted(c.Org, groups)
-	// In the order of the primary key, whose pages are then filled one after the other.
-	rows, err := t.exec(ctx, with+`INSERT INTO effective (group_id, user_id, support, published)
-		SELECT w.root, w.user_id, w.support, count(*) OVER (PARTITION BY w.root) <= CAST(? AS bigint) FROM (`+wanted+`) AS w ORDER BY w.root, w.user_id`,
-		slices.Insert(args, len(args)-1, any(c.Cap))...)
+func (t *tx) fill(ctx context.Context, c *store.ChangeSet, g *region, groups []store.Key, shifts map[store.Key]*shift) (int, error) {
+	var all *reached
+	parts := 0
+	err := g.shifts(g.numbers(groups), g.holders(), func(gained, _ *reached) error {
+		all = gained
+		if parts++; parts > 1 {
+			return errTooMany
+		}
+		return nil
+	})
+	if errors.Is(err, errTooMany) {
+		return t.writeDifference(ctx, c, g, groups, shifts)
+	}
 	if err != nil {
 		return 0, err
+	}
+	var rows int64
+	if all != nil {
+		// In the order of the primary key, whose pages are then filled one after the other.
+		query, args := t.supportQuery(c.Org, all)
+		rows, err = t.exec(ctx, `INSERT INTO effective (group_id, user_id, support, published)
+			SELECT q.group_id, q.user_id, q.support, count(*) OVER (PARTITION BY q.group_id) <= CAST(? AS bigint) FROM (`+query+`) AS q ORDER BY q.group_id, q.user_id`,
+			append([]any{c.Cap}, args...)...)
+		if err != nil {
+			return 0, err
+		}
 	}
 	if rows > 0 {
 		t.grew("effective", int(rows))
@@ -165,9 +169,12 @@ func (t *tx) fill(ctx context.Context, c *store.ChangeSet, groups []store.Key, s
 		}
 	}
 	w := &writes{tx: t, what: "count effective members"}
-	w.counts(c, groups, shifts)
+	w.counts(c, groups, shifts, true)
 	return int(rows), w.flush(ctx)
 }
+
+// errTooMany is more than one statement can be given.
+var errTooMany = errors.New("too many groups are reached")
 
 // filled reads how many effective members groups have, and the ids of those that are
 // published, which are all of a group or none.
@@ -194,9 +201,9 @@ func (t *tx) filled(ctx context.Context, c *store.ChangeSet, groups []store.Key,
 		FROM effective e JOIN users u ON u.org_id = ? AND u.id = e.user_id WHERE e.group_id`+among+" GROUP BY e.group_id", c.Org, list)
 }
 
-// counts writes what is known of the groups themselves: those whose count stays, and
-// the others.
-func (w *writes) counts(c *store.ChangeSet, groups []store.Key, shifts map[store.Key]*shift) {
+// counts writes what is known of the groups themselves, and that they are not stale: those
+// whose count stays, if they were, and the others.
+func (w *writes) counts(c *store.ChangeSet, groups []store.Key, shifts map[store.Key]*shift, stale bool) {
 	var same []store.Key
 	var moved, count []int64
 	for _, key := range groups {
@@ -215,7 +222,7 @@ func (w *writes) counts(c *store.ChangeSet, groups []store.Key, shifts map[store
 			args:  append(append([]any{c.Cap}, args...), c.Org), want: int64(len(moved)),
 		})
 	}
-	if len(same) > 0 {
+	if stale && len(same) > 0 {
 		f, arg := w.keys(same)
 		w.add(statement{
 			query: "UPDATE groups SET stale = false WHERE org_id = ? AND id IN (SELECT v FROM " + f + " AS k)",

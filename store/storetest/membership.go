@@ -162,6 +162,49 @@ var membership = map[string]func(*env){
 			}
 		}
 	},
+	"a circle of groups has the members of all of them, and tells each group once what came of it": func(e *env) {
+		p := e.at("alpha")
+		us := p.users("a", "b", "c", "d", "e", "f")
+		ring := []*store.Group{p.group("g0", us[0]), p.group("g1", us[1]), p.group("g2", us[2]), p.group("g3", us[3])}
+		for i, g := range ring[:3] {
+			p.add(g, ring[i+1])
+		}
+		for _, tt := range []struct {
+			what    string
+			do      func() *store.Effects
+			members string // of g0, g1, g2 and g3
+			effects string
+		}{
+			{"closed", func() *store.Effects { return p.add(ring[3], ring[0]) }, "a b c d|a b c d|a b c d|a b c d", "g1 3 4 1 0|g2 2 4 2 0|g3 1 4 3 0"},
+			{"a shorter way", func() *store.Effects { return p.add(ring[1], ring[3]) }, "a b c d|a b c d|a b c d|a b c d", ""},
+			{"a user beside a nesting", func() *store.Effects { return p.add(ring[2], ring[0], us[4]) }, "a b c d e|a b c d e|a b c d e|a b c d e", "g0 4 5 1 0|g1 4 5 1 0|g2 4 5 1 0|g3 4 5 1 0"},
+			{"over the cap", func() *store.Effects { return p.add(ring[1], us[5]) }, "a b c d e|a b c d e|a b c d e|a b c d e", "g0 5 6 0 0|g1 5 6 0 0|g2 5 6 0 0|g3 5 6 0 0"},
+			{"opened beyond the shorter way", func() *store.Effects { return p.remove(ring[1], ring[2], us[1]) }, "a d f|a d f|a c d e f|a d f", "g0 6 3 1 3|g1 6 3 1 3|g2 6 5 1 1|g3 6 3 1 3"},
+			{"opened", func() *store.Effects { return p.remove(ring[3], ring[0]) }, "a d f|d f|a c d e f|d", "g1 3 2 0 1|g3 3 1 0 2"},
+		} {
+			effects := tt.do()
+			var members, told []string
+			for _, g := range ring {
+				members = append(members, p.effective(g))
+			}
+			for _, g := range effects.Groups {
+				told = append(told, fmt.Sprint(g.DisplayName, " ", g.Before, g.After, g.Published, g.Ceased))
+			}
+			if have := strings.Join(members, "|"); have != tt.members {
+				e.Errorf("%s: members %q, want %q", tt.what, have, tt.members)
+			}
+			if have := strings.Join(told, "|"); have != tt.effects {
+				e.Errorf("%s: effects %q, want %q", tt.what, have, tt.effects)
+			}
+		}
+		var counts []int
+		for _, c := range p.membershipEvents(store.EventEffectiveChanged, ring[3]) {
+			counts = append(counts, c.Count)
+		}
+		if diff := cmp.Diff([]int{1, 4, 5, 6, 3, 1}, counts); diff != "" {
+			e.Errorf("counts that the events of g3 tell (-want +got):\n%s", diff)
+		}
+	},
 	"inactive users count; deleted and departed ones do not, and come back": func(e *env) {
 		p := e.at("alpha")
 		u := p.user("ann")
