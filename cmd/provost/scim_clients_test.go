@@ -161,10 +161,12 @@ func TestSCIMProtocol(t *testing.T) {
 		{name: "a number is still a number", method: get, path: `/Groups?filter=urn:provost:params:scim:schemas:extension:1.0:Group:effectiveCount lt 2.50e0`, status: 200, want: `{"totalResults":1}`},
 		{name: "also one beyond 64 bits", method: get, path: `/Groups?filter=effectiveCount lt 9223372036854775808 and effectiveCount gt -99999999999999999999`, status: 200, want: `{"totalResults":1}`},
 		{name: "or beyond any float", method: get, path: `/Groups?filter=effectiveCount lt 1e999 and not (effectiveCount ge 1` + strings.Repeat("0", 400) + `)`, status: 200, want: `{"totalResults":1}`},
+		{name: "or closer to zero", method: get, path: `/Groups?filter=effectiveCount lt 1e-999 or effectiveCount eq -1e-999`, status: 200, want: nobody},
 		{name: "which nothing equals", method: get, path: `/Groups?filter=effectiveCount eq 18446744073709551618`, status: 200, want: nobody},
 		{name: "a long number is still a text where texts are", method: patch, path: "/Users/<cat>", body: `{S,"Operations":[{"op":"add","path":"externalId","value":"12345678901234567890"}]}`, status: 200},
 		{name: "of which no digit is lost", method: get, path: `/Users?filter=externalId eq 12345678901234567890 and externalId ne 12345678901234567891`, status: 200, want: `{"totalResults":1,"Resources":[{"id":"<cat>"}]}`},
 
+		{name: "a name with a joiner that its script needs", method: post, path: "/Users", body: `{"userName":"\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645@example.com"}`, status: 201},
 		{name: "a group's name with white space around it is kept", method: post, path: "/Groups", body: `{"displayName":" Pears\u00a0"}`, status: 201, want: `{"displayName":" Pears\u00a0"}`, save: "spaced"},
 		{name: "is found as it was sent", method: get, path: "/Groups?filter=displayName eq \" pears\\u00a0\"", status: 200, want: `{"totalResults":1,"Resources":[{"id":"<spaced>"}]}`},
 		{name: "and is not the name without", method: get, path: `/Groups?filter=displayName eq "Pears"`, status: 200, want: `{"totalResults":1,"Resources":[{"id":"<pair>"}]}`},

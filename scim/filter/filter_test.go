@@ -50,6 +50,8 @@ func TestParseReadsWhatClientsSend(t *testing.T) {
 		{"a number as it was written", `a eq 1.50`, filter.Compare{Attr: attr("a"), Op: filter.Equal, Value: 1.5, Word: "1.50"}},
 		{"more digits than a number holds", `a eq 12345678901234567890`, filter.Compare{Attr: attr("a"), Op: filter.Equal, Value: 12345678901234567890.0, Word: "12345678901234567890"}},
 		{"a number out of range", `a eq -1e999`, filter.Compare{Attr: attr("a"), Op: filter.Equal, Value: math.Inf(-1), Word: "-1e999"}},
+		{"a number next to zero", `a eq 1e-999`, filter.Compare{Attr: attr("a"), Op: filter.Equal, Value: math.SmallestNonzeroFloat64, Word: "1e-999"}},
+		{"zero", `a eq 0e9`, filter.Compare{Attr: attr("a"), Op: filter.Equal, Value: 0.0, Word: "0e9"}},
 		{"a bare time", `meta.lastModified gt 2011-05-13T04:42:34Z`, filter.Compare{Attr: filter.AttrPath{Name: "meta", Sub: "lastModified"}, Op: "gt", Value: "2011-05-13T04:42:34Z"}},
 		{"JSON escapes", `a eq "\"\\\/\u00e9\ud83d\ude00\n"`, eq("a", "\"\\/é😀\n")},
 		{"loose spaces", "  a\teq\"x\"  ", eq("a", "x")},

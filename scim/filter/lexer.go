@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	stderrors "errors"
 	"fmt"
+	"math"
 	"strconv"
 	"strings"
 
@@ -174,11 +175,14 @@ func (l *lexer) value() (any, error) {
 	if i, err := strconv.ParseInt(t.text, 10, 64); err == nil && t.text != "-0" {
 		return i, l.next()
 	}
-	// A number that no float holds is compared as the nearest one, at last infinity. As a
-	// text it is what was written (Compare.Word).
+	// A number that no float holds is compared as the nearest one, at last infinity, but
+	// not as zero. As a text it is what was written (Compare.Word).
 	f, err := strconv.ParseFloat(t.text, 64)
 	if err != nil && !stderrors.Is(err, strconv.ErrRange) {
 		return t.text, l.next()
+	}
+	if digits, _, _ := strings.Cut(strings.ToLower(t.text), "e"); f == 0 && strings.ContainsAny(digits, "123456789") {
+		f = math.Copysign(math.SmallestNonzeroFloat64, f)
 	}
 	return f, l.next()
 }
