@@ -96,17 +96,30 @@ func checkGroup(s *store.GroupStatement) *store.Error {
 	return nil
 }
 
-// checkPrecis refuses of user names what RFC 7613 section 3 does, as RFC 7644 section 5
+// checkPrecis refuses of user names what RFC 8265 section 3 does, as RFC 7644 section 5
 // asks, where it would make names that nobody can tell apart: white space at the ends,
-// and control characters.
+// control characters, and characters that are not seen.
 func checkPrecis(name string) *store.Error {
 	if strings.TrimSpace(name) != name {
 		return invalid("userName", "userName %q begins or ends with white space; send it without", name)
 	}
-	if strings.ContainsFunc(name, unicode.IsControl) {
-		return invalid("userName", "userName %q contains a control character", name)
+	for _, r := range name {
+		switch {
+		case unicode.IsControl(r):
+			return invalid("userName", "userName %q contains a control character", name)
+		case invisible(r):
+			return invalid("userName", "userName %q contains U+%04X, which is not seen; send it without", name, r)
+		}
 	}
 	return nil
+}
+
+// invisible reports whether a character is not seen, such as a space of no width or the
+// mark of a direction. The two joiners are part of words in some scripts.
+func invisible(r rune) bool {
+	const nonJoiner, joiner = '\u200c', '\u200d'
+	return r != nonJoiner && r != joiner && !unicode.Is(unicode.Prepended_Concatenation_Mark, r) &&
+		unicode.In(r, unicode.Cf, unicode.Other_Default_Ignorable_Code_Point)
 }
 
 func checkName(field, v string) *store.Error {
