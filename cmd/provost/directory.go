@@ -248,7 +248,7 @@ func ldapDetails(d *openapi.Directory, l *openapi.LDAPSettings) [][2]string {
 		{"group filter", value(l.GroupFilter)},
 		{"scope", scope},
 		{"schedule", scheduleOf(d)},
-		{"next run", when(d.NextRunAt)},
+		{"next run", nextRun(d)},
 		{"incremental", incrementalOf(l)},
 		{"replicate state", yesNo(value(d.Settings.ReplicateState))},
 	}
@@ -273,3 +273,12 @@ func value[T any](p *T) T {
 }
 
 func texts(list *[]string) string { return strings.Join(value(list), ", ") }
+
+// nextRun is when the schedule starts the next run, or why it starts none. Answers to
+// changes, which have no counts, do not tell.
+func nextRun(d *openapi.Directory) string {
+	if d.NextRunAt == nil && d.Counts != nil && d.SyncedAt == nil && scheduleOf(d) != "off" {
+		return "none: a schedule begins with the first run that a person starts"
+	}
+	return when(d.NextRunAt)
+}

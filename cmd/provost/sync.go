@@ -309,7 +309,11 @@ func showRun(s *session, api *openapi.ClientWithResponses, run *openapi.Run) err
 		if n == 1 {
 			fmt.Fprintln(s.stdout, "findings")
 		}
-		fmt.Fprintf(s.stdout, "  %s: %s\n", plain(f.Rule), plain(f.Sentence))
+		line := "  " + plain(f.Rule) + ": " + plain(f.Sentence)
+		if f.DN != "" {
+			line += " (" + plain(f.DN) + ")"
+		}
+		fmt.Fprintln(s.stdout, line)
 		return nil
 	})
 	if err != nil || run.State != openapi.RunStateHeld {
