@@ -9,6 +9,7 @@ const (
 	RuleUnknownMember    = "unknown_member"     // rule 4
 	RuleOverCap          = "over_cap"           // rule 5
 	RuleGuard            = "guard"              // rule 6: too much would be taken away
+	RuleHidden           = "container_vanished" // rule 6: entries are gone from where nothing can be read
 	RuleVanished         = "attribute_vanished" // rule 6: an attribute is gone from every entry
 	RuleStateKept        = "state_kept"         // rule 7 with replicate_state off
 	RuleInvalidEntry     = "invalid_entry"      // an entry that cannot become a record

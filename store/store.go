@@ -68,6 +68,9 @@ type DirectoryReader interface {
 	Domain(ctx context.Context, org Key, ref string) (*Domain, error)
 	// ScopeEntries lists what imports have put in a directory's scope, as it joined.
 	ScopeEntries(ctx context.Context, q ScopeQuery) ([]ScopeEntry, error)
+	// Containers returns the DNs of a directory's containers that have these hashes, as
+	// far as they were noted.
+	Containers(ctx context.Context, directory Key, hashes []string) (map[string]string, error)
 	// DomainsToCheck returns at most limit pending-or-verified domains of all
 	// organizations that were verified and last checked before the given time.
 	DomainsToCheck(ctx context.Context, before time.Time, limit int) ([]Domain, error)
@@ -179,6 +182,9 @@ type DirectoryWriter interface {
 	// LeaveScope takes them out again by stable id, and raises the directory's revision:
 	// the next run reads everything. [CodeNotFound] if it is not in it.
 	LeaveScope(ctx context.Context, org, directory Key, externalID string, now time.Time) (*ScopeEntry, error)
+	// NoteContainers keeps where entries of a directory are: DNs by hash. Those that are
+	// known stay.
+	NoteContainers(ctx context.Context, org, directory Key, dns map[string]string) error
 	CreateToken(ctx context.Context, t *Token) error
 	RevokeToken(ctx context.Context, org Key, id ID, now time.Time) error
 	TouchToken(ctx context.Context, key Key, now time.Time) error // last use

@@ -21,6 +21,8 @@ import (
 var denials = map[string]string{
 	"no-ids":     "attrs=entryUUID",
 	"no-people":  `dn.subtree="ou=people,` + testenv.Suffix + `"`,
+	"no-unit":    `dn.subtree="ou=dept03,ou=people,` + testenv.Suffix + `"`,
+	"no-staff":   `dn.children="ou=dept03,ou=people,` + testenv.Suffix + `"`,
 	"no-titles":  "attrs=title",
 	"no-members": "attrs=member",
 }

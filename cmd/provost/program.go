@@ -156,6 +156,7 @@ func (c *serveCommand) runOptions(p *program) run.Options {
 		Open:          p.openDirectory,
 		DNKey:         func(name string) [16]byte { return dn.Of(name) },
 		DNHash:        func(name string) [16]byte { return dn.Hash(name) },
+		Parent:        dn.Parent,
 		Owner:         ownerName(),
 		Logger:        p.log,
 		Rested:        p.countRun,

@@ -133,6 +133,11 @@ type planSummary struct {
 		Had       int    `json:"had"`
 		Of        int    `json:"of"`
 	} `json:"vanished"`
+	Hidden []struct {
+		DN   string `json:"dn"`
+		Gone int    `json:"gone"`
+		Why  string `json:"why"`
+	} `json:"hidden"`
 	ScopeChange *struct {
 		Was     string      `json:"was"`
 		Is      string      `json:"is"`
@@ -322,6 +327,10 @@ func (p *planSummary) guardPairs() [][2]string {
 	for _, v := range p.Vanished {
 		pairs = append(pairs, [2]string{"vanished", fmt.Sprintf(
 			"%s, which %d of %d had: a run without review would be held; may the bind DN still read it?", v.Attribute, v.Had, v.Of)})
+	}
+	for _, h := range p.Hidden {
+		pairs = append(pairs, [2]string{"vanished", fmt.Sprintf(
+			"%d records that were in %s, and %s: a run without review would be held; may the bind DN still read there?", h.Gone, h.DN, h.Why)})
 	}
 	return pairs
 }

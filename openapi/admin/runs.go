@@ -165,7 +165,7 @@ func (s *Server) run(ctx context.Context, id store.ID, findings func(*store.Run)
 func holdReason(found []store.Finding) string {
 	var said []string
 	for i := range found {
-		if r := found[i].Rule; r == store.RuleGuard || r == store.RuleVanished {
+		if r := found[i].Rule; r == store.RuleGuard || r == store.RuleVanished || r == store.RuleHidden {
 			said = append(said, found[i].Sentence)
 		}
 	}

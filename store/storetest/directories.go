@@ -50,6 +50,25 @@ var organizations = map[string]func(*env){
 }
 
 var directories = map[string]func(*env){
+	"containers are noted once, and found by their hashes": func(e *env) {
+		d, other := e.directory("corp", store.DirectoryLDAP), e.directory("other", store.DirectoryLDAP)
+		note := func(of *store.Directory, dns map[string]string) {
+			e.update(func(t store.Tx) error { return t.NoteContainers(e.Context(), e.org, of.Key, dns) })
+		}
+		note(d, map[string]string{"b": "ou=b", "a": "ou=a"})
+		note(d, nil)
+		note(d, map[string]string{"a": "OU=A", "c": "ou=c"})
+		note(other, map[string]string{"a": "ou=other"})
+		ask := func(of *store.Directory, hashes ...string) map[string]string {
+			return got(e, func(r store.Reader) (map[string]string, error) { return r.Containers(e.Context(), of.Key, hashes) })
+		}
+		if diff := cmp.Diff(map[string]string{"a": "ou=a", "c": "ou=c"}, ask(d, "c", "a", "nothing")); diff != "" {
+			e.Errorf("containers (-want +got):\n%s", diff)
+		}
+		if found := ask(other, "a", "b"); len(found) != 1 || found["a"] != "ou=other" || len(ask(d)) != 0 {
+			e.Errorf("the other directory has %v", found)
+		}
+	},
 	"what joins a scope is listed once, in its order, and leaves it with a new revision": func(e *env) {
 		d, other := e.directory("corp", store.DirectoryLDAP), e.directory("other", store.DirectoryLDAP)
 		entries := []store.ScopeEntry{

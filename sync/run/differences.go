@@ -339,8 +339,10 @@ func (r *reading) stageAway(n *node, exists bool, dn string) error {
 	case !r.directory.Settings.ReplicateState:
 	case n.is(isUser):
 		r.losses.usersDeleted++
+		r.places.lose(n)
 	default:
 		r.losses.groupsRemoved++
+		r.places.lose(n)
 	}
 	return r.stager.add(row)
 }

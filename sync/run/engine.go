@@ -73,7 +73,12 @@ type Options struct {
 	// DNKey gives equal names of an entry equal keys within this process.
 	DNKey func(name string) [16]byte
 	// DNHash does the same, for every process and for ever: such keys are stored.
+	// The second half is the name's, and the first half is the second one of the name of
+	// the entry above.
 	DNHash func(name string) [16]byte
+	// Parent returns the name of the entry above, or "". Nil: whether entries that are gone
+	// may only be out of sight is not tried.
+	Parent func(name string) string
 	// Owner names this process among all that share the store.
 	Owner string
 

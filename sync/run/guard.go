@@ -164,13 +164,15 @@ func (r *reading) judge(ctx context.Context, run *store.Run) (classes []GuardCla
 	return classes, noted, nil
 }
 
-// verdict is why a run is held: what is over a threshold, and what has vanished.
+// verdict is why a run is held: what is over a threshold, what has
+// vanished, and what may be out of sight.
 type verdict struct {
 	over     []GuardClass
 	vanished []Vanished
+	hidden   []Container
 }
 
-func (v *verdict) holds() bool { return len(v.over)+len(v.vanished) > 0 }
+func (v *verdict) holds() bool { return len(v.over)+len(v.vanished)+len(v.hidden) > 0 }
 
 // findings tell a person what is held and what to do.
 func (r *reading) guardFindings(run *store.Run, v *verdict) []store.Finding {
@@ -187,6 +189,11 @@ func (r *reading) guardFindings(run *store.Run, v *verdict) []store.Finding {
 	}
 	for _, a := range v.vanished {
 		list = append(list, finding(store.RuleVanished, a.Attribute, a.sentence()))
+	}
+	for _, c := range v.hidden {
+		f := finding(store.RuleHidden, invalidRecord("", c.DN), c.sentence())
+		f.DN = c.DN
+		list = append(list, f)
 	}
 	return list
 }

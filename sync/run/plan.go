@@ -22,6 +22,9 @@ type PlanSummary struct {
 	Guard []GuardClass `json:"guard"`
 	// Vanished are attributes that no entry has any more (rule 6).
 	Vanished []Vanished `json:"vanished,omitempty"`
+	// Hidden are containers in which nobody is found any more, and nobody can tell whether
+	// all were deleted (rule 6).
+	Hidden []Container `json:"hidden,omitempty"`
 	// Attributes counts the entries in scope that have which attribute, of a complete read.
 	Attributes map[string]int `json:"attributes,omitempty"`
 	// Scope are the groups that the settings choose, of a complete read; none if that is

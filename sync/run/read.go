@@ -26,6 +26,7 @@ func (w *worker) read(ctx context.Context) (store.RunPhase, error) {
 		lookup:  source.Lookup,
 		says:    says{incremental: from.why == "", because: from.why},
 	}
+	r.watch()
 	if from.why == "" {
 		if from.why, err = r.follow(ctx, from.cookie); err != nil {
 			return "", err
@@ -45,6 +46,9 @@ func (w *worker) read(ctx context.Context) (store.RunPhase, error) {
 	r.amendWaiting()
 	if err := r.stager.close(); err != nil {
 		return "", fmt.Errorf("stage what differs: %w", err)
+	}
+	if err := r.doubt(ctx); err != nil {
+		return "", fmt.Errorf("see whether what is gone was deleted: %w", err)
 	}
 	if err := r.amend(ctx); err != nil {
 		return "", fmt.Errorf("stage managers: %w", err)
@@ -162,6 +166,8 @@ type reading struct {
 	losses    losses
 	domains   *domainCount
 	presence  presence
+	places    *places     // nil: where entries are is not kept
+	hidden    []Container // where entries were that may be out of sight
 	counts    store.RunCounts
 	drift     *store.Drift
 	deferred  []deferred
@@ -224,6 +230,7 @@ func (r *reading) entries(ctx context.Context) error {
 const maxID = 512
 
 func (r *reading) entry(e *store.Entry) error {
+	r.places.note(e)
 	if len(e.ExternalID) > maxID {
 		e.Invalid = fmt.Sprintf("the stable id is longer than %d bytes", maxID)
 		e.ExternalID = ""

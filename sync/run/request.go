@@ -278,7 +278,7 @@ func (e *Engine) approve(ctx context.Context, tx store.Tx, run *store.Run, cause
 // resolveGuard closes the findings that the guard opened, which the run itself saw
 // last.
 func (e *Engine) resolveGuard(ctx context.Context, tx store.Tx, run *store.Run) error {
-	return tx.ResolveFindings(ctx, run.Directory, 0, []string{store.RuleGuard, store.RuleVanished}, e.now())
+	return tx.ResolveFindings(ctx, run.Directory, 0, []string{store.RuleGuard, store.RuleVanished, store.RuleHidden}, e.now())
 }
 
 func actorName(a store.Actor) string {
@@ -321,6 +321,7 @@ type runState struct {
 	Counts    store.RunCounts `json:"counts"`
 	Guard     []GuardClass    `json:"guard,omitempty"`      // of run.held: what is over the threshold
 	Vanished  []Vanished      `json:"vanished,omitempty"`   // of run.held: what no entry has any more
+	Hidden    []Container     `json:"hidden,omitempty"`     // of run.held: where entries may be out of sight
 	Stage     string          `json:"stage_hash,omitempty"` // what a person approves or discards
 	Error     string          `json:"error,omitempty"`
 	Drift     *store.Drift    `json:"drift,omitempty"` // its counts, without the records
@@ -333,7 +334,7 @@ func (e *Engine) event(run *store.Run, typ string, cause store.Cause, why ...ver
 		state.Drift = &store.Drift{Users: d.Users, Groups: d.Groups, Unknown: d.Unknown}
 	}
 	for _, v := range why {
-		state.Guard, state.Vanished = v.over, v.vanished
+		state.Guard, state.Vanished, state.Hidden = v.over, v.vanished, v.hidden
 	}
 	data, err := json.Marshal(state)
 	if err != nil {

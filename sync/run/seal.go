@@ -20,6 +20,11 @@ func (r *reading) seal(ctx context.Context) (store.RunPhase, error) {
 		held.Windows, held.StageHash = windows, hash
 		held.Counts, held.Progress = r.counts, w.progress()
 		held.Cookie, held.Drift = r.cookie, r.drift
+		if r.places != nil {
+			if err := tx.NoteContainers(ctx, held.Org, held.Directory, r.places.seen); err != nil {
+				return err
+			}
+		}
 		if held.FullBecause == lostCookie && r.noCookie != "" {
 			held.FullBecause = r.noCookie
 		}
@@ -39,7 +44,8 @@ func (r *reading) seal(ctx context.Context) (store.RunPhase, error) {
 	}
 	summary := r.summary(classes)
 	summary.Joins = r.joins
-	against := verdict{over: exceeded(classes)}
+	summary.Hidden = r.hidden
+	against := verdict{over: exceeded(classes), hidden: r.hidden}
 	if !run.Incremental && run.Selection == nil { // else it has not judged every entry
 		summary.Attributes = r.attributes()
 		summary.Vanished = vanished(r.last, summary)

@@ -41,11 +41,33 @@ func Of(name string) Key {
 }
 
 // Hash returns a key that can be stored: it is the same in every process. Names have
-// equal ones when they have equal ones of [Of]; it takes longer.
+// equal ones when they have equal ones of [Of]; it takes longer. Its second half is of the
+// name, and its first half is the second one of the name above: of the parent's entry.
 func Hash(name string) Key {
 	var stack [512]byte
-	sum := sha256.Sum256(appendCanonical(stack[:0], name))
-	return Key(sum[:len(Key{})])
+	canonical := appendCanonical(stack[:0], name)
+	own, above := sha256.Sum256(canonical), sha256.Sum256(canonical[parent(canonical):])
+	var k Key
+	copy(k[:8], above[:])
+	copy(k[8:], own[:])
+	return k
+}
+
+// Parent returns the name above a name as it is written there, or "".
+func Parent(name string) string { return name[parent(name):] }
+
+// parent returns where the name above begins: after the first separator of RDNs, or at
+// the end.
+func parent[T []byte | string](name T) int {
+	for i := 0; i < len(name); i++ {
+		switch name[i] {
+		case '\\':
+			i++
+		case ',', ';':
+			return i + 1
+		}
+	}
+	return len(name)
 }
 
 // Classes of bytes in a name.

@@ -1,6 +1,7 @@
 package dn_test
 
 import (
+	"bytes"
 	"regexp"
 	"strings"
 	"testing"
@@ -41,6 +42,25 @@ func TestKeys(t *testing.T) {
 				t.Errorf("%q and %q: same %t, want %t", c.a, c.b, got, c.same)
 			}
 		})
+	}
+}
+
+func TestTheFirstHalfOfAHashIsThatOfTheNameAbove(t *testing.T) {
+	for name, above := range map[string]string{
+		"uid=ann,ou=People,dc=test":      "OU=people, dc=test",
+		`cn=Lee\, Ann,dc=test`:           "dc=test",
+		`cn=Lee\2C Ann\\,dc=test`:        "dc=test",
+		"uid=ann+cn=a;ou=x,dc=test":      "ou=X,dc=test",
+		"dc=test":                        "",
+		`CN="a",OU=Müller \+ Söhne,dc=b`: `ou=MÜLLER \2B söhne,DC=b`,
+	} {
+		child, parent := dn.Hash(name), dn.Hash(above)
+		if !bytes.Equal(child[:8], parent[8:]) {
+			t.Errorf("%q: its first half is not the second one of %q", name, above)
+		}
+		if got := dn.Parent(name); dn.Hash(got) != parent {
+			t.Errorf("the name above %q is %q, want %q", name, got, above)
+		}
 	}
 }
 

@@ -382,6 +382,16 @@ CREATE TABLE scope_entry (
     FOREIGN KEY (org_id, directory_id) REFERENCES directory (org_id, id) ON DELETE CASCADE
 );
 
+-- Entries of a directory that have others below them: where its users and groups are, or were.
+CREATE TABLE container (
+    org_id       bigint NOT NULL,
+    directory_id bigint NOT NULL,
+    hash         text COLLATE "C" NOT NULL, -- of the DN, as it is in the hashes of what is below it
+    dn           text NOT NULL,
+    PRIMARY KEY (directory_id, hash),
+    FOREIGN KEY (org_id, directory_id) REFERENCES directory (org_id, id) ON DELETE CASCADE
+);
+
 -- Which directory takes over records of which (rule 1).
 CREATE TABLE handover (
     org_id     bigint      NOT NULL,
@@ -703,6 +713,7 @@ DROP TABLE webhook_delivery;
 DROP TABLE webhook;
 DROP TABLE idempotency_key;
 DROP TABLE handover;
+DROP TABLE container;
 DROP TABLE scope_entry;
 DROP TABLE alias;
 DROP TABLE finding;
