@@ -90,9 +90,9 @@ func TestRule6TheClassicDisastersAreHeldOrFailAndChangeNothing(t *testing.T) {
 			takes []string // the classes and attributes that the plan names
 		}{
 			{name: "an empty base", fault: set([]string{"--base-dn", "ou=empty," + server.Suffix}, []string{"--base-dn", server.Suffix}),
-				says: []string{"users, which is 100 %"}},
+				says: []string{"users (120 of them out of scope), which is 100 %"}},
 			{name: "a filter that matches nothing", fault: set([]string{"--user-filter", "(uid=nobody)"}, []string{"--user-filter", "(objectClass=inetOrgPerson)"}),
-				says: []string{"deactivate 120 of 120 active users, which is 100 % where 20 and 10 % are allowed"}, takes: []string{"users deactivated: 120 of 120, more than 20"}},
+				says: []string{"deactivate 120 of 120 active users (120 of them out of scope), which is 100 % where 20 and 10 % are allowed"}, takes: []string{"users deactivated: 120 of 120, 120 of them out of scope, more than 20"}},
 			{name: "a bind account that lost the right to read entries", fault: deny("no-people"),
 				says: []string{"delete 120 of 120 users, which is 100 %"}, takes: []string{"users deleted: 120 of 120"}},
 			{name: "an attribute that vanished from every user", fault: deny("no-titles"),
