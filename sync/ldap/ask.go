@@ -115,23 +115,16 @@ func (a *Asking) each(ctx context.Context, p *plan, attributes, values, request 
 func (a *Asking) matching(ctx context.Context, filter *asn1.Packet, request []string, fn func(*rawEntry) error) error {
 	for _, base := range a.s.bases {
 		q := query{base: base, scope: ldap.ScopeWholeSubtree, filter: filter, attributes: request, size: a.s.pageSize}
-		for {
-			p, err := a.c.search(ctx, q)
-			if err != nil {
-				return err
-			}
-			if err := a.s.checkReferences(p); err != nil {
-				return err
-			}
+		err := a.s.pages(ctx, a.c, q, func(p *page) error {
 			for i := range p.entries {
 				if err := fn(&p.entries[i]); err != nil {
 					return err
 				}
 			}
-			if p.cookie == "" {
-				break
-			}
-			q.cookie = p.cookie
+			return nil
+		})
+		if err != nil {
+			return err
 		}
 	}
 	return nil

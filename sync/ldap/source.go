@@ -90,7 +90,11 @@ func (s *Source) fetchAll(ctx context.Context, pages chan<- fetched) error {
 	}
 	for _, p := range []*plan{&s.groups, &s.users} {
 		for _, base := range s.bases {
-			err := s.fetchBelow(ctx, c, p, base, func(page *page) error {
+			q := query{base: base, scope: ldap.ScopeWholeSubtree, filter: p.filter, attributes: p.request, size: s.pageSize}
+			err := s.pages(ctx, c, q, func(page *page) error {
+				if err := s.expandAll(ctx, c, p, page); err != nil {
+					return err
+				}
 				select {
 				case pages <- fetched{plan: p, page: page}:
 					return nil
@@ -113,9 +117,22 @@ func kindWord(k store.Kind) string {
 	return "user"
 }
 
-// fetchBelow reads the pages below one base DN.
-func (s *Source) fetchBelow(ctx context.Context, c *conn, p *plan, base string, each func(*page) error) error {
-	q := query{base: base, scope: ldap.ScopeWholeSubtree, filter: p.filter, attributes: p.request, size: s.pageSize}
+// expandAll completes the members of the groups of a page.
+func (s *Source) expandAll(ctx context.Context, c *conn, p *plan, page *page) error {
+	if p.kind != store.KindGroup {
+		return nil
+	}
+	for i := range page.entries {
+		if err := s.expand(ctx, c, &page.entries[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// pages hands on each page with entries of a search. Whatever keeps it from knowing that
+// it has seen all of them is an error.
+func (s *Source) pages(ctx context.Context, c *conn, q query, each func(*page) error) error {
 	for empty := 0; ; {
 		page, err := c.search(ctx, q)
 		if err != nil {
@@ -128,20 +145,14 @@ func (s *Source) fetchBelow(ctx context.Context, c *conn, p *plan, base string, 
 			return &store.Error{Code: store.CodeInvalid, Message: "the LDAP server ignored the request for pages, so nobody can tell whether its answer was complete",
 				Hint: "the server must support paged results (RFC 2696)"}
 		}
-		if p.kind == store.KindGroup {
-			for i := range page.entries {
-				if err := s.expand(ctx, c, &page.entries[i]); err != nil {
-					return err
-				}
-			}
-		}
 		if len(page.entries) > 0 {
 			empty = 0
 			if err := each(page); err != nil {
 				return err
 			}
 		} else if empty++; empty > maxEmptyPages {
-			return store.Errorf(store.CodeBusy, "the LDAP server sent %d pages without an entry", maxEmptyPages)
+			return &store.Error{Code: store.CodeBusy, Message: fmt.Sprintf("the LDAP server sent %d pages without an entry", maxEmptyPages),
+				Hint: "look for its fault in the server's log, or name another server"}
 		}
 		if page.cookie == "" {
 			return nil
