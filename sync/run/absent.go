@@ -63,11 +63,13 @@ func (s *selection) believable(ctx context.Context, r *reading) error {
 	return nil
 }
 
-// absent counts what a full read has not found.
-func (r *reading) absent(_ context.Context, kind store.Kind, _ int) (a absence, err error) {
+// absent counts what a full read has not found of what it should: whoever is out of the
+// scope may be where nobody reads.
+func (r *reading) absent(_ context.Context, kind store.Kind, taken int) (a absence, err error) {
+	a.missing, a.of = taken, taken
 	for i := range r.index.count {
 		n := r.index.node(i)
-		if !n.is(known) || n.is(isUser) != (kind == store.KindUser) {
+		if !n.is(known) || n.is(isUser) != (kind == store.KindUser) || n.is(outOfScope) || r.only.nodes[i] {
 			continue
 		}
 		a.of++

@@ -35,3 +35,31 @@ func TestARunOfNamedUsersDeletesNobodyWhenTheOthersAreNotFoundEither(t *testing.
 		}
 	})
 }
+
+// Whoever is out of the scope is not read by a run of everything, and says nothing of the
+// rights of the account.
+func TestARunOfNamedUsersDeletesWhoIsGoneBesideManyOutOfScope(t *testing.T) {
+	both(t, func(t *testing.T, w *world) {
+		e, _ := w.engine(w.store)
+		w.settings(func(s *store.Settings) { s.Guard = store.SameGuard(store.DefaultThreshold) })
+		all := people(40)
+		w.pulled(e, all...)
+		w.fake.elsewhere = map[string]string{}
+		for _, left := range []int{28, 16} {
+			w.fake.change(func() {
+				for _, u := range all[left:] {
+					w.fake.elsewhere[u.ExternalID] = u.DN
+				}
+				w.fake.users = all[:left]
+			})
+			if r := w.pull(e); r.State != store.RunSucceeded || r.Counts.Users.OutOfScope != 12 {
+				t.Fatalf("with %d of 40 users in scope the run is %s, and put %d out of scope: %s", left, r.State, r.Counts.Users.OutOfScope, r.Error)
+			}
+		}
+		w.fake.change(func() { w.fake.users = all[:15] })
+		r := w.rest(e.StartSelected(t.Context(), w.org, "corp", store.Selection{Users: []string{"id-015"}}, person))
+		if r.State != store.RunSucceeded || r.Counts.Users.Deleted != 1 {
+			t.Errorf("the run of who is gone is %s, and deleted %d: %s", r.State, r.Counts.Users.Deleted, r.Error)
+		}
+	})
+}
