@@ -218,8 +218,8 @@ func showDirectory(s *session, r *remote, d *openapi.Directory, more ...[2]strin
 				[2]string{"groups", strconv.Itoa(n.Groups)})
 		}
 		for _, h := range value(d.Handovers) {
-			pairs = append(pairs, [2]string{"handover", fmt.Sprintf("from %s to %s since %s: %d users and %d groups have moved",
-				h.From, h.To, at(h.StartedAt), h.UsersMoved, h.GroupsMoved)})
+			pairs = append(pairs, [2]string{"handover", fmt.Sprintf("from %s to %s since %s: %s and %s have moved",
+				h.From, h.To, at(h.StartedAt), many(h.UsersMoved, "user"), many(h.GroupsMoved, "group"))})
 		}
 		return append(pairs, [2]string{"synced", when(d.SyncedAt)}, [2]string{"created", at(d.CreatedAt)})
 	})
@@ -274,10 +274,9 @@ func value[T any](p *T) T {
 
 func texts(list *[]string) string { return strings.Join(value(list), ", ") }
 
-// nextRun is when the schedule starts the next run, or why it starts none. Answers to
-// changes, which have no counts, do not tell.
+// nextRun is when the schedule starts the next run, or why it starts none.
 func nextRun(d *openapi.Directory) string {
-	if d.NextRunAt == nil && d.Counts != nil && d.SyncedAt == nil && scheduleOf(d) != "off" {
+	if d.NextRunAt == nil && d.SyncedAt == nil && scheduleOf(d) != "off" {
 		return "none: a schedule begins with the first run that a person starts"
 	}
 	return when(d.NextRunAt)

@@ -38,7 +38,7 @@ func (p *progress) show(run *openapi.Run) {
 	line := string(run.Phase)
 	switch {
 	case run.Phase == openapi.RunPhaseRead:
-		line = fmt.Sprintf("reading: %d users, %d groups", n.ReadUsers, n.ReadGroups)
+		line = "reading: " + many(n.ReadUsers, "user") + ", " + many(n.ReadGroups, "group")
 	case run.Phase == openapi.RunPhaseApply && n.Staged > 0:
 		full := min(barWidth*n.Applied/n.Staged, barWidth)
 		line = fmt.Sprintf("applying: [%s%s] %d of %d", strings.Repeat("#", full), strings.Repeat(".", barWidth-full), n.Applied, n.Staged)

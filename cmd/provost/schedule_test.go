@@ -80,6 +80,10 @@ func TestTheNextRunIsShownOnceAPersonHasStartedTheFirst(t *testing.T) {
 	if !strings.Contains(shown, "next run") {
 		t.Errorf("the directory is shown as\n%s", shown)
 	}
+	set := decode[openapi.Directory](t, p.must(t, "directory", "set", "corp", "--schedule", "interval=2h", "--json"))
+	if set.NextRunAt == nil || !set.NextRunAt.After(before) || set.NextRunAt.Sub(before) > 3*time.Hour {
+		t.Errorf("the answer to another schedule says that the next run is at %v", set.NextRunAt)
+	}
 	p.must(t, "directory", "set", "corp", "--schedule", "off")
 	if at := next(); at != nil {
 		t.Errorf("once the schedule is off the next run is at %v", at)

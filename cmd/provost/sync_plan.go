@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/provost-scim/provost/openapi"
@@ -239,7 +240,7 @@ func (p *planSummary) pairs(run *openapi.Run) [][2]string {
 	pairs := [][2]string{
 		{"plan", run.ID},
 		{"directory", run.Directory},
-		{"read", fmt.Sprintf("%d users and %d groups in scope", p.Users, p.Groups)},
+		{"read", many(p.Users, "user") + " and " + many(p.Groups, "group") + " in scope"},
 	}
 	if p.Counts != nil {
 		pairs = append(pairs, [2]string{"users", tally(p.Counts.Users)}, [2]string{"groups", tally(p.Counts.Groups)})
@@ -250,17 +251,17 @@ func (p *planSummary) pairs(run *openapi.Run) [][2]string {
 			pairs = append(pairs, [2]string{"domains", fmt.Sprintf("%d more", len(p.Domains)-i)})
 			break
 		}
-		pairs = append(pairs, [2]string{"domain", fmt.Sprintf("%s: %d users, %s", d.Name, d.Users, cmp.Or(d.State, "not claimed"))})
+		pairs = append(pairs, [2]string{"domain", fmt.Sprintf("%s: %s, %s", d.Name, many(d.Users, "user"), cmp.Or(d.State, "not claimed"))})
 	}
 	if p.UsersWithoutAddress > 0 {
-		pairs = append(pairs, [2]string{"without address", fmt.Sprintf("%d users", p.UsersWithoutAddress)})
+		pairs = append(pairs, [2]string{"without address", many(p.UsersWithoutAddress, "user")})
 	}
 	for i, g := range p.OverCap {
 		if i == showNames {
-			pairs = append(pairs, [2]string{"over the cap", fmt.Sprintf("%d more groups", len(p.OverCap)-i)})
+			pairs = append(pairs, [2]string{"over the cap", many(len(p.OverCap)-i, "more group")})
 			break
 		}
-		pairs = append(pairs, [2]string{"over the cap", fmt.Sprintf("%s: %d effective users", g.Name, g.EffectiveUsers)})
+		pairs = append(pairs, [2]string{"over the cap", g.Name + ": " + many(g.EffectiveUsers, "effective user")})
 	}
 	return append(pairs, p.guardPairs()...)
 }
@@ -281,7 +282,7 @@ func (p *planSummary) scopePairs() [][2]string {
 	}{{p.ScopeChange.Added, "added to the scope"}, {p.ScopeChange.Dropped, "dropped from the scope"}} {
 		for i, g := range list.groups {
 			if i == showNames {
-				pairs = append(pairs, [2]string{list.what, fmt.Sprintf("%d more groups", len(list.groups)-i)})
+				pairs = append(pairs, [2]string{list.what, many(len(list.groups)-i, "more group")})
 				break
 			}
 			pairs = append(pairs, [2]string{list.what, g.Name})
@@ -314,7 +315,7 @@ func (p *planSummary) guardPairs() [][2]string {
 			text += " of the group " + g.Groups[0].Name
 		}
 		if len(g.Groups) > 1 {
-			text += fmt.Sprintf(", and of %d more groups", len(g.Groups)-1)
+			text += fmt.Sprintf(", and of %s", many(len(g.Groups)-1, "more group"))
 		}
 		if g.Earlier > 0 {
 			text += fmt.Sprintf(", %d of them by runs of the last 24 hours", g.Earlier)
@@ -330,7 +331,15 @@ func (p *planSummary) guardPairs() [][2]string {
 	}
 	for _, h := range p.Hidden {
 		pairs = append(pairs, [2]string{"vanished", fmt.Sprintf(
-			"%d records that were in %s, and %s: a run without review would be held; may the bind DN still read there?", h.Gone, h.DN, h.Why)})
+			"%s that used to be in %s, and %s: a run without review would be held; may the bind DN still read there?", many(h.Gone, "record"), h.DN, h.Why)})
 	}
 	return pairs
+}
+
+// many is a count with its noun, as in "1 group" and "2 groups".
+func many(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return strconv.Itoa(n) + " " + noun + "s"
 }

@@ -108,6 +108,7 @@ func (s *Server) nextRun(ctx context.Context, r store.Reader, d *store.Directory
 // nothing.
 func (s *Server) UpdateDirectory(ctx context.Context, req openapi.UpdateDirectoryRequestObject) (openapi.UpdateDirectoryResponseObject, error) {
 	var d *store.Directory
+	var next *time.Time
 	err := s.Store.Update(ctx, func(tx store.Tx) error {
 		before, err := tx.Directory(ctx, orgOf(ctx), req.Directory)
 		if err != nil {
@@ -124,6 +125,9 @@ func (s *Server) UpdateDirectory(ctx context.Context, req openapi.UpdateDirector
 			return store.Errorf(store.CodeStale, "directory %q is being changed by someone else", d.Name)
 		}
 		if err := s.edit(ctx, tx, d, req.Body); err != nil {
+			return err
+		}
+		if next, err = s.nextRun(ctx, tx, d); err != nil {
 			return err
 		}
 		if reflect.DeepEqual(before, d) {
@@ -144,6 +148,7 @@ func (s *Server) UpdateDirectory(ctx context.Context, req openapi.UpdateDirector
 	}
 	s.Auth.Forget() // a limit is remembered with the tokens that it holds for
 	out := s.renderDirectory(d)
+	out.NextRunAt = next
 	return openapi.UpdateDirectory200JSONResponse{
 		Body: out, Headers: openapi.UpdateDirectory200ResponseHeaders{ETag: entityTag(d.Revision, &out)},
 	}, nil

@@ -28,7 +28,11 @@ type Container struct {
 }
 
 func (c *Container) sentence() string {
-	return fmt.Sprintf("%d records are not found any more where they were, in %q, and %s: check that the bind DN may read there; %s", c.Gone, c.DN, c.Why, untouched)
+	who := fmt.Sprintf("%d records are not found any more where they were", c.Gone)
+	if c.Gone == 1 {
+		who = "1 record is not found any more where it was"
+	}
+	return fmt.Sprintf("%s, in %q, and %s: check that the bind DN may read there; %s", who, c.DN, c.Why, untouched)
 }
 
 // maxPlaces bounds the containers of a directory that are kept. Where there are more,
