@@ -107,12 +107,13 @@ func (w *hookWorld) start(adjust func(*notify.WebhookOptions)) (stop func()) {
 	if adjust != nil {
 		adjust(&o)
 	}
-	w.hooks = notify.NewWebhooks(w.store, o)
+	hooks := notify.NewWebhooks(w.store, o)
+	w.hooks = hooks
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		w.hooks.Run(ctx)
+		hooks.Run(ctx)
 	}()
 	stop = sync.OnceFunc(func() { cancel(); <-ended })
 	w.t.Cleanup(stop)
