@@ -175,16 +175,42 @@ func (l *lexer) value() (any, error) {
 	if i, err := strconv.ParseInt(t.text, 10, 64); err == nil && t.text != "-0" {
 		return i, l.next()
 	}
-	// A number that no float holds is compared as the nearest one, at last infinity, but
-	// not as zero. As a text it is what was written (Compare.Word).
+	// A number that no float holds is compared as the nearest one, at last infinity. As a text
+	// it is what was written (Compare.Word).
 	f, err := strconv.ParseFloat(t.text, 64)
 	if err != nil && !stderrors.Is(err, strconv.ErrRange) {
 		return t.text, l.next()
 	}
-	if digits, _, _ := strings.Cut(strings.ToLower(t.text), "e"); f == 0 && strings.ContainsAny(digits, "123456789") {
-		f = math.Copysign(math.SmallestNonzeroFloat64, f)
+	return unround(f, t.text), l.next()
+}
+
+// exactBelow is the least number without a sign from which on all floats are whole.
+const exactBelow = 1 << 52
+
+// unround keeps a number with a fraction from having been rounded to a whole one, which it would then equal: it becomes the
+// float beside that, so that it lies between the same whole numbers. From [exactBelow] on there are no such floats.
+func unround(f float64, text string) float64 {
+	if f != math.Trunc(f) || math.Abs(f) > exactBelow {
+		return f
 	}
-	return f, l.next()
+	mantissa, exponent, _ := strings.Cut(strings.ToLower(strings.TrimPrefix(text, "-")), "e")
+	whole, fraction, _ := strings.Cut(mantissa, ".")
+	digits := whole + fraction
+	point := len(whole)
+	if n, err := strconv.Atoi(exponent); err == nil {
+		point += min(max(n, -point), len(digits)) // no further than before the first digit or behind the last
+	} else if strings.HasPrefix(exponent, "-") {
+		point = 0 // a number of such an exponent is next to zero
+	}
+	point = min(point, len(digits))
+	if strings.Trim(digits[point:], "0") == "" {
+		return f
+	}
+	toward := math.Copysign(math.Inf(1), f)
+	if n, err := strconv.ParseUint("0"+digits[:point], 10, 64); err != nil || float64(n) < math.Abs(f) {
+		toward = 0
+	}
+	return math.Nextafter(f, toward)
 }
 
 // word reports whether the current token is the keyword, in any case.
