@@ -87,18 +87,25 @@ func (s *Server) Register(e *echo.Echo) {
 		{"/Schemas/:id", map[string]handler{http.MethodGet: s.schema}},
 		{"/Me", nil},
 	} {
-		route(e, BasePath+r.path, s.dispatch(r.methods))
+		e.Any(BasePath+r.path, s.dispatch(r.methods))
 		if !strings.HasSuffix(r.path, ":id") {
-			route(e, BasePath+r.path+"/", s.dispatch(r.methods)) // some clients end a base path so
+			e.Any(BasePath+r.path+"/", s.dispatch(r.methods)) // some clients end a base path so
 		}
 	}
 	e.Any(BasePath+"/*", s.dispatch(nil))
+	e.RouteNotFound(BasePath, unknownMethod)
+	e.RouteNotFound(BasePath+"/*", unknownMethod)
 }
 
-// route serves a path for every method, also for those that the router does not know.
-func route(e *echo.Echo, path string, h echo.HandlerFunc) {
-	e.Any(path, h)
-	e.RouteNotFound(path, h)
+// unknownMethod serves a method for which the router has no routes as it serves the others: the path decides whether it is
+// 404, or 405 and what is allowed.
+func unknownMethod(c echo.Context) error {
+	known := c.Echo().NewContext(c.Request(), nil)
+	c.Echo().Router().Find(http.MethodGet, echo.GetPath(c.Request()), known)
+	c.SetPath(known.Path())
+	c.SetParamNames(known.ParamNames()...)
+	c.SetParamValues(known.ParamValues()...)
+	return known.Handler()(c)
 }
 
 // handler serves one authenticated request.

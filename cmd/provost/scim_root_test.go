@@ -170,10 +170,10 @@ func TestEveryPathSaysWhichMethodsItHas(t *testing.T) {
 			}
 		}
 	}
-	for _, m := range methods {
-		for path, want := range map[string]int{"/Me": 501, "/Me/": 501, "/Nothing": 404} {
-			if a := w.send(t, scimRequest{method: m, path: path}); a.status != want {
-				t.Errorf("%s %s: %d, want %d", m, path, a.status, want)
+	for _, m := range append(slices.Clone(methods), "BREW") {
+		for path, want := range map[string]int{"/Me": 501, "/Me/": 501, "/Nothing": 404, "/Nothing/at/all": 404, "/Nothing/": 404} {
+			if a := w.send(t, scimRequest{method: m, path: path}); a.status != want || a.header.Get("Allow") != "" {
+				t.Errorf("%s %s: %d, Allow %q, want %d and none", m, path, a.status, a.header.Get("Allow"), want)
 			}
 		}
 	}
