@@ -241,7 +241,8 @@ func readBody(c echo.Context, op *operation) error {
 		return &store.Error{Code: codeMedia, Message: "the body must be JSON", Hint: "send Content-Type: application/json"}
 	}
 	if !utf8.Valid(body) {
-		return invalid("", "", "the body is not valid UTF-8")
+		// What is no character becomes one that the look-up of the field finds.
+		return invalid(fieldWithNUL(bytes.ToValidUTF8(body, []byte(`\u0000`))), "send text in UTF-8", "the body is not valid UTF-8")
 	}
 	if !json.Valid(body) {
 		var v any

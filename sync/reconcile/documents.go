@@ -3,6 +3,9 @@ package reconcile
 import (
 	"bytes"
 	"encoding/json"
+	"maps"
+	"slices"
+	"strings"
 
 	"github.com/provost-scim/provost/store"
 )
@@ -102,6 +105,34 @@ func encode(v any) json.RawMessage {
 		panic(err) // every document is made of plain structs
 	}
 	return b
+}
+
+// firstDifference names the first field of two objects, by name, that is not the same in both; of an extension the field
+// within. It is empty if there is none.
+func firstDifference(before, after json.RawMessage) string {
+	b, a := differences(before, after)
+	var was, is map[string]json.RawMessage
+	if json.Unmarshal(b, &was) != nil || json.Unmarshal(a, &is) != nil {
+		return ""
+	}
+	names := slices.Sorted(maps.Keys(was))
+	if more := slices.Sorted(maps.Keys(is)); len(names) == 0 || len(more) > 0 && more[0] < names[0] {
+		names = more
+	}
+	if len(names) == 0 {
+		return ""
+	}
+	name := names[0]
+	if !strings.HasPrefix(name, "urn:") {
+		return name
+	}
+	object := func(part json.RawMessage) json.RawMessage {
+		if part == nil {
+			return json.RawMessage("{}")
+		}
+		return part
+	}
+	return firstDifference(object(was[name]), object(is[name]))
 }
 
 // differences keeps the fields of two objects that are not the same in both; of

@@ -78,6 +78,19 @@ func (p *planner) groups() {
 	}
 }
 
+// firstStated names the first field that a statement says something about.
+func firstStated(s *store.GroupStatement) string {
+	switch {
+	case s.DisplayName != nil:
+		return "displayName"
+	case s.ExternalID != nil:
+		return "externalId"
+	case s.Description != nil:
+		return "description"
+	}
+	return "members"
+}
+
 // settleGroup deals with statements that end before names are contended for, and
 // reports whether it did.
 func (p *planner) settleGroup(d *groupDraft) bool {
@@ -91,8 +104,9 @@ func (p *planner) settleGroup(d *groupDraft) bool {
 		return true
 	}
 	if p.want.Origin == store.OriginAdmin && p.want.Directory != 0 {
-		p.refuseGroup(d, store.RuleInvalidEntry, store.Refused,
-			store.Errorf(store.CodeOwned, "the group is owned by the directory %s; change it there", p.have.Directory.Name))
+		e := store.Errorf(store.CodeOwned, "the group is owned by the directory %s; change it there", p.have.Directory.Name)
+		e.Field = firstStated(d.s)
+		p.refuseGroup(d, store.RuleInvalidEntry, store.Refused, e)
 		return true
 	}
 	if d.cur == nil && d.s.DisplayName == nil {

@@ -111,7 +111,7 @@ func (p *planner) gave(kind store.Kind, r store.RecordKey) *store.Error {
 	}
 	e := store.Errorf(store.CodeUniqueness, "the %s %s (%s) was handed over and is owned by %s: what this directory says of it is not applied",
 		nounOf(kind), o.Name, o.ID, owner)
-	e.Rule = store.RuleDuplicate
+	e.Rule, e.Field = store.RuleDuplicate, "externalId"
 	return e
 }
 

@@ -113,12 +113,22 @@ func (p *planner) owned(d *draft) *store.Error {
 	if p.want.Origin != store.OriginAdmin || p.want.Directory == 0 {
 		return nil
 	}
-	if d.cur == nil || d.s.ExternalID != d.cur.ExternalID || !reflect.DeepEqual(d.s.Attributes, d.cur.Attributes) ||
-		(d.s.Active != nil && *d.s.Active != d.cur.Stated) {
-		e := store.Errorf(store.CodeOwned, "the user's attributes are owned by the directory %s; change them there", p.have.Directory.Name)
-		return e
+	var field string
+	switch {
+	case d.cur == nil:
+		field = "userName"
+	case d.s.ExternalID != d.cur.ExternalID:
+		field = "externalId"
+	case d.s.Active != nil && *d.s.Active != d.cur.Stated:
+		field = "active"
+	case !reflect.DeepEqual(d.s.Attributes, d.cur.Attributes):
+		field = firstDifference(encode(d.cur.Attributes), encode(d.s.Attributes))
+	default:
+		return nil
 	}
-	return nil
+	e := store.Errorf(store.CodeOwned, "the user's attributes are owned by the directory %s; change them there", p.have.Directory.Name)
+	e.Field = field
+	return e
 }
 
 // duplicate is rule 2 between directories. A user that may be claimed becomes the
