@@ -45,10 +45,19 @@ func Bulk(body io.Reader, limit int) (BulkRequest, error) {
 	}
 	d := json.NewDecoder(buffered)
 	d.UseNumber()
+	exact := map[string]bool{}
+	// is reports whether what goes by name is to be taken for a member: not after it was there in its canonical spelling.
+	is := func(name, member string) bool {
+		if !strings.EqualFold(name, member) || name != member && exact[member] {
+			return false
+		}
+		exact[member] = name == member
+		return true
+	}
 	err := eachMember(d, func(name string) error {
 		switch {
-		case strings.EqualFold(name, "Operations"):
-			listed = true
+		case is(name, "Operations"):
+			listed, request.Operations = true, nil
 			return eachElement(d, func(raw json.RawMessage) error {
 				if len(request.Operations) == limit {
 					return ErrTooManyOperations
@@ -56,9 +65,9 @@ func Bulk(body io.Reader, limit int) (BulkRequest, error) {
 				request.Operations = append(request.Operations, bulkOperation(raw))
 				return nil
 			})
-		case strings.EqualFold(name, "schemas"):
+		case is(name, "schemas"):
 			return d.Decode(&schemas)
-		case strings.EqualFold(name, "failOnErrors"):
+		case is(name, "failOnErrors"):
 			var n any
 			if err := d.Decode(&n); err != nil {
 				return err

@@ -54,6 +54,10 @@ func TestBulkReadsOperations(t *testing.T) {
 			BulkRequest{0, []BulkOperation{{Method: "PUT", Path: "/Users/1", Version: `W/"1"`, Data: data}}},
 		},
 		{
+			"the canonical spelling wins, wherever it stands", `{"operations":[{"method":"PUT","path":"/Users/2"}],"schemas":["` + BulkRequestURN + `"],"Operations":[{"method":"DELETE","METHOD":"POST","path":"/Users/1","Path":"/Users/3"}],"OPERATIONS":[7],"Schemas":["x"],"failOnErrors":2,"failonerrors":3}`,
+			BulkRequest{2, []BulkOperation{{Method: "DELETE", Path: "/Users/1"}}},
+		},
+		{
 			"an operation that is none beside one that is", bulkHead + `[7,{"method":"DELETE","path":"/Users/1","bulkId":null}]}`,
 			BulkRequest{0, []BulkOperation{{Err: fail(scimerrors.ScimTypeInvalidSyntax, "each of Operations must be an object")}, {Method: "DELETE", Path: "/Users/1"}}},
 		},

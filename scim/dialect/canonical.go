@@ -9,15 +9,39 @@ import (
 	"github.com/provost-scim/provost/scim/schema"
 )
 
-// canonical keeps of a body what a client may write, in canonical form. Names are taken in byte order: of two
-// spellings the later wins, and "name.givenName" adds to what "name" gave.
+// canonical keeps of a body what a client may write, in canonical form; "name.givenName" adds to what "name" gave.
 func canonical(t *schema.ResourceType, body map[string]any) (map[string]any, error) {
+	given, err := statements(t, body)
+	if err != nil {
+		return nil, err
+	}
+	return assemble(t, given)
+}
+
+// statements are what a body says of attributes.
+func statements(t *schema.ResourceType, body map[string]any) ([]schema.Given, error) {
 	if err := checkSchemas(t, lookup(body, "schemas")); err != nil {
 		return nil, err
 	}
-	resource := make(map[string]any, len(body))
-	if err := collect(t, resource, "", body); err != nil {
-		return nil, err
+	return t.Given(body, "", func(name string) (urn, attribute, sub, selection string) {
+		urn, attribute, sub = schema.Split(name)
+		return urn, attribute, sub, ""
+	}), nil
+}
+
+// assemble puts values where they belong. What is null is not there (RFC 7643 §2.5).
+func assemble(t *schema.ResourceType, given []schema.Given) (map[string]any, error) {
+	resource := make(map[string]any, len(given))
+	for _, g := range given {
+		switch {
+		case g.Value == nil:
+		case g.Path.Attribute == nil:
+			return nil, fail(errors.ScimTypeInvalidValue, "%s must be an object", g.Path.Schema)
+		default:
+			if err := put(t, resource, g.Path, g.Value); err != nil {
+				return nil, err
+			}
+		}
 	}
 	for name, value := range resource {
 		if list, ok := value.([]any); ok {
@@ -29,35 +53,6 @@ func canonical(t *schema.ResourceType, body map[string]any) (map[string]any, err
 		}
 	}
 	return resource, nil
-}
-
-// collect resolves the names of an object and puts the values where they belong. In is the schema that names without a URN
-// belong to; empty for any.
-func collect(t *schema.ResourceType, resource map[string]any, in string, object map[string]any) error {
-	for _, name := range sortedNames(object) {
-		urn, attribute, sub := schema.Split(name)
-		if in != "" && urn == "" {
-			urn = in
-		}
-		p, ok := t.Lookup(urn, attribute, sub)
-		if !ok || object[name] == nil {
-			continue
-		}
-		var err error
-		if p.Attribute != nil {
-			err = put(t, resource, p, object[name])
-		} else if in == "" {
-			nested, isObject := object[name].(map[string]any)
-			if !isObject {
-				return fail(errors.ScimTypeInvalidValue, "%s must be an object", p.Schema)
-			}
-			err = collect(t, resource, p.Schema, nested)
-		}
-		if err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 func put(t *schema.ResourceType, resource map[string]any, p schema.Path, value any) error {

@@ -80,19 +80,24 @@ func GroupData(body any) (GroupBody, error) {
 	if err != nil {
 		return GroupBody{}, err
 	}
-	var members []patch.Member
-	for _, name := range sortedNames(object) {
-		if p, ok := schema.Groups.Resolve(name); !ok || p.Attribute == nil || p.Attribute.Name != "members" || p.Sub != nil {
-			continue
-		}
-		if object[name] != nil {
-			if members, err = patch.Members(object[name]); err != nil {
-				return GroupBody{}, err
-			}
-		}
-		delete(object, name)
+	given, err := statements(schema.Groups, object)
+	if err != nil {
+		return GroupBody{}, err
 	}
-	group, err := canonical(schema.Groups, object)
+	var members []patch.Member
+	given = slices.DeleteFunc(given, func(g schema.Given) bool {
+		if a := g.Path.Attribute; a == nil || a.Name != "members" || g.Path.Sub != nil {
+			return false
+		}
+		if g.Value != nil && err == nil {
+			members, err = patch.Members(g.Value)
+		}
+		return true
+	})
+	if err != nil {
+		return GroupBody{}, err
+	}
+	group, err := assemble(schema.Groups, given)
 	if err != nil {
 		return GroupBody{}, err
 	}
@@ -231,15 +236,6 @@ func hasSchema(value any, urn string) bool {
 		text, _ := s.(string)
 		return strings.EqualFold(text, urn)
 	})
-}
-
-func sortedNames(object map[string]any) []string {
-	names := make([]string, 0, len(object))
-	for name := range object {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	return names
 }
 
 func fail(t errors.ScimType, format string, args ...any) error {

@@ -178,23 +178,27 @@ func member(object map[string]any) (Member, error) {
 	var ref string
 	for key, value := range object { // of two spellings of a name the canonical wins, else the lesser value
 		var to *string
+		var name string
 		switch {
 		case strings.EqualFold(key, "value"):
-			to = &m.Value
+			to, name = &m.Value, "value"
 		case strings.EqualFold(key, "type"):
-			to = &m.Type
+			to, name = &m.Type, "type"
 		case strings.EqualFold(key, "$ref"):
-			to = &ref
+			to, name = &ref, "$ref"
 		default:
+			continue
+		}
+		if _, canonical := object[name]; canonical && key != name {
 			continue
 		}
 		s, ok := value.(string)
 		switch {
 		case !ok && value != nil:
-			return Member{}, fail(errors.ScimTypeInvalidValue, "members.%s must be a string", strings.ToLower(key))
+			return Member{}, fail(errors.ScimTypeInvalidValue, "members.%s must be a string", name)
 		case len(s) > schema.MaxIdentifier || !utf8.ValidString(s) || strings.IndexByte(s, 0) >= 0:
-			return Member{}, fail(errors.ScimTypeInvalidValue, "members.%s must be at most %d bytes of UTF-8 without NUL", strings.ToLower(key), schema.MaxIdentifier)
-		case s != "" && (*to == "" || s < *to || key == "value" || key == "type" || key == "$ref"):
+			return Member{}, fail(errors.ScimTypeInvalidValue, "members.%s must be at most %d bytes of UTF-8 without NUL", name, schema.MaxIdentifier)
+		case s != "" && (*to == "" || s < *to):
 			*to = s
 		}
 	}

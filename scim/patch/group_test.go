@@ -43,6 +43,8 @@ func TestGroupInterpretsOperations(t *testing.T) {
 		{"members inside a value", `[{"op":"add","value":{"members":[{"value":"A"}]}}]`, patch.GroupChange{Members: patch.MemberChange{Add: ids("A")}}},
 		{"members as one object", `[{"op":"add","path":"Members","value":{"value":"A","type":"group"}}]`, patch.GroupChange{Members: patch.MemberChange{Add: []patch.Member{{Value: "A", Type: "Group"}}}}},
 		{"members by reference", `[{"op":"add","path":"members","value":[{"$ref":"https://h/scim/v2/Groups/A"}]}]`, patch.GroupChange{Members: patch.MemberChange{Add: []patch.Member{{Value: "A", Type: "Group"}}}}},
+		{"of two spellings the canonical wins", `[{"op":"add","value":{"MEMBERS":[{"value":"X"}],"members":[{"VALUE":"A","value":"B","vALUE":"C","Type":"Group","type":"User"}],"mEMBERS":[{"value":"Y"}],"displayName":"N","displayname":"M"}}]`,
+			patch.GroupChange{DisplayName: text("N"), Members: patch.MemberChange{Add: []patch.Member{{Value: "B", Type: "User"}}}}},
 		{"all members removed", `[{"op":"remove","path":"members"}]`, patch.GroupChange{Members: patch.MemberChange{Replace: true}}},
 		{"an empty list removes nobody", `[{"op":"remove","path":"members","value":[]}]`, patch.GroupChange{}},
 		{"a null among other attributes removes nobody", `[{"op":"replace","value":{"displayName":"N","members":null}}]`, patch.GroupChange{DisplayName: text("N")}},

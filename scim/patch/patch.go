@@ -12,7 +12,6 @@ package patch
 
 import (
 	"fmt"
-	"slices"
 
 	"github.com/elimity-com/scim/errors"
 
@@ -93,33 +92,31 @@ func keys(t *schema.ResourceType, op Op, in string, value any, do func(step) err
 	if !ok {
 		return fail(errors.ScimTypeInvalidValue, "%s without the path of an attribute needs an object as value", op)
 	}
-	names := make([]string, 0, len(object))
-	for name := range object {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	for _, name := range names {
-		path, err := filter.ParsePath(name)
-		if err != nil {
-			continue // no path, so an unknown attribute
+	for _, g := range t.Given(object, in, splitPath) {
+		if g.Path.Attribute == nil {
+			continue // a schema without an object of attributes
 		}
-		if in != "" && path.Attr.URN == "" {
-			path.Attr.URN = in
-		}
-		to, ok := t.Lookup(path.Attr.URN, path.Attr.Name, path.Attr.Sub)
-		if !ok {
-			continue
-		}
-		if to.Attribute != nil {
-			err = do(step{op, path, to, object[name], true})
-		} else if _, nested := object[name].(map[string]any); nested && in == "" {
-			err = keys(t, op, to.Schema, object[name], do)
+		path, err := filter.ParsePath(g.Name)
+		if err == nil {
+			err = do(step{op, path, g.Path, g.Value, true})
 		}
 		if err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// splitPath takes a PATCH path apart. What is none has no attribute, and so is unknown.
+func splitPath(name string) (urn, attribute, sub, selection string) {
+	path, err := filter.ParsePath(name)
+	if err != nil {
+		return "", "", "", ""
+	}
+	if path.Filter != nil {
+		selection = "[" + path.Filter.String() + "]"
+	}
+	return path.Attr.URN, path.Attr.Name, path.Attr.Sub, selection
 }
 
 func removeSchema(t *schema.ResourceType, urn string, do func(step) error) error {

@@ -218,12 +218,15 @@ func (a *Attribute) object(from map[string]any) (any, error) {
 		}
 	}
 	if !sorted {
-		// Two spellings of one name: the same one must win every time.
+		// Of two spellings of one name the canonical wins, else the last in byte order.
 		slices.Sort(keys)
 	}
 	for _, key := range keys {
 		sub, ok := a.SubAttribute(key)
 		if !ok || sub.Mutability == ReadOnly || sub.Name == "$ref" || from[key] == nil {
+			continue
+		}
+		if _, canonical := from[sub.Name]; canonical && key != sub.Name {
 			continue
 		}
 		value, err := sub.one(from[key])
