@@ -19,7 +19,7 @@ func (u *userPatch) applyMulti(s step) error {
 	switch {
 	case err != nil:
 	case s.path.Filter != nil || s.to.Sub != nil:
-		list, err = selected(list, s)
+		list, err = u.selected(list, s)
 	case s.op == Remove && s.value == nil:
 		list = nil
 	case s.op == Remove:
@@ -148,7 +148,7 @@ func covers(have, given map[string]any) bool {
 }
 
 // selected applies a step to the elements that a filter selects, or to all of them if the path is emails.value.
-func selected(list []any, s step) ([]any, error) {
+func (u *userPatch) selected(list []any, s step) ([]any, error) {
 	a := s.to.Attribute
 	var hits []int
 	for i, e := range list {
@@ -156,7 +156,7 @@ func selected(list []any, s step) ([]any, error) {
 		if !ok {
 			continue
 		}
-		hit, err := matches(a, s.path.Filter, object)
+		hit, err := u.folds.matches(a, s.path.Filter, object)
 		if err != nil {
 			return nil, err
 		}

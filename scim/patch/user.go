@@ -20,7 +20,7 @@ func User(resource map[string]any, ops []Operation) (map[string]any, bool, error
 		return nil, false, err
 	}
 	id, _ := resource["id"].(string)
-	u := userPatch{id: id, before: resource, after: maps.Clone(resource), own: map[*schema.Attribute]bool{}}
+	u := userPatch{id: id, before: resource, after: maps.Clone(resource), own: map[*schema.Attribute]bool{}, folds: folds{}}
 	if u.after == nil {
 		u.after = map[string]any{}
 	}
@@ -40,6 +40,7 @@ type userPatch struct {
 	after  map[string]any
 	own    map[*schema.Attribute]bool // attributes whose value in after is ours to modify
 	spent  int                        // comparisons so far
+	folds  folds
 }
 
 func (u *userPatch) apply(s step) error {
