@@ -115,15 +115,24 @@ func (p *peer) inScope() directoryState {
 	p.t.Helper()
 	s := p.state()
 	users, groups := p.records()
+	away := map[string]bool{}
 	for i := range users {
 		if users[i].OutOfScope {
 			delete(s.Users, users[i].Attributes.UserName)
+			away[users[i].Attributes.UserName] = true
 		}
 	}
 	for i := range groups {
 		if groups[i].OutOfScope {
 			delete(s.Groups, groups[i].DisplayName)
+			away["group "+groups[i].DisplayName] = true
 		}
+	}
+	for name, g := range s.Groups {
+		if g.Members = slices.DeleteFunc(g.Members, func(member string) bool { return away[member] }); len(g.Members) == 0 {
+			g.Members = nil // as of a group that never had any
+		}
+		s.Groups[name] = g
 	}
 	return s
 }

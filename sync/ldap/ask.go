@@ -101,7 +101,7 @@ func (a *Asking) each(ctx context.Context, p *plan, attributes, values, request 
 	if err != nil {
 		return err
 	}
-	return a.matching(ctx, and(p.filter, filter), request, func(e *rawEntry) error {
+	return a.matching(ctx, a.s.bases, and(p.filter, filter), request, func(e *rawEntry) error {
 		if p.kind == store.KindGroup {
 			if err := a.s.expand(ctx, a.c, e); err != nil {
 				return err
@@ -111,9 +111,9 @@ func (a *Asking) each(ctx context.Context, p *plan, attributes, values, request 
 	})
 }
 
-// matching reads the entries below the base DNs that match a filter.
-func (a *Asking) matching(ctx context.Context, filter *asn1.Packet, request []string, fn func(*rawEntry) error) error {
-	for _, base := range a.s.bases {
+// matching reads the entries below some DNs that match a filter.
+func (a *Asking) matching(ctx context.Context, bases []string, filter *asn1.Packet, request []string, fn func(*rawEntry) error) error {
+	for _, base := range bases {
 		q := query{base: base, scope: ldap.ScopeWholeSubtree, filter: filter, attributes: request, size: a.s.pageSize}
 		err := a.s.pages(ctx, a.c, q, func(p *page) error {
 			for i := range p.entries {
@@ -133,13 +133,30 @@ func (a *Asking) matching(ctx context.Context, filter *asn1.Packet, request []st
 // Bearers returns the stable ids of the entries that bear the DNs, of those that
 // [Source.Entries] would read; the keys are the DNs as the server writes them.
 func (a *Asking) Bearers(ctx context.Context, names []string) (map[string]string, error) {
+	return a.bearers(ctx, a.s.bases, names, func(filter *asn1.Packet) *asn1.Packet { return and(a.s.either(), filter) })
+}
+
+// Anywhere does the same of all entries of the naming contexts of the base DNs, whatever
+// the filters.
+func (a *Asking) Anywhere(ctx context.Context, names []string) (map[string]string, error) {
+	if len(names) == 0 {
+		return map[string]string{}, nil
+	}
+	contexts, err := a.s.namingContexts(ctx, a.c)
+	if err != nil {
+		return nil, err
+	}
+	return a.bearers(ctx, contexts, names, func(filter *asn1.Packet) *asn1.Packet { return filter })
+}
+
+func (a *Asking) bearers(ctx context.Context, bases, names []string, narrow func(*asn1.Packet) *asn1.Packet) (map[string]string, error) {
 	found := map[string]string{}
 	for batch := range slices.Chunk(names, lookupBatch) {
 		filter, err := anyOf([]string{a.s.dnAttribute()}, batch)
 		if err != nil {
 			return nil, err
 		}
-		err = a.identify(ctx, and(a.s.either(), filter), func(e *rawEntry, id string) { found[strings.Clone(e.dn)] = id })
+		err = a.identifyBelow(ctx, bases, narrow(filter), func(e *rawEntry, id string) { found[strings.Clone(e.dn)] = id })
 		if err != nil {
 			return nil, fmt.Errorf("find members by name: %w", err)
 		}
@@ -147,9 +164,13 @@ func (a *Asking) Bearers(ctx context.Context, names []string) (map[string]string
 	return found, nil
 }
 
-// identify reads the stable ids of the entries that match a filter.
+// identify reads the stable ids of the entries below the base DNs that match a filter.
 func (a *Asking) identify(ctx context.Context, filter *asn1.Packet, each func(e *rawEntry, id string)) error {
-	return a.matching(ctx, filter, []string{a.s.idAttribute}, func(e *rawEntry) error {
+	return a.identifyBelow(ctx, a.s.bases, filter, each)
+}
+
+func (a *Asking) identifyBelow(ctx context.Context, bases []string, filter *asn1.Packet, each func(e *rawEntry, id string)) error {
+	return a.matching(ctx, bases, filter, []string{a.s.idAttribute}, func(e *rawEntry) error {
 		if id := a.s.idOf(*e); id != "" {
 			each(e, strings.Clone(id))
 		}

@@ -3,6 +3,7 @@ package ldap_test
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -243,6 +244,19 @@ func TestWhoNamesAnEntryIsFound(t *testing.T) {
 	}
 	if diff := gocmp.Diff(map[dn.Key]string{dn.Of(u.DN): u.ID, dn.Of(f.company.Groups[2].DN): f.company.Groups[2].ID}, named); diff != "" {
 		t.Errorf("bearers (-want +got):\n%s", diff)
+	}
+	here, svc := f.company.Groups[2], "cn=sync,ou=svc,"+testenv.Suffix
+	everybody, err := following.Anywhere(ctx, []string{strings.ToUpper(u.DN), here.DN, svc, "uid=nobody," + testenv.Suffix, "junk"})
+	f.must(err)
+	other := map[dn.Key]string{}
+	for name, id := range everybody {
+		other[dn.Of(name)] = id
+	}
+	if other[dn.Of(svc)] == "" { // who is neither a user nor a group of the directory
+		t.Errorf("%s is not found anywhere: %v", svc, everybody)
+	}
+	if delete(other, dn.Of(svc)); !maps.Equal(named, other) {
+		t.Errorf("anywhere are %v, want the bearers %v, too", other, named)
 	}
 	users, groups := readAll(t, f.source)
 	var want []string

@@ -26,6 +26,8 @@ type Asking interface {
 	// Bearers finds the stable ids of the entries with these DNs, by the DNs as the
 	// directory writes them.
 	Bearers(ctx context.Context, dns []string) (map[string]string, error)
+	// Anywhere does the same of all entries, whatever scope and filters.
+	Anywhere(ctx context.Context, dns []string) (map[string]string, error)
 	// Users and Groups read entries by name, as the directory compares names; groups come
 	// without members.
 	Users(ctx context.Context, userNames []string) ([]store.Entry, error)
@@ -89,7 +91,10 @@ type target struct {
 }
 
 // bearer is the entry that has a DN.
-type bearer struct{ dn, id string }
+type bearer struct {
+	dn, id string
+	away   bool // it is not among what is read
+}
 
 // asked marks an error as one of the source.
 func asked[T any](answer T, err error) (T, error) {
@@ -323,9 +328,15 @@ func (t *target) bear(ctx context.Context, dns []string) error {
 		t.bearers[t.r.graph.key(dn)] = bearer{dn: dn}
 	}
 	for dn, id := range found {
-		t.bearers[t.r.graph.key(dn)] = bearer{dn, id}
+		t.bearers[t.r.graph.key(dn)] = bearer{dn: dn, id: id}
 	}
-	return nil
+	dns = slices.DeleteFunc(dns, func(dn string) bool { return t.bearers[t.r.graph.key(dn)].id != "" })
+	stored, err := t.r.storedElsewhere(ctx, t.a.Anywhere, dns)
+	for dn, k := range stored {
+		t.known[k.ExternalID], t.loaded[k.ExternalID] = k, true
+		t.bearers[t.r.graph.key(dn)] = bearer{dn: dn, id: k.ExternalID, away: true}
+	}
+	return err
 }
 
 // managers finds the managers of the users that were read.
@@ -353,7 +364,10 @@ func (t *target) stage(ctx context.Context) error {
 		}
 	}
 	for _, b := range t.bearers {
-		if i := g.intern(b.dn); b.id != "" && g.bearer[i] == none {
+		switch i := g.intern(b.dn); {
+		case b.away:
+			r.elsewhere(b.dn, r.index.either(b.id))
+		case b.id != "" && g.bearer[i] == none:
 			g.bearer[i] = r.index.either(b.id)
 		}
 	}
@@ -381,11 +395,11 @@ func (t *target) stage(ctx context.Context) error {
 	if err := r.only.found(); err != nil {
 		return err
 	}
+	if err := r.stageMissing(ctx); err != nil {
+		return err
+	}
 	if err := r.stageGroups(); err != nil {
 		return err
 	}
-	if err := r.stageManagers(ctx); err != nil {
-		return err
-	}
-	return r.stageMissing(ctx)
+	return r.stageManagers(ctx)
 }

@@ -66,13 +66,7 @@ func invalidRecord(id, dn string) string {
 func (r *reading) stageGroups() error {
 	for i := range r.graph.groups {
 		g := &r.graph.groups[i]
-		if !g.within {
-			continue
-		}
-		if g.node != none {
-			r.index.node(g.node).flags |= within
-		}
-		if !r.only.wantsGroup(int32(i)) {
+		if !g.within || !r.only.wantsGroup(int32(i)) {
 			continue
 		}
 		id := ""
@@ -135,9 +129,9 @@ func (r *reading) stageManagers(ctx context.Context) error {
 	return nil
 }
 
-// manager returns the stable id of the entry that bears an interned DN, or "".
+// manager returns the stable id of the entry that was read and bears an interned DN, or "".
 func (r *reading) manager(dn int32) string {
-	if m := r.graph.bearer[dn]; m != none {
+	if m := r.graph.bearer[dn]; m != none && !r.index.node(m).is(outside) {
 		return r.index.node(m).id
 	}
 	return ""
@@ -267,6 +261,12 @@ func (r *reading) stageMissing(ctx context.Context) error {
 		for _, i := range missing {
 			n := r.index.node(i)
 			dn, ok := exist[n.id]
+			if ok {
+				r.elsewhere(dn, i)
+			}
+			if !r.only.names(i) {
+				continue
+			}
 			if !ok && r.unrecognised(n) {
 				r.leaveAsItIs(n)
 				continue
@@ -278,11 +278,21 @@ func (r *reading) stageMissing(ctx context.Context) error {
 		missing = missing[:0]
 		return nil
 	}
+	for i := range r.graph.groups {
+		if g := &r.graph.groups[i]; g.within && g.node != none {
+			r.index.node(g.node).flags |= within
+		}
+	}
+	// A full read that stages groups has to know where their members are that were not read.
+	all := r.loading != nil && r.only.hasGroups()
 	for i := range r.index.count {
 		n := r.index.node(i)
 		switch {
-		case !n.is(known) || n.is(within) || !r.only.names(i):
+		case !n.is(known) || n.is(within) || !all && !r.only.names(i):
 		case n.is(read):
+			if !r.only.names(i) {
+				continue
+			}
 			if err := r.stageAway(n, true, ""); err != nil {
 				return err
 			}
@@ -300,6 +310,15 @@ func (r *reading) stageMissing(ctx context.Context) error {
 		}
 	}
 	return r.only.believable(ctx, r)
+}
+
+// elsewhere keeps that a record whose entry was not read has a DN now. Whoever left the
+// scope stays a member of the groups that name it (rule 7).
+func (r *reading) elsewhere(dn string, node int32) {
+	if i := r.graph.dns.find(r.graph.key(dn)); i != none && r.graph.bearer[i] == none {
+		r.graph.bearer[i] = node
+		r.index.node(node).flags |= outside
+	}
 }
 
 // unrecognised reports whether a record that cannot be found may be one of the entries

@@ -55,7 +55,9 @@ type Following interface {
 	// Bearers finds the stable ids of the entries with these DNs, of the same ones, by
 	// the DNs as the directory writes them.
 	Bearers(ctx context.Context, dns []string) (map[string]string, error)
-	// Users reads users by user name, of the same ones.
+	// Anywhere does the same of all entries, whatever scope and filters.
+	Anywhere(ctx context.Context, dns []string) (map[string]string, error)
+	// Users reads users by user name, of those that Entries would yield.
 	Users(ctx context.Context, userNames []string) ([]store.Entry, error)
 	// Naming finds the stable ids of groups with these members, by DN or user name, of
 	// groups with these SIDs, and of users with these managers.

@@ -177,12 +177,15 @@ func (g *gathering) look(ctx context.Context, ids []string) error {
 
 // concerned finds who names the records whose names have changed, and who named them.
 func (g *gathering) concerned(ctx context.Context, ids []string) (next []string, err error) {
-	var moved, dns, names, sids []string
+	var moved, away, dns, names, sids []string
 	for _, id := range ids {
 		if !g.moved(id) {
 			continue
 		}
 		moved = append(moved, id)
+		if _, stored := g.known[id]; stored && g.entries[id] == nil {
+			away = append(away, id)
+		}
 		if e := g.entries[id]; e != nil {
 			dns = append(dns, e.DN)
 			if e.Attributes.UserName != "" {
@@ -195,6 +198,14 @@ func (g *gathering) concerned(ctx context.Context, ids []string) (next []string,
 	}
 	if len(moved) == 0 {
 		return nil, nil
+	}
+	if len(away) > 0 {
+		// Groups may name whoever left the scope, by the DN that it has now.
+		elsewhere, err := g.f.Lookup(ctx, away)
+		if err != nil {
+			return nil, sourceError{err}
+		}
+		dns = slices.AppendSeq(dns, maps.Values(elsewhere))
 	}
 	err = g.r.w.e.store.View(ctx, func(v store.Reader) error {
 		next, err = v.Naming(ctx, g.r.directory.Key, moved)
@@ -289,13 +300,13 @@ func (g *gathering) stage(ctx context.Context) error {
 	if err := g.resolve(ctx, entries); err != nil {
 		return err
 	}
+	if err := r.stageMissing(ctx); err != nil {
+		return err
+	}
 	if err := r.stageGroups(); err != nil {
 		return err
 	}
 	if err := r.stageManagers(ctx); err != nil {
-		return err
-	}
-	if err := r.stageMissing(ctx); err != nil {
 		return err
 	}
 	return g.stageAbsent()

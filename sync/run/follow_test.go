@@ -96,6 +96,18 @@ func (f following) Bearers(_ context.Context, dns []string) (map[string]string, 
 	return found, err
 }
 
+func (f following) Anywhere(ctx context.Context, dns []string) (map[string]string, error) {
+	found, err := f.Bearers(ctx, dns)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for id, dn := range f.elsewhere {
+		if slices.Contains(dns, dn) {
+			found[dn] = id
+		}
+	}
+	return found, err
+}
+
 func (f following) Users(_ context.Context, names []string) ([]store.Entry, error) {
 	return f.entries(func(e *store.Entry) bool { return slices.Contains(names, e.Attributes.UserName) })
 }

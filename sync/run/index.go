@@ -8,7 +8,7 @@ import (
 )
 
 // flags are what is known of one record while its directory is read.
-type flags uint8
+type flags uint16
 
 const (
 	known      flags = 1 << iota // a live record is stored
@@ -19,6 +19,7 @@ const (
 	read                         // the read has found an entry of it, in scope or not
 	within                       // that entry is in scope
 	invalid                      // that entry cannot become a record
+	outside                      // the read has not found its entry, which the directory has elsewhere
 )
 
 // node is one record: stored, read, or both. There is one for each user and group,

@@ -198,13 +198,13 @@ func (r *reading) all(ctx context.Context) error {
 	if err := r.only.found(); err != nil {
 		return err
 	}
+	if err := r.stageMissing(ctx); err != nil { // first: groups may have them as members
+		return err
+	}
 	if err := r.stageGroups(); err != nil {
 		return err
 	}
-	if err := r.stageManagers(ctx); err != nil {
-		return err
-	}
-	return r.stageMissing(ctx)
+	return r.stageManagers(ctx)
 }
 
 // entries reads every entry. Any end but [Complete] is an error.
@@ -323,8 +323,8 @@ func (r *reading) user(e *store.Entry, node int32) error {
 	manager, wait := "", none
 	if e.ManagerDN != "" {
 		wait = r.graph.intern(e.ManagerDN)
-		if m := r.graph.bearer[wait]; m != none {
-			manager, wait = r.index.node(m).id, none
+		if manager = r.manager(wait); manager != "" {
+			wait = none
 		}
 	}
 	inactive := e.Active != nil && !*e.Active

@@ -86,7 +86,36 @@ func (g *gathering) resolveDNs(ctx context.Context, entries []*store.Entry) erro
 			graph.bearer[i] = g.r.index.either(id)
 		}
 	}
-	return nil
+	maps.DeleteFunc(unknown, func(i int32, _ string) bool { return graph.bearer[i] != none })
+	stored, err := g.r.storedElsewhere(ctx, g.f.Anywhere, slices.Collect(maps.Values(unknown)))
+	for dn, k := range stored {
+		g.r.elsewhere(dn, g.r.index.at(k.Kind, k.ExternalID))
+	}
+	return err
+}
+
+// storedElsewhere finds the records that bear DNs which nothing that is read bears: they
+// have left the scope. anywhere asks the directory.
+func (r *reading) storedElsewhere(ctx context.Context, anywhere func(context.Context, []string) (map[string]string, error), dns []string) (map[string]store.Known, error) {
+	if len(dns) == 0 {
+		return nil, nil
+	}
+	found, err := asked(anywhere(ctx, dns))
+	if err != nil || len(found) == 0 {
+		return nil, err
+	}
+	names := make(map[string]string, len(found))
+	for dn, id := range found {
+		names[id] = dn
+	}
+	stored := map[string]store.Known{}
+	err = r.w.e.store.View(ctx, func(v store.Reader) error {
+		return v.KnownAs(ctx, r.directory.Key, slices.Collect(maps.Keys(names)), func(k store.Known) error {
+			stored[names[k.ExternalID]] = k
+			return nil
+		})
+	})
+	return stored, err
 }
 
 // resolveUserNames does the same for the values of memberUid.

@@ -223,6 +223,9 @@ func (s *selection) chooseGroups(r *reading) {
 // wantsGroup reports whether a group, by its index in the graph, is to be staged.
 func (s *selection) wantsGroup(i int32) bool { return s == nil || s.groups[i] }
 
+// hasGroups reports whether any group may be staged.
+func (s *selection) hasGroups() bool { return s == nil || len(s.groups) > 0 }
+
 // names reports whether a node is named, so that it may be said to be gone.
 func (s *selection) names(node int32) bool { return s == nil || s.nodes[node] }
 
