@@ -19,7 +19,7 @@ type DNSServer struct {
 
 	mu        sync.Mutex
 	texts     map[string][]string // by canonical name
-	addresses map[string]net.IP   // of IPv4, likewise
+	addresses map[string][]net.IP // of IPv4, likewise; those before the last are each given once
 	failure   int                 // the code of every answer, 0 for none
 	silent    bool
 	questions int
@@ -32,7 +32,7 @@ func DNS(t testing.TB) *DNSServer {
 	if err != nil {
 		t.Fatalf("start a DNS server: %v", err)
 	}
-	server := &DNSServer{Addr: packets.LocalAddr().String(), texts: map[string][]string{}, addresses: map[string]net.IP{}}
+	server := &DNSServer{Addr: packets.LocalAddr().String(), texts: map[string][]string{}, addresses: map[string][]net.IP{}}
 	for _, transport := range []*dns.Server{
 		{PacketConn: packets, Handler: dns.HandlerFunc(server.answer)},
 		{Listener: listener, Handler: dns.HandlerFunc(server.answer)},
@@ -77,11 +77,16 @@ func (s *DNSServer) SetTXT(name string, values ...string) {
 	s.texts[dns.CanonicalName(name)] = values
 }
 
-// SetA replaces the A record of the name.
-func (s *DNSServer) SetA(name, address string) {
+// SetA replaces the A record of the name. With more addresses than one each is the answer
+// once, in their order, and the last from then on: what rebinds a name does so.
+func (s *DNSServer) SetA(name string, addresses ...string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.addresses[dns.CanonicalName(name)] = net.ParseIP(address).To4()
+	list := make([]net.IP, len(addresses))
+	for i, address := range addresses {
+		list[i] = net.ParseIP(address).To4()
+	}
+	s.addresses[dns.CanonicalName(name)] = list
 }
 
 // Remove makes the name one that does not exist.
@@ -157,15 +162,18 @@ func (s *DNSServer) reply(question *dns.Msg) *dns.Msg {
 	}
 	asked := question.Question[0]
 	values, exists := s.texts[dns.CanonicalName(asked.Name)]
-	address := s.addresses[dns.CanonicalName(asked.Name)]
-	if !exists && address == nil {
+	addresses := s.addresses[dns.CanonicalName(asked.Name)]
+	if !exists && len(addresses) == 0 {
 		return reply.SetRcode(question, dns.RcodeNameError)
 	}
 	reply.SetReply(question)
 	reply.Authoritative = true
-	if asked.Qtype == dns.TypeA && address != nil {
+	if asked.Qtype == dns.TypeA && len(addresses) > 0 {
+		if len(addresses) > 1 {
+			s.addresses[dns.CanonicalName(asked.Name)] = addresses[1:]
+		}
 		reply.Answer = append(reply.Answer, &dns.A{
-			Hdr: dns.RR_Header{Name: asked.Name, Rrtype: dns.TypeA, Class: dns.ClassINET, Ttl: 1}, A: address,
+			Hdr: dns.RR_Header{Name: asked.Name, Rrtype: dns.TypeA, Class: dns.ClassINET, Ttl: 1}, A: addresses[0],
 		})
 	}
 	if asked.Qtype != dns.TypeTXT {

@@ -126,6 +126,53 @@ func TestNothingIsSentToAForbiddenAddressByNameOrByRedirect(t *testing.T) {
 	}
 }
 
+func TestANameThatChangesItsAddressBetweenQuestionsIsJudgedWhereItIsDialled(t *testing.T) {
+	reached := map[string]int{}
+	serve := func(address string) (port string) {
+		listener, err := net.Listen("tcp", address)
+		if err != nil {
+			t.Skipf("this host has no %s: %v", address, err)
+		}
+		s := &httptest.Server{Listener: listener, Config: &http.Server{Handler: http.HandlerFunc(func(http.ResponseWriter, *http.Request) { reached[address]++ })}}
+		s.Start()
+		t.Cleanup(s.Close)
+		_, port, err = net.SplitHostPort(listener.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return port
+	}
+	port := serve("127.0.0.9:0")
+	forbidden := "127.0.0.1:" + port
+	serve(forbidden)
+	url := "http://app.example.com:" + port
+	dns := testenv.DNS(t)
+	reach := notify.Reach{Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.9/32")}, Resolver: dns.Resolver()}
+
+	// Whoever asked once to judge and again to connect would be sent elsewhere.
+	dns.SetA("app.example.com", "127.0.0.9", "127.0.0.1")
+	if err := reach.CheckURL(url); err != nil {
+		t.Errorf("the URL is refused: %v", err)
+	}
+	if a := ping(t, url, reach); !a.Ended() || reached["127.0.0.9:0"] != 1 {
+		t.Errorf("at the first answer: %+v", a)
+	}
+	if a := ping(t, url, reach); a.Status != 0 || !strings.Contains(a.Error, "127.0.0.1 is of this host") {
+		t.Errorf("at the second answer: %+v", a)
+	}
+	// The other way about, nothing is remembered either.
+	dns.SetA("app.example.com", "127.0.0.1", "127.0.0.9")
+	if a := ping(t, url, reach); a.Status != 0 {
+		t.Errorf("back at the first answer: %+v", a)
+	}
+	if a := ping(t, url, reach); !a.Ended() || reached["127.0.0.9:0"] != 2 {
+		t.Errorf("and at the second: %+v", a)
+	}
+	if n := reached[forbidden]; n != 0 {
+		t.Errorf("the forbidden server was reached %d times", n)
+	}
+}
+
 func TestAnAnswerWithoutEndIsNotReadToItsEnd(t *testing.T) {
 	ended := make(chan struct{})
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
