@@ -175,6 +175,11 @@ func TestTheLogSaysOfEveryChangeByEveryWayWhoMadeItFromWhereAndWhatWasBefore(t *
 		}
 		person := telling{kind: "person", id: "ann-1", name: "ann", reason: "REST", address: here, request: true}
 		w.says("a person", "group.created", person.of("Group", "", "staff", ""))
+		w.must(t, "group", "add", "staff", "--user", "ada@example.com")
+		ada := w.must(t, "user", "list", "--user-name", "ada@example.com", "--quiet")
+		w.says("REST", "group.members_changed", token.of("Group", "", "", `"added":["`+ada+`"]`))
+		w.must(t, "group", "remove", "staff", "--user", "ada@example.com")
+		w.says("REST", "group.members_changed", token.of("Group", "", "", `"removed":["`+ada+`"]`))
 
 		// SCIM with a directory's token.
 		client := telling{kind: "token", id: "*", name: "client", address: here, request: true}
@@ -198,6 +203,13 @@ func TestTheLogSaysOfEveryChangeByEveryWayWhoMadeItFromWhereAndWhatWasBefore(t *
 		w.says("SCIM", "group.deleted", client.of("Group", "crew", "", ""))
 		w.scim(t, secret, "DELETE", "/Users/"+string(bob), "", http.StatusNoContent, nil)
 		w.says("SCIM", "user.deleted", client.of("User", "bob", "", ""))
+		w.scim(t, secret, "POST", "/Bulk", `{"schemas":["urn:ietf:params:scim:api:messages:2.0:BulkRequest"],"Operations":[
+			{"method":"POST","path":"/Users","bulkId":"z","data":`+scimUser("zoe", `,"active":true`)+`},
+			{"method":"POST","path":"/Groups","bulkId":"g","data":{"displayName":"band","members":[{"value":"bulkId:z"}]}}]}`, http.StatusOK, nil)
+		client.reason = "SCIM Bulk"
+		w.says("a Bulk", "user.created", client.of("User", "", "zoe@example.com", ""))
+		w.says("a Bulk", "group.created", client.of("Group", "", "band", ""))
+		w.says("a Bulk", "group.members_changed", client.of("Group", "", "", w.last("user.created").ResourceID))
 
 		// SCIM with a token of a bound issuer.
 		w.push(t, entra.Token(claims()), scimUser("kim", `,"active":true`))
@@ -216,6 +228,25 @@ func TestTheLogSaysOfEveryChangeByEveryWayWhoMadeItFromWhereAndWhatWasBefore(t *
 		w.says("a pull by a person", "run.started", pull.of("Run", "", "", `"state":"running"`))
 		w.says("a pull by a person", "user.created", pull.of("User", "", "@corp.test", ""))
 		w.says("a pull by a person", "run.succeeded", pull.of("Run", "", "", "corp"))
+
+		// An import from the same directory.
+		ivy := "ivy-" + strings.ToLower(filepath.Base(t.Name())) // the engines share the LDAP server
+		hire(t, corp, "uid="+ivy+",ou=people,"+corp.Suffix)
+		imported := token
+		imported.reason = "import"
+		imported.run = decode[pulledRun](t, w.must(t, "import", "corp", "--user", ivy, "--wait", "--json")).ID
+		w.says("an import", "run.started", imported.of("Run", "", "", `"state":"running"`))
+		w.says("an import", "user.created", imported.of("User", "", ivy+"@corp.test", ""))
+		w.says("an import", "run.succeeded", imported.of("Run", "", "", "corp"))
+
+		// A handover: who starts it, the push that a record moves with, and who ends it.
+		w.must(t, "directory", "handover", "corp", "clients")
+		w.says("REST", "directory.handover_started", token.of("Directory", "", `"from":"corp"`, ""))
+		w.scim(t, secret, "POST", "/Users", fmt.Sprintf(`{"schemas":["urn:ietf:params:scim:schemas:core:2.0:User"],"userName":%q,"title":"Heir"}`, ivy), http.StatusCreated, nil)
+		client.reason = "SCIM POST"
+		w.says("a handover", "user.handed_over", client.of("User", "{", "Heir", `"from":"corp"`))
+		w.must(t, "directory", "handover", "corp", "clients", "--end")
+		w.says("REST", "directory.handover_ended", token.of("Directory", `"from":"corp"`, "", ""))
 		w.must(t, "user", "delete", "ada@example.com", "--yes")
 		w.says("REST", "user.deleted", token.of("User", "ada@example.com", "", ""))
 		late := "late-" + strings.ToLower(filepath.Base(t.Name())) // the engines share the LDAP server
@@ -239,7 +270,7 @@ func TestTheLogSaysOfEveryChangeByEveryWayWhoMadeItFromWhereAndWhatWasBefore(t *
 		schedule := telling{kind: "schedule", reason: "schedule", run: w.last("run.succeeded").ResourceID}
 		w.says("a pull by the schedule", "run.succeeded", schedule.of("Run", "", "", "corp"))
 		w.says("a pull by the schedule", "user.created", schedule.of("User", "", late+"@corp.test", ""))
-		w.says("a pull by the schedule", "run.started", pull.of("Run", "", "", "corp")) // still the last that a person started
+		w.says("a pull by the schedule", "run.started", imported.of("Run", "", "", "corp")) // still the last that a person started
 		await(t, "the domain has failed", w.has("domain.failed"))
 		w.says("the daily check", "domain.failed", telling{kind: "system", reason: "daily check of verified domains", resource: "Domain", before: `"state":"verified"`, after: `"state":"failed"`, about: "corp.test"})
 		await(t, "what was deleted is purged", w.has("group.purged"))
