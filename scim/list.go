@@ -1,6 +1,7 @@
 package scim
 
 import (
+	"encoding/json"
 	"errors"
 	"strconv"
 	"strings"
@@ -70,6 +71,7 @@ func (c *call) read(r store.Reader, q store.Query, types []*schema.ResourceType,
 		out.Page, err = r.Resources(c.ctx(), q)
 	case types[0] == schema.Users:
 		var page store.Page[store.User]
+		q.Text = p[schema.Users].whole()
 		page, err = r.Users(c.ctx(), q)
 		out.Page = resources(page, func(u *store.User) store.Resource { return store.Resource{User: u} })
 	default:
@@ -96,12 +98,22 @@ func resources[T any](page store.Page[T], of func(*T) store.Resource) store.Page
 	return out
 }
 
-// render is what is sent of one resource of a list.
-func (c *call) render(item store.Resource, of listed, p projections) (any, error) {
-	if item.User != nil {
-		return p[schema.Users].apply(c.renderUser(item.User, of.Memberships[item.User.Key]))
+// render is the JSON that is sent of one resource of a list.
+func (c *call) render(item store.Resource, of listed, p projections) ([]byte, error) {
+	var resource any
+	var err error
+	switch {
+	case item.User == nil:
+		resource, err = p[schema.Groups].apply(c.renderGroup(item.Group, of.members[item.Group.Key]))
+	case item.User.Text != nil:
+		return c.userText(item.User, of.Memberships[item.User.Key])
+	default:
+		resource, err = p[schema.Users].apply(c.renderUser(item.User, of.Memberships[item.User.Key]))
 	}
-	return p[schema.Groups].apply(c.renderGroup(item.Group, of.members[item.Group.Key]))
+	if err != nil {
+		return nil, err
+	}
+	return json.Marshal(resource)
 }
 
 // projections say of each resource type of a list which attributes are sent.

@@ -77,7 +77,7 @@ func (s *Server) send(c *call, head listResponse, read listed, p projections) er
 		if item.Group != nil && i >= read.next && p.wants(schema.Groups, "members") {
 			err = s.Store.View(c.ctx(), func(r store.Reader) error { return read.readMembers(c, r, i) })
 		}
-		var resource any
+		var resource []byte
 		if err == nil {
 			resource, err = c.render(item, read, p)
 		}
@@ -119,16 +119,12 @@ func newListWriter(c *call, head listResponse) (*listWriter, error) {
 	return w, nil
 }
 
-func (w *listWriter) add(resource any) error {
-	b, err := json.Marshal(resource)
-	if err != nil {
-		return err
-	}
+func (w *listWriter) add(resource []byte) error {
 	if w.begun {
 		w.buffer.WriteByte(',')
 	}
 	w.begun = true
-	w.buffer.Write(b)
+	w.buffer.Write(resource)
 	if w.buffer.Len() < listBuffer {
 		return nil
 	}

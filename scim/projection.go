@@ -78,9 +78,12 @@ func (p *projection) wants(name string) bool {
 	return false
 }
 
+// whole reports whether everything is in the response.
+func (p *projection) whole() bool { return !p.chosen && len(p.without) == 0 }
+
 // apply cuts a rendered resource down to what was asked for.
 func (p *projection) apply(resource any) (any, error) {
-	if !p.chosen && len(p.without) == 0 {
+	if p.whole() {
 		return resource, nil
 	}
 	b, err := json.Marshal(resource)

@@ -74,6 +74,7 @@ type Query struct {
 	Count     bool     // of the whole list, wherever After and Before are
 	Deleted   bool     // the soft-deleted ones, which nothing else returns, instead of the live ones
 	Groups    bool     // with the groups of the users: Page.Memberships
+	Text      bool     // with the attributes of users as they are stored, for who passes them on: User.Text (Users only)
 }
 
 // Sort orders records by one field: texts by their fold unless their case matters, of

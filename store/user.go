@@ -16,9 +16,10 @@ type User struct {
 	Directory  Key    // the owner; 0 is internal
 	ExternalID string // the directory's stable id of the record: externalId in SCIM, entryUUID or objectGUID in LDAP
 	Attributes Attributes
-	Stated     bool // active, as the directory says
-	Enabled    bool // the administrator's own switch
-	OutOfScope bool // rule 7: left the directory's scope
+	Text       []byte // Attributes as JSON, in place of them where [Query.Text] asks for that
+	Stated     bool   // active, as the directory says
+	Enabled    bool   // the administrator's own switch
+	OutOfScope bool   // rule 7: left the directory's scope
 	Version    int64
 	Hash       []byte // of the source entry when it was last applied whole (pull); nil: stage it again
 	CreatedAt  time.Time

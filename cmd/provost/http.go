@@ -56,6 +56,12 @@ func ipExtractor(trusted []netip.Prefix) echo.IPExtractor {
 	return echo.ExtractIPFromXFFHeader(options...)
 }
 
+// forwardedHeaders are those in which a proxy says how it was called, as
+// [http.Header] spells them.
+var forwardedHeaders = []string{
+	"Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Forwarded-Protocol", "X-Forwarded-Ssl", "X-Real-Ip", "X-Url-Scheme",
+}
+
 // forwarded drops the headers in which a proxy says how it was called, unless the
 // request comes from a trusted one.
 func forwarded(trusted []netip.Prefix) echo.MiddlewareFunc {
@@ -63,11 +69,8 @@ func forwarded(trusted []netip.Prefix) echo.MiddlewareFunc {
 		return func(c echo.Context) error {
 			r := c.Request()
 			if !within(trusted, r.RemoteAddr) {
-				for _, h := range []string{
-					echo.HeaderXForwardedFor, echo.HeaderXForwardedProto, echo.HeaderXForwardedProtocol, echo.HeaderXForwardedSsl,
-					echo.HeaderXUrlScheme, echo.HeaderXRealIP, "X-Forwarded-Host", "Forwarded",
-				} {
-					r.Header.Del(h)
+				for _, h := range forwardedHeaders {
+					delete(r.Header, h)
 				}
 			} else if host := r.Header.Get("X-Forwarded-Host"); host != "" {
 				r.Host = host
@@ -78,6 +81,9 @@ func forwarded(trusted []netip.Prefix) echo.MiddlewareFunc {
 }
 
 func within(trusted []netip.Prefix, remote string) bool {
+	if len(trusted) == 0 {
+		return false
+	}
 	address, err := netip.ParseAddrPort(remote)
 	if err != nil {
 		return false

@@ -330,6 +330,15 @@ func writeCertificate(t *testing.T, certFile, keyFile string, serial int64) {
 	}
 }
 
+func TestTheHeadersOfProxiesAreSpelledAsRequestsHaveThem(t *testing.T) {
+	t.Parallel()
+	for _, h := range forwardedHeaders {
+		if want := http.CanonicalHeaderKey(h); h != want {
+			t.Errorf("%s would never be found; want %s", h, want)
+		}
+	}
+}
+
 func TestForwardedHeadersCountOnlyFromATrustedProxy(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {

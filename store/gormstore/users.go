@@ -17,10 +17,21 @@ const userColumns = `u.id, u.public_id, u.org_id, u.directory_id, u.external_id,
 	u.stated, u.enabled, u.out_of_scope, u.version, u.hash, u.created_at, u.modified_at, u.deleted_at`
 
 func scanUser(r scanner) (u store.User, err error) {
-	err = r.Scan(&u.Key, &u.ID, &u.Org, scanKey(&u.Directory), &u.ExternalID, scanJSON(&u.Attributes),
+	err = scanUserWith(r, &u, scanJSON(&u.Attributes))
+	return u, err
+}
+
+// scanUserText is scanUser for [store.Query.Text].
+func scanUserText(r scanner) (u store.User, err error) {
+	err = scanUserWith(r, &u, &u.Text)
+	return u, err
+}
+
+// scanUserWith scans a user, and the attributes into what is given for them.
+func scanUserWith(r scanner, u *store.User, attributes any) error {
+	return r.Scan((*int64)(&u.Key), &u.ID, (*int64)(&u.Org), scanKey(&u.Directory), &u.ExternalID, attributes,
 		&u.Stated, &u.Enabled, &u.OutOfScope, &u.Version, &u.Hash,
 		scanTime(&u.CreatedAt), scanTime(&u.ModifiedAt), scanTime(&u.DeletedAt))
-	return u, err
 }
 
 // User finds a live user by ID, or by userName if only one of the organization has it.
@@ -48,7 +59,11 @@ func (r *reader) User(ctx context.Context, org store.Key, ref string) (*store.Us
 // Users lists live users. With their groups they are one query on PostgreSQL if a name
 // finds them: the look-up of a user by a client, which is nearly all that some send.
 func (r *reader) Users(ctx context.Context, q store.Query) (store.Page[store.User], error) {
-	columns, scan := userColumns, scanUser
+	columns, scanPlain := userColumns, scanUser
+	if q.Text {
+		scanPlain = scanUserText
+	}
+	scan := scanPlain
 	var memberships map[store.Key][]store.Membership
 	named := q.Groups && r.e.postgres && userRecords.selective(q.Filter) != broad
 	if named {
@@ -56,7 +71,7 @@ func (r *reader) Users(ctx context.Context, q store.Query) (store.Page[store.Use
 		columns += ", " + groupsOfUser(q.Directory != nil)
 		scan = func(row scanner) (store.User, error) {
 			var groups []groupOfUser
-			u, err := scanUser(trailed{row, scanJSON(&groups)})
+			u, err := scanPlain(trailed{row, scanJSON(&groups)})
 			for _, g := range groups {
 				memberships[u.Key] = append(memberships[u.Key], store.Membership{User: u.Key, Group: g.ID, DisplayName: g.DisplayName, Direct: g.Direct})
 			}

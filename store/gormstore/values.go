@@ -171,6 +171,11 @@ func (s jsonScanner) Scan(src any) error {
 	default:
 		return fmt.Errorf("a JSON document is stored as %T", src)
 	}
+	return s.ScanBytes(text)
+}
+
+// ScanBytes is Scan of what pgx has received, without a copy.
+func (s jsonScanner) ScanBytes(text []byte) error {
 	if len(text) == 0 {
 		return nil
 	}

@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -229,6 +230,28 @@ var pages = map[string]func(*env){
 			for which, have := range map[string]map[store.Key][]store.Membership{"users": users.Memberships, "both": both.Memberships} {
 				if diff := cmp.Diff(want, have[ann.Key]); diff != "" {
 					e.Errorf("%s, %s (-want +got):\n%s", name, which, diff)
+				}
+			}
+		}
+	},
+	"the text of users is their attributes": func(e *env) {
+		p, _, _ := people(e)
+		for name, of := range map[string]store.Condition{"of all": nil, "by name": is("userName", "ann@corp.test")} {
+			for _, groups := range []bool{false, true} {
+				q := store.Query{Org: e.org, Directory: &p.dir, Filter: of, Limit: 10, Groups: groups}
+				want := got(e, func(r store.Reader) (store.Page[store.User], error) { return r.Users(e.Context(), q) })
+				for i := range want.Items {
+					u := &want.Items[i]
+					var err error
+					if u.Text, err = json.Marshal(u.Attributes); err != nil {
+						e.Fatal(err)
+					}
+					u.Attributes = store.Attributes{}
+				}
+				q.Text = true
+				have := got(e, func(r store.Reader) (store.Page[store.User], error) { return r.Users(e.Context(), q) })
+				if diff := cmp.Diff(want, have); diff != "" || len(have.Items) == 0 {
+					e.Errorf("%s, groups %t (-want +got):\n%s", name, groups, diff)
 				}
 			}
 		}
