@@ -77,6 +77,28 @@ func insertAll(table string, columns []string, rows [][]any) (query string, args
 	return insertSQL(table, columns, len(rows)), args
 }
 
+// insertArrays is insertAll on PostgreSQL whose text is the same for any number of rows,
+// so that its plan is kept. The types are those of the columns.
+func (e *engine) insertArrays(table string, columns, types []string, rows [][]any) (query string, args []any) {
+	from, args := e.unnest(types, rows)
+	return "INSERT INTO " + table + " (" + strings.Join(columns, ", ") + ") SELECT * FROM " + from, args
+}
+
+// unnest is rows as a table in SQL, an array a column. Only on PostgreSQL.
+func (e *engine) unnest(types []string, rows [][]any) (fragment string, args []any) {
+	casts := make([]string, len(types))
+	args = make([]any, len(types))
+	for i, kind := range types {
+		casts[i] = "CAST(? AS " + kind + "[])"
+		column := make([]any, len(rows))
+		for j, row := range rows {
+			column[j] = e.argument(row[i])
+		}
+		args[i] = column
+	}
+	return "unnest(" + strings.Join(casts, ", ") + ")", args
+}
+
 func insertSQL(table string, columns []string, rows int) string {
 	one := "(" + strings.Repeat("?, ", len(columns)-1) + "?)"
 	return "INSERT INTO " + table + " (" + strings.Join(columns, ", ") + ") VALUES " + strings.Repeat(one+", ", rows-1) + one

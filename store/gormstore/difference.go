@@ -37,8 +37,12 @@ func (d *difference) prepare(ctx context.Context) error {
 	const create = "CREATE TEMP TABLE IF NOT EXISTS wanted (group_id bigint NOT NULL, user_id bigint NOT NULL, support integer NOT NULL, PRIMARY KEY (group_id, user_id))"
 	list := []string{create + " WITHOUT ROWID", "DELETE FROM temp.wanted"}
 	if d.e.postgres {
-		list = []string{create + " ON COMMIT DELETE ROWS", "TRUNCATE pg_temp.wanted"}
+		list = []string{create + " ON COMMIT DELETE ROWS"}
+		if d.used {
+			list = []string{"TRUNCATE pg_temp.wanted"}
+		}
 	}
+	d.used = true
 	for _, q := range list {
 		if _, err := d.exec(ctx, q); err != nil {
 			return err

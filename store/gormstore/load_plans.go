@@ -21,6 +21,9 @@ func (l *loader) planForMany() []ask {
 // transactions.
 const few = 300
 
+// keepPlans is for the rest of a transaction on PostgreSQL.
+const keepPlans = "SELECT set_config('plan_cache_mode', 'force_generic_plan', true), set_config('enable_seqscan', 'off', true)"
+
 // planOnce makes PostgreSQL keep the plans of a transaction that names few records. For
 // such lists a new plan looks cheaper to it than the one it keeps, which is for lists of
 // ten, so that it would plan each statement again: that took longer than to run it.
@@ -28,5 +31,5 @@ func (l *loader) planOnce() []ask {
 	if !l.e.postgres || l.s.Unlocked || l.concernsGroups() || max(len(l.s.Users), len(l.s.UserKeys), len(l.s.External)) > few {
 		return nil
 	}
-	return []ask{{what: "plan once", query: "SELECT set_config('plan_cache_mode', 'force_generic_plan', true), set_config('enable_seqscan', 'off', true)"}}
+	return []ask{{what: "plan once", query: keepPlans}}
 }

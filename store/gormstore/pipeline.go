@@ -20,6 +20,12 @@ const rollbackTimeout = 5 * time.Second
 // appendedColumns are those of the rows that Append makes.
 var appendedColumns = []string{"public_id", "org_id", "directory_id", "type", "version", "kind", "resource", "cause", "actor_id", "actor_folded", "data", "time"}
 
+// appendedTypes are theirs, on PostgreSQL.
+var appendedTypes = []string{"uuid", "bigint", "bigint", "text", "integer", "text", "text", "text", "text", "text", "text", "timestamptz"}
+
+// committedAtOnce is up to how many events go out with COMMIT. More are copied.
+const committedAtOnce = 300
+
 // begin sends BEGIN by itself, if that is still to be sent, for a statement that goes
 // out alone.
 func (s *session) begin(ctx context.Context) error {
@@ -81,7 +87,7 @@ func appending(err error) error {
 
 // commit writes the events and ends the transaction.
 func (s *session) commit(ctx context.Context) error {
-	if len(s.tail) > copyFrom {
+	if len(s.tail) > committedAtOnce {
 		if err := s.writeTail(ctx); err != nil {
 			return err
 		}
@@ -92,6 +98,9 @@ func (s *session) commit(ctx context.Context) error {
 	return s.pipeline(ctx, func(b *pgx.Batch) {
 		if len(s.tail) > 0 {
 			query, args := insertAll("event", appendedColumns, s.tail)
+			if len(s.tail) > copyFrom {
+				query, args = s.e.insertArrays("event", appendedColumns, appendedTypes, s.tail)
+			}
 			b.Queue(s.e.rebind(query), s.e.arguments(args)...)
 		}
 		b.Queue("COMMIT")

@@ -69,14 +69,19 @@ func (t *tx) sealedColumns() string {
 
 // analyseStage tells PostgreSQL's planner what the fresh rows of a large stage look like.
 // Without it the planner takes a run for a few rows and reads all of it for each one
-// that it looks for.
+// that it looks for. Of a stage of few rows plans are kept, as those of a load are: to
+// make them took most of the time.
 func (t *tx) analyseStage(ctx context.Context, run store.Key) error {
 	if !t.e.postgres {
 		return nil
 	}
 	rows, err := find(ctx, t.session, value[int], "SELECT count(*) FROM (SELECT 1 FROM stage WHERE run_id = ? LIMIT ?) AS s", run, many)
-	if err == nil && rows == many {
+	switch {
+	case err != nil:
+	case rows == many:
 		_, err = t.exec(ctx, "ANALYZE stage")
+	case rows <= few:
+		_, err = t.exec(ctx, keepPlans)
 	}
 	if err != nil {
 		return fmt.Errorf("analyse the stage: %w", err)

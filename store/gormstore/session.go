@@ -31,6 +31,7 @@ type session struct {
 	hasty   bool               // the commit does not wait for the log
 	unspent map[string]unspent // keys by table
 
+	used      bool                    // the temporary table of [difference] may hold rows
 	queued    bool                    // mails were queued, for [session.announce]
 	logged    bool                    // events were appended, for the same
 	moved     []store.ID              // runs that were saved, for the same

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/jackc/pgx/v5/pgconn"
 
@@ -212,25 +211,12 @@ func userRow(u *store.User) ([]any, error) {
 	}, nil
 }
 
-// updateUser writes all that can change of a user whose stored version is the one
-// that the change was made of.
-func updateUser(c *store.UserChange) (statement, error) {
-	row, err := userRow(&c.After)
-	if err != nil {
-		return statement{}, err
-	}
-	return statement{
-		query: "UPDATE users SET " + strings.Join(insertColumns[fixedColumns:], " = ?, ") + " = ? WHERE org_id = ? AND id = ? AND version = ?",
-		args:  append(row[fixedColumns:], c.After.Org, c.After.Key, c.Before.Version),
-		want:  1,
-	}, nil
-}
-
 // users makes the statements that write the users of a change set: those that leave
 // before those that take their names.
 func (w *writes) users(c *store.ChangeSet) error {
 	var gone, kept []statement
 	var created []*store.User
+	var updated []*store.UserChange
 	var values [][]any
 	var revalue []store.Key
 	for i := range c.Users {
@@ -240,11 +226,7 @@ func (w *writes) users(c *store.ChangeSet) error {
 			created = append(created, &u.After)
 			values = append(values, valueRows(&u.After)...)
 		case store.OpUpdate, store.OpRestore:
-			s, err := updateUser(u)
-			if err != nil {
-				return err
-			}
-			kept = append(kept, s)
+			updated = append(updated, u)
 			if !sameValues(&u.Before.Attributes, &u.After.Attributes) {
 				revalue = append(revalue, u.After.Key)
 				values = append(values, valueRows(&u.After)...)
@@ -263,8 +245,13 @@ func (w *writes) users(c *store.ChangeSet) error {
 			return fmt.Errorf("user %s: the operation %q is unknown", u.After.ID, u.Op)
 		}
 	}
+	updates, err := w.updateUsers(c.Org, updated)
+	if err != nil {
+		return err
+	}
 	w.add(gone...)
 	w.add(w.park("users", "user_name_folded", c.Org, userNames(c))...)
+	w.add(updates...)
 	w.add(kept...)
 	if len(revalue) > 0 {
 		f, arg := w.keys(revalue)
@@ -273,7 +260,7 @@ func (w *writes) users(c *store.ChangeSet) error {
 			args:  []any{c.Org, arg}, want: -1,
 		})
 	}
-	err := w.insertEach("users", insertColumns, len(created), func(i int) ([]any, error) { return userRow(created[i]) })
+	err = w.insertEach("users", insertColumns, len(created), func(i int) ([]any, error) { return userRow(created[i]) })
 	if err != nil {
 		return err
 	}

@@ -150,12 +150,6 @@ func (e *Engine) Run(ctx context.Context) {
 	defer workers.Wait()
 	slots := make(chan struct{}, e.opt.Workers)
 	for ctx.Err() == nil {
-		wait := e.opt.Poll
-		if next, err := e.schedule(ctx); err != nil {
-			e.complain(ctx, "start scheduled runs", err)
-		} else if !next.IsZero() {
-			wait = min(wait, max(next.Sub(e.now()), time.Millisecond))
-		}
 		for ctx.Err() == nil && len(slots) < cap(slots) {
 			claimed, err := e.claim(ctx)
 			if err != nil {
@@ -170,6 +164,12 @@ func (e *Engine) Run(ctx context.Context) {
 				<-slots
 				e.wake()
 			})
+		}
+		wait := e.opt.Poll
+		if next, err := e.schedule(ctx); err != nil {
+			e.complain(ctx, "start scheduled runs", err)
+		} else if !next.IsZero() {
+			wait = min(wait, max(next.Sub(e.now()), time.Millisecond))
 		}
 		timer := time.NewTimer(wait)
 		select {

@@ -128,9 +128,9 @@ func exceeded(classes []GuardClass) []GuardClass {
 	return over
 }
 
-// judge finds out what applying the sealed stage would take away, and what of it runs
+// weigh finds out what applying the sealed stage would take away, and what of it runs
 // that follow have to count: nothing, unless the run is incremental or of a selection.
-func (r *reading) judge(ctx context.Context, run *store.Run) (classes []GuardClass, noted []store.Loss, err error) {
+func (r *reading) weigh(ctx context.Context, v store.Reader, run *store.Run) (classes []GuardClass, noted []store.Loss, err error) {
 	guard, now := r.directory.Settings.Guard, r.w.e.now()
 	q := store.LossQuery{
 		Run: run.Key, Directory: r.directory.Key, Replicates: r.directory.Settings.ReplicateState,
@@ -139,15 +139,11 @@ func (r *reading) judge(ctx context.Context, run *store.Run) (classes []GuardCla
 	if run.Incremental || run.Selection != nil {
 		q.Limit = 0 // all that the store hands out
 	}
-	var earlier map[store.LossClass]int
-	var members []store.Loss
-	err = r.w.e.store.View(ctx, func(v store.Reader) (err error) {
-		if earlier, err = v.EarlierLosses(ctx, q.Directory, q.Since); err != nil {
-			return err
-		}
-		members, err = v.MemberLosses(ctx, q)
-		return err
-	})
+	earlier, err := v.EarlierLosses(ctx, q.Directory, q.Since)
+	if err != nil {
+		return nil, nil, err
+	}
+	members, err := v.MemberLosses(ctx, q)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -44,8 +44,13 @@ func (w *worker) read(ctx context.Context) (store.RunPhase, error) {
 		}
 	}
 	r.amendWaiting()
-	if err := r.stager.close(); err != nil {
-		return "", fmt.Errorf("stage what differs: %w", err)
+	if from.why == "" { // else what is drift is marked in the stage
+		r.rows, r.few = r.stager.leave()
+	}
+	if !r.few {
+		if err := r.stager.close(); err != nil {
+			return "", fmt.Errorf("stage what differs: %w", err)
+		}
 	}
 	if err := r.doubt(ctx); err != nil {
 		return "", fmt.Errorf("see whether what is gone was deleted: %w", err)
@@ -163,6 +168,8 @@ type reading struct {
 	joins     []store.ScopeEntry // outside of the scope, and named by an import
 	hash      *hasher
 	stager    *stager
+	few       bool // rows is the whole stage, which is written when it is sealed
+	rows      []store.Staged
 	losses    losses
 	domains   *domainCount
 	presence  presence

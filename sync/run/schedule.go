@@ -139,7 +139,10 @@ func (e *Engine) startScheduled(ctx context.Context, d *store.Directory) error {
 		_, err = e.create(ctx, tx, &all[0].Directory, how{apply: true}, cause)
 		return err
 	})
-	if store.CodeOf(err) == store.CodeConflict {
+	switch {
+	case err == nil:
+		e.wake()
+	case store.CodeOf(err) == store.CodeConflict:
 		return nil
 	}
 	return err

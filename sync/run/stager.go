@@ -23,7 +23,8 @@ type stager struct {
 	w      *worker
 	rows   []store.Staged
 	weight int
-	bytes  int // of bodies
+	bytes  int  // of bodies
+	begun  bool // rows were handed over
 	out    chan []store.Staged
 	done   chan struct{}
 	err    error // why the writing ended; valid when done is closed
@@ -80,6 +81,7 @@ func (s *stager) flush() error {
 	if len(s.rows) == 0 {
 		return nil
 	}
+	s.begun = true
 	select {
 	case s.out <- s.rows:
 		s.rows, s.weight, s.bytes = make([]store.Staged, 0, len(s.rows)), 0, 0
@@ -98,6 +100,20 @@ func (s *stager) close() error {
 		return s.err
 	}
 	return err
+}
+
+// atOnce is up to how many rows, if there are no others, one transaction stages, seals and
+// judges.
+const atOnce = 300
+
+// leave ends the goroutine and returns the rows, if they are few and none has been
+// handed over: whoever seals the stage writes them.
+func (s *stager) leave() (rows []store.Staged, ok bool) {
+	if s.begun || len(s.rows) > atOnce {
+		return nil, false
+	}
+	s.abandon()
+	return s.rows, true
 }
 
 // abandon ends the goroutine without writing what has not been handed over.
