@@ -189,6 +189,8 @@ func TestAPersonApprovesExactlyWhatIsHeldAndTheLogSaysWhoFromWhere(t *testing.T)
 			var data struct {
 				Stage string            `json:"stage_hash"`
 				Guard []json.RawMessage `json:"guard"`
+
+				Counts store.RunCounts `json:"counts"`
 			}
 			if err := json.Unmarshal(e.Data, &data); err != nil {
 				t.Fatal(err)
@@ -198,6 +200,9 @@ func TestAPersonApprovesExactlyWhatIsHeldAndTheLogSaysWhoFromWhere(t *testing.T)
 			}
 			if e.Type == store.EventRunHeld && len(data.Guard) != 1 {
 				t.Errorf("%s names %d classes, want 1", e.Type, len(data.Guard))
+			}
+			if e.Type == store.EventRunHeld && data.Counts.Users.Deleted != 4 {
+				t.Errorf("%s says that %d users would be deleted, want 4", e.Type, data.Counts.Users.Deleted)
 			}
 			said[e.Type]++
 		}

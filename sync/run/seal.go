@@ -153,7 +153,9 @@ func (r *reading) decide(ctx context.Context, tx store.Tx, run *store.Run, j *ju
 		if err := r.tellHeld(ctx, tx, run, j.classes, found); err != nil {
 			return "", err
 		}
-		events = append(events, w.e.event(run, store.EventRunHeld, w.cause, j.against))
+		would := *run
+		would.Counts = *j.summary.Counts
+		events = append(events, w.e.event(&would, store.EventRunHeld, w.cause, j.against))
 	default:
 		enter(run, store.PhaseReady, now)
 	}
