@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/hex"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -38,6 +39,13 @@ func (c *Container) sentence() string {
 // maxPlaces bounds the containers of a directory that are kept. Where there are more,
 // nobody's absence is judged by where it was.
 const maxPlaces = 50_000
+
+// triedAtOnce is how many containers are tried together, and maxHidden how many are named
+// that may be out of sight: one holds a run, and a person reads them.
+const (
+	triedAtOnce = 100
+	maxHidden   = 10
+)
 
 // places are the containers of entries.
 type places struct {
@@ -140,13 +148,24 @@ func (r *reading) doubt(ctx context.Context) error {
 	for hash, dn := range dns {
 		gone[dn] = p.gone[hash]
 	}
-	why, err := r.source.(Doubter).Hidden(ctx, gone)
-	if err != nil {
-		return sourceError{err}
+	for some := range slices.Chunk(slices.Sorted(maps.Keys(gone)), triedAtOnce) {
+		tried := make(map[string][]string, len(some))
+		for _, dn := range some {
+			tried[dn] = gone[dn]
+		}
+		why, err := r.source.(Doubter).Hidden(ctx, tried)
+		if err != nil {
+			return sourceError{err}
+		}
+		for _, dn := range some {
+			if reason, ok := why[dn]; ok {
+				r.hidden = append(r.hidden, Container{DN: dn, Gone: len(gone[dn]), Why: reason})
+			}
+		}
+		if len(r.hidden) >= maxHidden {
+			r.hidden = r.hidden[:maxHidden]
+			break
+		}
 	}
-	for dn, reason := range why {
-		r.hidden = append(r.hidden, Container{DN: dn, Gone: len(gone[dn]), Why: reason})
-	}
-	slices.SortFunc(r.hidden, func(a, b Container) int { return strings.Compare(a.DN, b.DN) })
 	return nil
 }
