@@ -247,3 +247,35 @@ func TestADomainIsAskedForNamedUsersAndGroups(t *testing.T) {
 		same(t, "one who is in the scope by a nested group that is his primary one", map[string]int{"unchanged": 1}, r.tally("users"))
 	})
 }
+
+// Whoever names a group while the account does not see its members leaves them members
+// as before: a run of everything tells.
+func TestARunOfNamedGroupsTakesNoMembersWhomTheAccountDoesNotSee(t *testing.T) {
+	t.Parallel()
+	truth := testenv.NewCompany(testenv.CompanyOptions{Users: 120, Groups: 12})
+	var groups []string
+	for i := range truth.Groups {
+		groups = append(groups, truth.Groups[i].CN)
+	}
+	onBothDatabases(t, func(t *testing.T, dsn string) {
+		server := deniable(t, truth)
+		admin := ldapAdmin{server.Admin(t), t}
+		p, db := startProvost(t, "--database", dsn), openPeer(t, dsn, "")
+		p.must(t, append([]string{"directory", "create", "corp", "--domain-policy", "off"}, pullFrom(t, server, server.TLSURL)...)...)
+		p.mustPull(t)
+		want := db.state()
+		for _, role := range []string{"no-unit", "no-staff"} {
+			admin.set("cn="+role+",ou=svc,"+server.Suffix, "roleOccupant", server.BindDN)
+			r := p.asked(t, naming(nil, groups)...)
+			same(t, role+": groups", map[string]int{"unchanged": len(groups)}, r.tally("groups"))
+			sameState(t, role, want, db.state())
+			admin.set("cn="+role+",ou=svc,"+server.Suffix, "roleOccupant")
+		}
+		// Whoever is known to have left a group does leave it.
+		admin.set(truth.Groups[2].DN, "member", truth.User(5).DN)
+		p.asked(t, "--group", truth.Groups[2].CN)
+		if members := db.state().Groups[truth.Groups[2].CN].Members; len(members) != 1 {
+			t.Errorf("the members are %v, want one", members)
+		}
+	})
+}

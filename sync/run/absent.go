@@ -25,9 +25,10 @@ func (a *absence) all(taken int) int {
 	return taken + 2*(a.missing-taken)*a.of/a.looked
 }
 
-// believable fails a run that would delete what is named although so much else that is
-// stored was not found either that a run of everything would be held: an account that
-// has lost its rights finds nobody.
+// believable fails a run that would delete what is named, or take members that were not
+// read from groups, although so much else that is stored was not found either that a run
+// of everything would be held: an account that has lost its rights finds nobody. (Where
+// the directory is asked, such members stay: see [target.unseen].)
 func (s *selection) believable(ctx context.Context, r *reading) error {
 	if s == nil {
 		return nil
@@ -42,7 +43,7 @@ func (s *selection) believable(ctx context.Context, r *reading) error {
 		{store.KindUser, "users", r.losses.usersDeleted, guard.UsersDeleted},
 		{store.KindGroup, "groups", r.losses.groupsRemoved, guard.GroupsDeleted},
 	} {
-		if c.taken == 0 {
+		if c.taken == 0 && (c.kind != store.KindUser || r.unread == 0 || r.loading == nil) {
 			continue
 		}
 		a, err := s.absent(ctx, c.kind, c.taken)

@@ -121,7 +121,7 @@ func (t *target) gather(ctx context.Context) (why string, err error) {
 	if err := r.selectOnly(ctx); err != nil {
 		return "", fmt.Errorf("find what is stored of the named users and groups: %w", err)
 	}
-	for _, step := range []func(context.Context) (string, error){t.named, t.within, t.members, t.managers} {
+	for _, step := range []func(context.Context) (string, error){t.named, t.within, t.members, t.managers, t.unseen} {
 		if why, err := step(ctx); err != nil || why != "" {
 			return why, err
 		}
@@ -401,5 +401,8 @@ func (t *target) stage(ctx context.Context) error {
 	if err := r.stageGroups(); err != nil {
 		return err
 	}
-	return r.stageManagers(ctx)
+	if err := r.stageManagers(ctx); err != nil {
+		return err
+	}
+	return r.only.believable(ctx, r)
 }

@@ -211,7 +211,10 @@ func (r *reading) all(ctx context.Context) error {
 	if err := r.stageGroups(); err != nil {
 		return err
 	}
-	return r.stageManagers(ctx)
+	if err := r.stageManagers(ctx); err != nil {
+		return err
+	}
+	return r.only.believable(ctx, r)
 }
 
 // entries reads every entry. Any end but [Complete] is an error.

@@ -1,8 +1,11 @@
 package run_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/provost-scim/provost/store"
 )
@@ -60,6 +63,35 @@ func TestARunOfNamedUsersDeletesWhoIsGoneBesideManyOutOfScope(t *testing.T) {
 		r := w.rest(e.StartSelected(t.Context(), w.org, "corp", store.Selection{Users: []string{"id-015"}}, person))
 		if r.State != store.RunSucceeded || r.Counts.Users.Deleted != 1 {
 			t.Errorf("the run of who is gone is %s, and deleted %d: %s", r.State, r.Counts.Users.Deleted, r.Error)
+		}
+	})
+}
+
+// A run of a group takes no members from it because the account does not see people any more.
+func TestARunOfANamedGroupTakesNoMembersWhenNobodyIsFound(t *testing.T) {
+	both(t, func(t *testing.T, w *world) {
+		e, _ := w.engine(w.store)
+		w.settings(func(s *store.Settings) { s.Guard = store.SameGuard(store.DefaultThreshold) })
+		all := people(30)
+		w.pulled(e, append(all, group("g-1", "staff", "u001", "u002", "u003"))...)
+		before := w.state()
+		for _, left := range []int{0, 6} {
+			w.fake.change(func() { w.fake.users = slices.Clone(all[30-left:]) })
+			r := w.rest(e.StartSelected(t.Context(), w.org, "corp", store.Selection{Groups: []string{"staff"}}, person))
+			if r.State != store.RunFailed || !strings.Contains(r.Error, "of 30 stored users were not found") {
+				t.Errorf("with %d of 30 users the run is %s: %s", left, r.State, r.Error)
+			}
+			if diff := cmp.Diff(before, w.state()); diff != "" {
+				t.Errorf("with %d of 30 users (-want +got):\n%s", left, diff)
+			}
+		}
+		// One who is gone is no reason to doubt the others.
+		w.fake.change(func() {
+			w.fake.users = slices.DeleteFunc(slices.Clone(all), func(u store.Entry) bool { return u.ExternalID == "id-002" })
+		})
+		r := w.rest(e.StartSelected(t.Context(), w.org, "corp", store.Selection{Groups: []string{"staff"}}, person))
+		if r.State != store.RunSucceeded || r.Counts.Groups.Modified != 1 {
+			t.Errorf("with one user gone the run is %s, and modified %d groups: %s", r.State, r.Counts.Groups.Modified, r.Error)
 		}
 	})
 }
